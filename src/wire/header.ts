@@ -1,0 +1,84 @@
+/**
+ * A header is one table: a name and a width a field, in wire order. Offsets, accessors and the printer come from it.
+ * Fields are big-endian (network order) and start on a byte; what is smaller than a byte is read out of its byte by the
+ * protocol's own file. Accessors take one DataView over all frame memory and the byte offset of the header in it, and
+ * check nothing: a protocol's `check` does that once, before.
+ */
+
+interface FieldType {
+  readonly bytes: number
+}
+
+export const u8 = { bytes: 1 } as const
+export const u16 = { bytes: 2 } as const
+export const u24 = { bytes: 3 } as const
+export const u32 = { bytes: 4 } as const
+/** Fields wider than a number: they have an offset and are read by `bytesOf`. */
+export const mac = { bytes: 6 } as const
+export const ip6 = { bytes: 16 } as const
+
+export interface Field {
+  readonly offset: number
+  readonly bytes: number
+  /** For fields of at most four bytes. */
+  get(frame: DataView, at: number): number
+  set(frame: DataView, at: number, value: number): void
+}
+
+export type Header<Fields extends Record<string, FieldType>> = { readonly [Name in keyof Fields]: Field } & {
+  /** The header's length without options, in bytes. */
+  readonly BYTES: number
+  readonly TITLE: string
+}
+
+export function header<const Fields extends Record<string, FieldType>>(title: string, fields: Fields): Header<Fields> {
+  const table: Record<string, Field | number | string> = { TITLE: title }
+  let offset = 0
+  for (const [name, { bytes }] of Object.entries(fields)) {
+    table[name] = field(offset, bytes)
+    offset += bytes
+  }
+  table['BYTES'] = offset
+  return table as Header<Fields>
+}
+
+// One literal a width: the engine then inlines each with its offset as a constant.
+function field(offset: number, bytes: number): Field {
+  if (bytes === 1)
+    return { offset, bytes, get: (frame, at) => frame.getUint8(at + offset), set: (frame, at, value) => frame.setUint8(at + offset, value) }
+  if (bytes === 2)
+    return { offset, bytes, get: (frame, at) => frame.getUint16(at + offset), set: (frame, at, value) => frame.setUint16(at + offset, value) }
+  if (bytes === 3)
+    return {
+      offset,
+      bytes,
+      get: (frame, at) => (frame.getUint16(at + offset) << 8) | frame.getUint8(at + offset + 2),
+      set: (frame, at, value) => {
+        frame.setUint16(at + offset, value >>> 8)
+        frame.setUint8(at + offset + 2, value)
+      },
+    }
+  if (bytes === 4)
+    return { offset, bytes, get: (frame, at) => frame.getUint32(at + offset), set: (frame, at, value) => frame.setUint32(at + offset, value) }
+  const wide = (): never => {
+    throw new Error(`a field of ${bytes} bytes is not a number`)
+  }
+  return { offset, bytes, get: wide, set: wide }
+}
+
+/** A copy of a field's bytes, for addresses. Allocates: not for the packet path. */
+export function bytesOf(field: Field, frame: DataView, at: number): Uint8Array {
+  return new Uint8Array(frame.buffer, frame.byteOffset + at + field.offset, field.bytes).slice()
+}
+
+export function setBytes(field: Field, frame: DataView, at: number, value: Uint8Array): void {
+  new Uint8Array(frame.buffer, frame.byteOffset + at + field.offset, field.bytes).set(value)
+}
+
+/** `name=value` for every field, in wire order; wide fields in hexadecimal. */
+export function print(header: Header<Record<string, FieldType>>, frame: DataView, at: number): string {
+  return Object.entries(header)
+    .filter(([name]) => name !== 'BYTES' && name !== 'TITLE')
+    .map(([name, field]) => `${name}=${field.bytes <= 4 ? field.get(frame, at) : Buffer.from(bytesOf(field, frame, at)).toString('hex')}`)
+    .join(' ')
+}
