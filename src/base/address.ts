@@ -25,13 +25,14 @@ function ipv6Bytes(text: string): IpAddress {
   const dotted = text.lastIndexOf('.') < 0 ? undefined : text.slice(text.lastIndexOf(':') + 1)
   const plain = dotted ? text.slice(0, -dotted.length) + dottedAsHex(dotted) : text
   const [head = '', tail] = plain.split('::')
-  const words = (part: string): number[] => (part === '' ? [] : part.split(':').map((word) => Number.parseInt(word, 16)))
+  const words = (part: string): number[] =>
+    part === '' ? [] : part.split(':').map((word) => Number.parseInt(word, 16))
   const front = words(head)
   const back = tail === undefined ? [] : words(tail)
   const out = new Uint8Array(16)
   const view = new DataView(out.buffer)
-  front.forEach((word, i) => view.setUint16(i * 2, word))
-  back.forEach((word, i) => view.setUint16((8 - back.length + i) * 2, word))
+  for (const [i, word] of front.entries()) view.setUint16(i * 2, word)
+  for (const [i, word] of back.entries()) view.setUint16((8 - back.length + i) * 2, word)
   return out
 }
 
@@ -44,6 +45,8 @@ export function formatAddress(address: IpAddress): string {
   if (address.length === 4) return address.join('.')
   const view = new DataView(address.buffer, address.byteOffset, 16)
   const words = Array.from({ length: 8 }, (_, i) => view.getUint16(i * 2))
+  if (words.slice(0, 5).every((word) => word === 0) && words[5] === 0xffff)
+    return `::ffff:${address.slice(12).join('.')}`
   const zeros = longestZeroRun(words)
   const hex = words.map((word) => word.toString(16))
   if (zeros.length < 2) return hex.join(':')

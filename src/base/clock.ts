@@ -73,7 +73,8 @@ export class ManualClock implements Clock {
     let best: Pending | undefined
     for (const entry of this.#pending) {
       if (entry.due_us > end_us) continue
-      if (!best || entry.due_us < best.due_us || (entry.due_us === best.due_us && entry.order < best.order)) best = entry
+      if (!best || entry.due_us < best.due_us || (entry.due_us === best.due_us && entry.order < best.order))
+        best = entry
     }
     return best
   }

@@ -11,9 +11,12 @@ export const faults = [
   ['bad-checksum', 'the checksum does not match'],
   ['bad-option', 'an option or extension header is malformed'],
   ['reserved-bits', 'a field that must be zero is not'],
+  ['bad-field', 'a field holds a value that its protocol does not allow'],
   ['unknown-protocol', 'the next protocol is not one that is handled'],
 ] as const
 
 export type FaultName = (typeof faults)[number][0]
 
-export const Fault = Object.fromEntries(faults.map(([name], code) => [name, code])) as { readonly [Name in FaultName]: number }
+export const Fault = Object.fromEntries(faults.map(([name], code) => [name, code])) as {
+  readonly [Name in FaultName]: number
+}

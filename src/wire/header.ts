@@ -13,14 +13,15 @@ export const u8 = { bytes: 1 } as const
 export const u16 = { bytes: 2 } as const
 export const u24 = { bytes: 3 } as const
 export const u32 = { bytes: 4 } as const
-/** Fields wider than a number: they have an offset and are read by `bytesOf`. */
+/** 48 bits still fit a number exactly, so MAC addresses compare with `===`. */
 export const mac = { bytes: 6 } as const
+/** Wider than a number: it has an offset and is read by `bytesOf`. */
 export const ip6 = { bytes: 16 } as const
 
 export interface Field {
   readonly offset: number
   readonly bytes: number
-  /** For fields of at most four bytes. */
+  /** For fields of at most six bytes. */
   get(frame: DataView, at: number): number
   set(frame: DataView, at: number, value: number): void
 }
@@ -45,9 +46,19 @@ export function header<const Fields extends Record<string, FieldType>>(title: st
 // One literal a width: the engine then inlines each with its offset as a constant.
 function field(offset: number, bytes: number): Field {
   if (bytes === 1)
-    return { offset, bytes, get: (frame, at) => frame.getUint8(at + offset), set: (frame, at, value) => frame.setUint8(at + offset, value) }
+    return {
+      offset,
+      bytes,
+      get: (frame, at) => frame.getUint8(at + offset),
+      set: (frame, at, value) => frame.setUint8(at + offset, value),
+    }
   if (bytes === 2)
-    return { offset, bytes, get: (frame, at) => frame.getUint16(at + offset), set: (frame, at, value) => frame.setUint16(at + offset, value) }
+    return {
+      offset,
+      bytes,
+      get: (frame, at) => frame.getUint16(at + offset),
+      set: (frame, at, value) => frame.setUint16(at + offset, value),
+    }
   if (bytes === 3)
     return {
       offset,
@@ -59,7 +70,22 @@ function field(offset: number, bytes: number): Field {
       },
     }
   if (bytes === 4)
-    return { offset, bytes, get: (frame, at) => frame.getUint32(at + offset), set: (frame, at, value) => frame.setUint32(at + offset, value) }
+    return {
+      offset,
+      bytes,
+      get: (frame, at) => frame.getUint32(at + offset),
+      set: (frame, at, value) => frame.setUint32(at + offset, value),
+    }
+  if (bytes === 6)
+    return {
+      offset,
+      bytes,
+      get: (frame, at) => frame.getUint16(at + offset) * 2 ** 32 + frame.getUint32(at + offset + 2),
+      set: (frame, at, value) => {
+        frame.setUint16(at + offset, value / 2 ** 32)
+        frame.setUint32(at + offset + 2, value)
+      },
+    }
   const wide = (): never => {
     throw new Error(`a field of ${bytes} bytes is not a number`)
   }
@@ -75,10 +101,13 @@ export function setBytes(field: Field, frame: DataView, at: number, value: Uint8
   new Uint8Array(frame.buffer, frame.byteOffset + at + field.offset, field.bytes).set(value)
 }
 
-/** `name=value` for every field, in wire order; wide fields in hexadecimal. */
-export function print(header: Header<Record<string, FieldType>>, frame: DataView, at: number): string {
-  return Object.entries(header)
-    .filter(([name]) => name !== 'BYTES' && name !== 'TITLE')
-    .map(([name, field]) => `${name}=${field.bytes <= 4 ? field.get(frame, at) : Buffer.from(bytesOf(field, frame, at)).toString('hex')}`)
-    .join(' ')
+/** `name=value` for every field, in wire order; addresses in hexadecimal. */
+export function print(header: Readonly<Record<string, Field | number | string>>, frame: DataView, at: number): string {
+  const parts: string[] = []
+  for (const [name, field] of Object.entries(header)) {
+    if (typeof field !== 'object') continue
+    const value = field.bytes <= 4 ? field.get(frame, at) : Buffer.from(bytesOf(field, frame, at)).toString('hex')
+    parts.push(`${name}=${value}`)
+  }
+  return parts.join(' ')
 }
