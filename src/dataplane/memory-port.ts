@@ -1,0 +1,111 @@
+/**
+ * A port in memory: what a test, a warm-up or a benchmark puts in comes out of `receive`, and what is sent can be looked at
+ * as whole frames. It uses the same frame memory and pool as a device's port, so that a lost chunk shows.
+ */
+
+import type { Batch } from './batch.ts'
+import { CHUNK_BYTES, type FramePool, type Frames, HEADROOM, NO_FRAME } from './frames.ts'
+import { type KernelDrops, noKernelDrops, type Port } from './port.ts'
+
+const ROOM = CHUNK_BYTES - HEADROOM
+
+interface Waiting {
+  address: number
+  length: number
+  total: number
+  chunks: number
+}
+
+export class MemoryPort implements Port {
+  readonly name: string
+  readonly fd = -1
+  readonly #frames: Frames
+  readonly #pool: FramePool
+  readonly #capacity: number
+  readonly #waiting: Waiting[] = []
+  #holds = 0
+  #sent: Uint8Array[] = []
+  #queued = 0
+
+  /** `capacity` is how many frames fit between two flushes. */
+  constructor(name: string, frames: Frames, pool: FramePool, capacity = 4096) {
+    this.name = name
+    this.#frames = frames
+    this.#pool = pool
+    this.#capacity = capacity
+  }
+
+  /** Puts a frame in, cut into a chain as a device would; false when there were no free chunks. */
+  inject(frame: Uint8Array): boolean {
+    const chunks = Math.max(1, Math.ceil(frame.length / ROOM))
+    if (this.#pool.free < chunks) return false
+    let head = NO_FRAME
+    let before = NO_FRAME
+    for (let at = 0; at < frame.length || at === 0; at += ROOM) {
+      const piece = frame.subarray(at, at + ROOM)
+      const address = this.#pool.take() + HEADROOM
+      this.#frames.bytes.set(piece, address)
+      if (before === NO_FRAME) head = address
+      else this.#frames.link(before, address, piece.length)
+      before = address
+    }
+    this.#waiting.push({ address: head, length: Math.min(frame.length, ROOM), total: frame.length, chunks })
+    this.#holds += chunks
+    return true
+  }
+
+  receive(batch: Batch, index: number, max: number): void {
+    const count = Math.min(max, this.#waiting.length, batch.room)
+    for (const frame of this.#waiting.splice(0, count)) {
+      batch.push(index, frame.address, frame.length, frame.total)
+      this.#holds -= frame.chunks
+    }
+  }
+
+  send(address: number, length: number, total: number): boolean {
+    if (this.#queued === this.#capacity) return false
+    this.#queued++
+    this.#sent.push(copyOut(this.#frames, address, length, total))
+    this.#pool.giveChain(address, length, total)
+    return true
+  }
+
+  flush(): void {
+    this.#queued = 0
+  }
+
+  /** What was sent since the last call, in order. */
+  sent(): Uint8Array[] {
+    const sent = this.#sent
+    this.#sent = []
+    return sent
+  }
+
+  get holds(): number {
+    return this.#holds
+  }
+
+  kernelDrops(): KernelDrops {
+    return noKernelDrops
+  }
+
+  close(): void {
+    for (const { address, length, total } of this.#waiting.splice(0)) this.#pool.giveChain(address, length, total)
+    this.#holds = 0
+  }
+}
+
+/** A frame's bytes, gathered from its chain. Allocates: for tests, captures and replies of the agent. */
+export function copyOut(frames: Frames, address: number, length: number, total: number): Uint8Array {
+  const out = new Uint8Array(total)
+  out.set(frames.bytes.subarray(address, address + length))
+  let at = address
+  for (let filled = length; filled < total; ) {
+    const next = frames.nextAddress(at)
+    const bytes = frames.nextLength(at)
+    out.set(frames.bytes.subarray(next, next + bytes), filled)
+    filled += bytes
+    at = next
+  }
+  return out
+}

@@ -1,0 +1,129 @@
+/**
+ * A worker: one thread that owns its ports' queues, its frames and its counters, and carries each batch through all stages
+ * to the end before it takes the next (run to completion). `step` is one turn of the loop, for tests and the simulator;
+ * `run` is the loop itself.
+ *
+ * A worker never waits for another thread. With nothing to do it sleeps in poll, and has said so before: the FIB's writer
+ * does not wait for it then, and whoever hands it a frame rings its bell.
+ */
+
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
+import type { Clock } from '../base/clock.ts'
+import { type EventFd, PollSet } from '../linux/poll.ts'
+import { BATCH_MAX, Batch } from './batch.ts'
+import type { Dispatcher } from './dispatch.ts'
+import type { Ledger } from './ledger.ts'
+import type { Port } from './port.ts'
+import type { QsbrReader } from './qsbr.ts'
+
+/** What a module puts into the worker's loop. All of it works on the batch in place, see `batch.ts`. */
+export interface Program {
+  /** First stage: finds the flow and writes `hash`; drops what is malformed. */
+  classify(batch: Batch): void
+  /** The rest of the way, on the worker that the flow belongs to; admits every row to the ledger. */
+  process(batch: Batch): void
+  /** Frames made on the way (ICMP errors and the like), rewritten and ready to leave. */
+  readonly originated: Batch
+  /** Once a millisecond under load, and after each sleep. */
+  housekeeping(now_us: number): void
+  /** From the agent. */
+  message(message: unknown): void
+}
+
+/** Set by the agent and by other workers, in shared memory. */
+export const WorkerFlag = { running: 0, asleep: 1 } as const
+export const FLAG_WORDS = 16
+
+export interface WorkerParts {
+  readonly ports: readonly Port[]
+  readonly program: Program
+  readonly ledger: Ledger
+  readonly qsbr: QsbrReader
+  readonly clock: Clock
+  /** Absent when there is one worker. */
+  readonly dispatcher?: Dispatcher | undefined
+}
+
+/** How often a busy worker looks at its event loop; a look costs some 6 us. */
+const HOUSEKEEPING_us = 1000
+
+/** The longest sleep: what rings no bell (a timer of the event loop) is at most this late. */
+const SLEEP_MAX_ms = 50
+
+export class Worker {
+  readonly #parts: WorkerParts
+  readonly #batch = new Batch()
+  #firstPort = 0
+
+  constructor(parts: WorkerParts) {
+    this.#parts = parts
+  }
+
+  /** One turn: returns the number of frames taken in. */
+  step(): number {
+    const { ports, program, ledger, dispatcher, qsbr } = this.#parts
+    const batch = this.#batch
+    if (dispatcher) dispatcher.receive(batch)
+    const takenOver = batch.count
+    ledger.takenOver(batch, 0)
+    this.#receive(batch)
+    ledger.received(batch, takenOver)
+    const count = batch.count
+    if (count > 0) {
+      program.classify(batch)
+      if (dispatcher) dispatcher.spread(batch, takenOver)
+      program.process(batch)
+      ledger.settle(batch)
+    }
+    if (program.originated.count > 0) ledger.settle(program.originated)
+    for (let i = 0; i < ports.length; i++) ports[i]!.flush()
+    ledger.balance()
+    qsbr.quiescent()
+    return count
+  }
+
+  // Each port gets its turn to be first, so that a full one cannot keep the others from ever being heard.
+  #receive(batch: Batch): void {
+    const ports = this.#parts.ports
+    this.#firstPort = this.#firstPort + 1 < ports.length ? this.#firstPort + 1 : 0
+    for (let i = 0; i < ports.length && batch.count < BATCH_MAX; i++) {
+      const index = this.#firstPort + i < ports.length ? this.#firstPort + i : this.#firstPort + i - ports.length
+      ports[index]!.receive(batch, index, BATCH_MAX - batch.count)
+    }
+  }
+
+  /**
+   * Runs until the running flag is cleared. `spin_us` is how long it looks on when there is nothing to do before it
+   * sleeps: 0 where other threads want the core.
+   */
+  async run(flags: Int32Array, bell: EventFd, spin_us: number): Promise<void> {
+    const { clock, program, qsbr } = this.#parts
+    const sleep = new PollSet([bell.fd, ...this.#parts.ports.map((port) => port.fd).filter((fd) => fd >= 0)])
+    qsbr.online()
+    let due_us = 0
+    let busyUntil_us = 0
+    while (Atomics.load(flags, WorkerFlag.running) === 1) {
+      const taken = this.step()
+      const now_us = clock.now_us()
+      if (taken > 0) busyUntil_us = now_us + spin_us
+      const idle = taken === 0 && now_us >= busyUntil_us
+      if (idle) this.#sleep(sleep, flags, bell)
+      if (idle || now_us >= due_us) {
+        program.housekeeping(now_us)
+        await yieldToEventLoop()
+        due_us = now_us + HOUSEKEEPING_us
+      }
+    }
+    qsbr.offline()
+  }
+
+  #sleep(sleep: PollSet, flags: Int32Array, bell: EventFd): void {
+    const { dispatcher, qsbr } = this.#parts
+    qsbr.offline()
+    Atomics.store(flags, WorkerFlag.asleep, 1)
+    if (!dispatcher?.pending()) sleep.wait(SLEEP_MAX_ms)
+    Atomics.store(flags, WorkerFlag.asleep, 0)
+    bell.drain()
+    qsbr.online()
+  }
+}
