@@ -101,6 +101,21 @@ export function setBytes(field: Field, frame: DataView, at: number, value: Uint8
   new Uint8Array(frame.buffer, frame.byteOffset + at + field.offset, field.bytes).set(value)
 }
 
+/** A header of its own, filled by field name, the rest zero. Allocates: for tests and the control path. */
+export function emit<Fields extends Record<string, FieldType>>(
+  header: Header<Fields>,
+  values: { readonly [Name in keyof Fields]?: number | Uint8Array | undefined },
+): Uint8Array {
+  const bytes = new Uint8Array(header.BYTES)
+  const view = new DataView(bytes.buffer)
+  for (const [name, value] of Object.entries(values)) {
+    const field = header[name as keyof Fields]
+    if (value instanceof Uint8Array) setBytes(field, view, 0, value)
+    else if (value !== undefined) field.set(view, 0, value as number)
+  }
+  return bytes
+}
+
 /** `name=value` for every field, in wire order; addresses in hexadecimal. */
 export function print(header: Readonly<Record<string, Field | number | string>>, frame: DataView, at: number): string {
   const parts: string[] = []
