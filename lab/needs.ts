@@ -1,0 +1,23 @@
+/**
+ * What a test needs from the machine, as the reason for which node:test skips it: `test('...', { skip: needs('ip') }, ...)`.
+ * A skipped test is listed with its reason at the end of `npm test`.
+ */
+
+import { findCommand, isRoot, type Peer } from './packages.ts'
+
+/** Every program of others that a test may ask for. `npm test` installs them when it may. */
+export const PEERS: readonly Peer[] = [
+  { debian: 'iproute2', command: 'ip' },
+  { debian: 'ethtool', command: 'ethtool' },
+  { debian: 'iperf3', command: 'iperf3' },
+  { debian: 'openvswitch-switch', command: 'ovs-vswitchd' },
+]
+
+/** False when all is there, otherwise why the test cannot run. Namespaces and packet sockets always need root. */
+export function needs(...commands: string[]): string | false {
+  if (!isRoot()) return 'needs root'
+  const absent = commands.find((command) => !findCommand(command))
+  if (!absent) return false
+  const debian = PEERS.find((peer) => peer.command === absent)?.debian ?? absent
+  return `needs ${absent} (Debian package ${debian})`
+}
