@@ -1,0 +1,266 @@
+/**
+ * Admission: which tenant does a tunnel packet belong to, and may its sender send for that tenant? A segment is one
+ * network of a tenant behind one kind of tunnel: the customer's side under a VNI, a VPC under a GRE key or a VNI. A remote
+ * is a tunnel endpoint that may send for a segment: the edge switch of a connection, a host of a VPC.
+ *
+ * One lookup answers both: the hash table's key is tunnel, VNI or key, and outer source address. It lives in shared memory,
+ * written by the agent, read by the workers without a lock; an entry is filled in before its state says so, and a removed
+ * one is not used again before every worker has passed by (QSBR).
+ */
+
+import { type IpAddress, ipv4Number, type MacAddress } from '../base/address.ts'
+import { assert } from '../base/assert.ts'
+import { mix32 } from '../base/hash.ts'
+import type { QsbrWriter } from '../dataplane/qsbr.ts'
+
+/** The inner side of a tunnel packet, as found on the wire. */
+export const TunnelKind = { vxlan: 1, gre: 2 } as const
+
+/** Entry words: state, kind and address family, VNI or key, source address (4), segment, reply slot. */
+const ENTRY = 16
+const EMPTY = 0
+const USED = 1
+const REMOVED = 2
+const SEGMENT_AT = 7
+const REPLY_AT = 8
+
+/** Segment words. */
+const ROW = 16
+const TENANT = 0
+const MAC_HIGH = 1
+const MAC_LOW = 2
+const ADDRESS4 = 3
+const ADDRESS6 = 4
+
+export interface SegmentLimits {
+  /** A power of two, 64 bytes each; kept at most three quarters full. */
+  entries: number
+  /** 64 bytes each. */
+  segments: number
+}
+
+/** 10 K tenants of a connection and a VPC with eight hosts are 110 K entries (with one a segment for the segment itself). */
+export const defaultSegmentLimits: SegmentLimits = { entries: 1 << 18, segments: 1 << 16 }
+
+export interface SegmentMemory {
+  readonly entries: SharedArrayBuffer
+  readonly rows: SharedArrayBuffer
+}
+
+export function createSegmentMemory(limits: SegmentLimits = defaultSegmentLimits): SegmentMemory {
+  return {
+    entries: new SharedArrayBuffer(limits.entries * ENTRY * 4),
+    rows: new SharedArrayBuffer(limits.segments * ROW * 4),
+  }
+}
+
+/** So that an IPv4 address is never an IPv6 one with zeros behind it; 0 bytes for the segment itself. */
+function familyOf(kind: number, addressBytes: number): number {
+  return kind | (addressBytes << 8)
+}
+
+function hashOf(kind: number, id: number, a: number, b: number, c: number, d: number): number {
+  return mix32(mix32(mix32(mix32(mix32(id + kind) ^ a) ^ b) ^ c) ^ d)
+}
+
+/** The workers' side. */
+export class Segments {
+  readonly #entries: Int32Array
+  readonly #rows: Int32Array
+  readonly #mask: number
+
+  constructor(memory: SegmentMemory) {
+    this.#entries = new Int32Array(memory.entries)
+    this.#rows = new Int32Array(memory.rows)
+    this.#mask = this.#entries.length / ENTRY - 1
+  }
+
+  /**
+   * The entry of a sender, as the index of its first word, or -1. The source address is read from the outer header:
+   * `addressBytes` of 4 or 16 bytes at `source`.
+   */
+  find(kind: number, id: number, frame: DataView, source: number, addressBytes: number): number {
+    const a = frame.getInt32(source)
+    const family = familyOf(kind, addressBytes)
+    if (addressBytes === 4) return this.#probe(family, id, a, 0, 0, 0)
+    return this.#probe(
+      family,
+      id,
+      a,
+      frame.getInt32(source + 4),
+      frame.getInt32(source + 8),
+      frame.getInt32(source + 12),
+    )
+  }
+
+  /** Is there such a segment at all, whoever sends? */
+  isKnown(kind: number, id: number): boolean {
+    return this.#probe(kind, id, 0, 0, 0, 0) >= 0
+  }
+
+  #probe(kind: number, id: number, a: number, b: number, c: number, d: number): number {
+    const entries = this.#entries
+    for (let i = hashOf(kind, id, a, b, c, d) & this.#mask; ; i = (i + 1) & this.#mask) {
+      const at = i * ENTRY
+      const state = Atomics.load(entries, at)
+      if (state === EMPTY) return -1
+      if (state !== USED || entries[at + 1] !== kind || entries[at + 2] !== (id | 0) || entries[at + 3] !== a) continue
+      if (entries[at + 4] === b && entries[at + 5] === c && entries[at + 6] === d) return at
+    }
+  }
+
+  segmentOf(entry: number): number {
+    return this.#entries[entry + SEGMENT_AT]!
+  }
+
+  /** The slot whose action carries an Ethernet frame back to the sender. */
+  replySlotOf(entry: number): number {
+    return this.#entries[entry + REPLY_AT]!
+  }
+
+  /** Counter row and VRF of the segment's tenant. */
+  tenantOf(segment: number): number {
+    return this.#rows[segment * ROW + TENANT]!
+  }
+
+  /** Is it the gateway's own MAC address? */
+  isGatewayMac(segment: number, frame: DataView, at: number): boolean {
+    const row = segment * ROW
+    return frame.getUint16(at) === this.#rows[row + MAC_HIGH]! && frame.getInt32(at + 2) === this.#rows[row + MAC_LOW]!
+  }
+
+  writeGatewayMac(segment: number, frame: DataView, at: number): void {
+    const row = segment * ROW
+    frame.setUint16(at, this.#rows[row + MAC_HIGH]!)
+    frame.setInt32(at + 2, this.#rows[row + MAC_LOW]!)
+  }
+
+  /** The gateway's IPv4 address, which ICMP errors come from; 0 when there is none. */
+  address4(segment: number): number {
+    return this.#rows[segment * ROW + ADDRESS4]! >>> 0
+  }
+
+  hasAddress6(segment: number): boolean {
+    return this.#rows[segment * ROW + ADDRESS6] !== 0
+  }
+
+  writeAddress6(segment: number, frame: DataView, at: number): void {
+    const row = segment * ROW + ADDRESS6
+    for (let i = 0; i < 4; i++) frame.setInt32(at + i * 4, this.#rows[row + i]!)
+  }
+}
+
+export interface SegmentRow {
+  tenant: number
+  mac: MacAddress
+  /** What ICMP errors to this side come from. */
+  address4?: IpAddress | undefined
+  address6?: IpAddress | undefined
+}
+
+/** The agent's side: exactly one writer a process. */
+export class SegmentWriter {
+  readonly #entries: Int32Array
+  readonly #rows: Int32Array
+  readonly #limits: SegmentLimits
+  readonly #qsbr: QsbrWriter
+  readonly #freeSegments: number[] = []
+  #nextSegment = 1
+  #inUse = 0
+
+  constructor(memory: SegmentMemory, qsbr: QsbrWriter) {
+    this.#entries = new Int32Array(memory.entries)
+    this.#rows = new Int32Array(memory.rows)
+    this.#limits = { entries: this.#entries.length / ENTRY, segments: this.#rows.length / ROW }
+    this.#qsbr = qsbr
+  }
+
+  /** A fresh segment's number; undefined when there are none left. */
+  allocate(row: SegmentRow): number | undefined {
+    const segment =
+      this.#freeSegments.pop() ?? (this.#nextSegment < this.#limits.segments ? this.#nextSegment++ : undefined)
+    if (segment !== undefined) this.update(segment, row)
+    return segment
+  }
+
+  update(segment: number, row: SegmentRow): void {
+    const at = segment * ROW
+    const mac = new DataView(row.mac.buffer, row.mac.byteOffset, 6)
+    this.#rows[at + TENANT] = row.tenant
+    this.#rows[at + MAC_HIGH] = mac.getUint16(0)
+    this.#rows[at + MAC_LOW] = mac.getInt32(2)
+    this.#rows[at + ADDRESS4] = row.address4 ? ipv4Number(row.address4) : 0
+    const address6 = row.address6 ?? new Uint8Array(16)
+    const view = new DataView(address6.buffer, address6.byteOffset, 16)
+    for (let i = 0; i < 4; i++) this.#rows[at + ADDRESS6 + i] = view.getInt32(i * 4)
+  }
+
+  /** Every entry of the segment has been removed. */
+  release(segment: number): void {
+    this.#qsbr.retire(() => void this.#freeSegments.push(segment))
+  }
+
+  /** Lets `remote` send for the segment; without a remote, says only that the VNI or key exists. False when full. */
+  admit(kind: number, id: number, remote: IpAddress | undefined, segment: number, replySlot: number): boolean {
+    if (this.#inUse >= (this.#limits.entries * 3) / 4) return false
+    const key = wordsOf(remote)
+    const family = familyOf(kind, remote?.length ?? 0)
+    const at = this.#place(family, id, key)
+    assert(at >= 0, 'the same sender was admitted twice')
+    this.#entries.set([family, id | 0, ...key, segment, replySlot], at + 1)
+    Atomics.store(this.#entries, at, USED)
+    this.#inUse++
+    return true
+  }
+
+  remove(kind: number, id: number, remote: IpAddress | undefined): void {
+    const at = this.#find(familyOf(kind, remote?.length ?? 0), id, wordsOf(remote))
+    assert(at >= 0, 'a sender that was not admitted')
+    Atomics.store(this.#entries, at, REMOVED)
+    this.#qsbr.retire(() => this.#tidy(at))
+  }
+
+  // A removed entry is a bridge for the probes of others. With nothing behind it, it is empty again, and so may be those before.
+  #tidy(removed: number): void {
+    this.#inUse--
+    this.#entries[removed + 1] = 0
+    const mask = this.#limits.entries - 1
+    let i = removed / ENTRY
+    if (this.#entries[((i + 1) & mask) * ENTRY] !== EMPTY) return
+    while (this.#entries[i * ENTRY] === REMOVED && this.#entries[i * ENTRY + 1] === 0) {
+      Atomics.store(this.#entries, i * ENTRY, EMPTY)
+      i = (i - 1) & mask
+    }
+  }
+
+  #find(kind: number, id: number, key: number[]): number {
+    const mask = this.#limits.entries - 1
+    for (let i = hashOf(kind, id, key[0]!, key[1]!, key[2]!, key[3]!) & mask; ; i = (i + 1) & mask) {
+      const state = this.#entries[i * ENTRY]
+      if (state === EMPTY) return -1
+      if (state === USED && this.#holds(i * ENTRY, kind, id, key)) return i * ENTRY
+    }
+  }
+
+  // The first place of the probe that is free: empty, or removed and tidied (kind 0).
+  #place(kind: number, id: number, key: number[]): number {
+    if (this.#find(kind, id, key) >= 0) return -1
+    const mask = this.#limits.entries - 1
+    for (let i = hashOf(kind, id, key[0]!, key[1]!, key[2]!, key[3]!) & mask; ; i = (i + 1) & mask) {
+      const at = i * ENTRY
+      const state = this.#entries[at]
+      if (state === EMPTY || (state === REMOVED && this.#entries[at + 1] === 0)) return at
+    }
+  }
+
+  #holds(at: number, kind: number, id: number, key: number[]): boolean {
+    if (this.#entries[at + 1] !== kind || this.#entries[at + 2] !== (id | 0)) return false
+    return key.every((word, i) => this.#entries[at + 3 + i] === word)
+  }
+}
+
+function wordsOf(address: IpAddress | undefined): number[] {
+  if (!address) return [0, 0, 0, 0]
+  const view = new DataView(address.buffer, address.byteOffset, address.length)
+  return [0, 4, 8, 12].map((at) => (at < address.length ? view.getInt32(at) : 0))
+}
