@@ -21,13 +21,19 @@ const MUST_BE_ZERO = 0x4c00
 
 /** Covers the checksum too, where there is one: up to `end`, so `end` is the IP packet's and not the frame's. */
 export function checkGre(frame: DataView, at: number, end: number): number {
+  const fault = checkGreHeader(frame, at, end)
+  if (fault !== Fault.none) return fault
+  const flags = gre.flagsVersion.get(frame, at)
+  return (flags & GRE_FLAG.checksum) !== 0 && !checksumHolds(frame, at, end) ? Fault['bad-checksum'] : Fault.none
+}
+
+/** The header alone, for a packet that does not lie in one piece. */
+export function checkGreHeader(frame: DataView, at: number, end: number): number {
   if (at + gre.BYTES > end) return Fault.truncated
   const flags = gre.flagsVersion.get(frame, at)
   if ((flags & VERSION) !== 0) return Fault['bad-version']
   if ((flags & MUST_BE_ZERO) !== 0) return Fault['reserved-bits']
-  if (at + greHeaderBytes(flags) > end) return Fault.truncated
-  if ((flags & GRE_FLAG.checksum) !== 0 && !checksumHolds(frame, at, end)) return Fault['bad-checksum']
-  return Fault.none
+  return at + greHeaderBytes(flags) > end ? Fault.truncated : Fault.none
 }
 
 /** The length of a header with these flags, 4 to 16. */
