@@ -14,21 +14,8 @@ import { BATCH_MAX, Batch } from './batch.ts'
 import type { Dispatcher } from './dispatch.ts'
 import type { Ledger } from './ledger.ts'
 import type { Port } from './port.ts'
+import type { Program } from './program.ts'
 import type { QsbrReader } from './qsbr.ts'
-
-/** What a module puts into the worker's loop. All of it works on the batch in place, see `batch.ts`. */
-export interface Program {
-  /** First stage: finds the flow and writes `hash`; drops what is malformed. */
-  classify(batch: Batch): void
-  /** The rest of the way, on the worker that the flow belongs to; admits every row to the ledger. */
-  process(batch: Batch): void
-  /** Frames made on the way (ICMP errors and the like), rewritten and ready to leave. */
-  readonly originated: Batch
-  /** Once a millisecond under load, and after each sleep. */
-  housekeeping(now_us: number): void
-  /** From the agent. */
-  message(message: unknown): void
-}
 
 /** Set by the agent and by other workers, in shared memory. */
 export const WorkerFlag = { running: 0, asleep: 1 } as const
