@@ -1,0 +1,124 @@
+/**
+ * What the control module tells the forwarding nodes of a cluster: the tenants that they hold, next hops, and routes that
+ * name next hops. Nothing in it refers to anything outside of it. The control module has resolved every next hop as far as
+ * the site is known; what remains to the node is what only packets can tell: neighbours' MAC addresses (ARP, ND) and the
+ * underlay (the kernel's routes).
+ *
+ * A batch is a snapshot, which replaces all that a node holds, or the difference from generation `base` to `generation`.
+ * It is applied in this order: next hops, tenants, routes, then removed next hops and removed tenants; so nothing ever
+ * names what is not there. Whoever obeys it refuses an `epoch` below one that it has seen.
+ */
+
+import {
+  address,
+  column32,
+  flag,
+  list,
+  type MessageValue,
+  mac,
+  message,
+  optional,
+  record,
+  text,
+  u8,
+  u16,
+  u32,
+  u53,
+  type Value,
+  variant,
+  word,
+} from './codec.ts'
+import { routes4, routes6 } from './columns.ts'
+
+/** An address that a node answers for (ARP or ND, ping) on a segment, with the subnet that is on the segment. */
+const fibInterface = record({ address, length: u8, mac })
+export type FibInterface = Value<typeof fibInterface>
+
+/** A neighbour that nodes keep resolved, or need not because its MAC address is given. */
+const fibPeer = record({ address, mac: optional(mac) })
+export type FibPeer = Value<typeof fibPeer>
+
+/** A tunnel endpoint of a VPC. */
+const fibHost = record({
+  address,
+  tunnel: word('gre', 'vxlan'),
+  /** What the tunnel carries. VXLAN always carries Ethernet. */
+  payload: word('ip', 'ethernet'),
+})
+export type FibHost = Value<typeof fibHost>
+
+/** Where a tenant's packets come from and go to: the wire behind a connection, or a VPC. Ids are unique in the site. */
+const fibSegment = variant({
+  /** A tenant's own site behind `remote`, the VTEP of an edge switch. `mtu` is the largest IP packet there, 0 for any. */
+  connection: {
+    id: u32,
+    name: text,
+    vni: u32,
+    remote: address,
+    mtu: u16,
+    interfaces: list(fibInterface),
+    peers: list(fibPeer),
+  },
+  /** Machines behind hosts. `key` is GRE's key and VXLAN's VNI. Packets with it from any other source are not the VPC's. */
+  vpc: { id: u32, name: text, key: u32, hosts: list(fibHost), interfaces: list(fibInterface) },
+})
+export type FibSegment = Value<typeof fibSegment>
+
+const fibTenant = record({
+  id: u32,
+  name: text,
+  /** The outer source of what nodes of this cluster send for the tenant. They accept packets to any VIP that they serve. */
+  vip: address,
+  segments: list(fibSegment),
+})
+export type FibTenant = Value<typeof fibTenant>
+
+const whose = { id: u32, tenant: u32 }
+const member = record({ nextHop: u32, weight: u16 })
+
+/** Ids count from 1 and are unique in the site. An id that comes again replaces what it stood for. */
+const nextHop = variant({
+  /** A neighbour on a connection's segment, by VXLAN to the switch it is behind. */
+  peer: { ...whose, segment: u32, vni: u32, remote: address, address, mac: optional(mac), mtu: u16 },
+  /**
+   * A machine of a VPC on its host. Without `address` it is any machine on this host: with an Ethernet payload the packet's
+   * destination is then resolved on the segment at this host. `mtu` is the host's, 0 for what the path allows.
+   */
+  host: {
+    ...whose,
+    segment: u32,
+    tunnel: word('gre', 'vxlan'),
+    payload: word('ip', 'ethernet'),
+    key: u32,
+    remote: address,
+    address: optional(address),
+    mac: optional(mac),
+    mtu: u16,
+  },
+  /** The packet's destination is itself a neighbour on the connection's segment. */
+  connected: { ...whose, segment: u32, vni: u32, remote: address, mtu: u16 },
+  /** One of our own interface addresses on the segment. */
+  local: { ...whose, segment: u32 },
+  discard: { ...whose },
+  /** Equal-cost paths: flows are spread over the members by weight. Members are no groups. */
+  group: { ...whose, members: list(member) },
+})
+export type NextHop = Value<typeof nextHop>
+export type NextHopKind = NextHop['kind']
+
+export const fibBatch = message('FIB batch', 2, {
+  cluster: text,
+  epoch: u53,
+  generation: u53,
+  /** The generation that a difference starts from. */
+  base: u53,
+  snapshot: flag,
+  tenants: list(fibTenant),
+  removedTenants: column32,
+  nextHops: list(nextHop),
+  removedNextHops: column32,
+  /** `tables` are tenant ids, grouped; `nextHops` ids of next hops, 0 where the route goes. */
+  routes4,
+  routes6,
+})
+export type FibBatch = MessageValue<typeof fibBatch>

@@ -1,0 +1,34 @@
+/**
+ * What a source of routes tells the control module: routes of tenants, each with the next hops that it was learnt with,
+ * as addresses in the tenant's own network. The control module resolves them, chooses and compiles. Batches of one origin
+ * are taken in their order.
+ */
+
+import { address, flag, list, type MessageValue, message, record, text, u16, type Value } from './codec.ts'
+import { routes4, routes6 } from './columns.ts'
+
+const gateway = record({
+  /** A neighbour in a connection's subnet, or a machine of a VPC. */
+  address,
+  weight: u16,
+})
+
+/** No gateway: packets are discarded. Several: they are spread by weight. */
+const gateways = list(gateway)
+export type Gateways = Value<typeof gateways>
+
+export const routeBatch = message('route batch', 1, {
+  /** Who says so, such as `bgp-1`. */
+  origin: text,
+  /** Of several origins with a route to the same prefix the one with the lower preference is taken; the site's own win. */
+  preference: u16,
+  /** All that this origin said before is withdrawn. */
+  replaces: flag,
+  /** Tenants by name; `tables` is the place in this list. */
+  tenants: list(text),
+  /** `nextHops` is the place in this list, plus one; 0 withdraws. */
+  gateways: list(gateways),
+  routes4,
+  routes6,
+})
+export type RouteBatch = MessageValue<typeof routeBatch>
