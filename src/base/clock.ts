@@ -3,6 +3,8 @@
  * time; `ManualClock` stands still until it is told to advance and then runs what is due, in order.
  */
 
+import { assert } from './assert.ts'
+
 export interface Timer {
   cancel(): void
 }
@@ -54,6 +56,7 @@ export class ManualClock implements Clock {
   }
 
   every(interval_ms: number, run: () => void): Timer {
+    assert(interval_ms > 0, `an interval of ${interval_ms} ms never ends`)
     return this.#add(interval_ms * 1000, interval_ms * 1000, run)
   }
 
@@ -80,7 +83,9 @@ export class ManualClock implements Clock {
   }
 
   #add(delay_us: number, interval_us: number, run: () => void): Timer {
-    const entry = { due_us: this.#now_us + delay_us, order: this.#order++, interval_us, run }
+    // A delay below zero is none: time never runs back, and a system timer takes it the same way.
+    const due_us = this.#now_us + Math.max(delay_us, 0)
+    const entry = { due_us, order: this.#order++, interval_us, run }
     this.#pending.add(entry)
     return { cancel: () => void this.#pending.delete(entry) }
   }
