@@ -65,7 +65,7 @@ function linesWith(pattern: RegExp, among: readonly Source[]): string[] {
   )
 }
 
-const isTest = (path: string): boolean => /\.(test|fuzz|bench|long)\.ts$/.test(path)
+const isTest = (path: string): boolean => /\.(test|test-worker|fuzz|bench|long)\.ts$/.test(path)
 
 suite('the code is tidy', () => {
   test('arrows between folders point one way', () => {
@@ -108,7 +108,7 @@ suite('the code is tidy', () => {
 
   test('names are in kebab-case and say something', () => {
     const names = sources.map(({ path }) => path)
-    const kebab = /^([a-z0-9]+(-[a-z0-9]+)*\/)+[a-z0-9]+(-[a-z0-9]+)*(\.(test|fuzz|bench|long))?\.ts$/
+    const kebab = /^([a-z0-9]+(-[a-z0-9]+)*\/)+[a-z0-9]+(-[a-z0-9]+)*(\.(test|test-worker|fuzz|bench|long))?\.ts$/
     deepEqual(
       names.filter((path) => !kebab.test(path)),
       [],
