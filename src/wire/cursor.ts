@@ -10,7 +10,7 @@ import { assert } from '../base/assert.ts'
 
 assert(new Uint8Array(Uint16Array.of(1).buffer)[0] === 1, 'columns on the wire are little-endian')
 
-const text = new TextDecoder()
+const utf8 = new TextDecoder('utf-8', { fatal: true })
 const NOTHING = new Uint8Array(0)
 
 export class Reader {
@@ -75,15 +75,21 @@ export class Reader {
     return at < 0 ? NOTHING : this.#bytes.subarray(at, this.#end)
   }
 
-  /** UTF-8 behind its length in 16 bits. What is no UTF-8 reads as replacement characters. */
+  /** UTF-8 behind its length in 16 bits; what is no UTF-8 fails. */
   text(): string {
     const length = this.u16()
     const at = this.#take(length)
-    return at < 0 ? '' : text.decode(this.#bytes.subarray(at, at + length))
+    if (at < 0) return ''
+    try {
+      return utf8.decode(this.#bytes.subarray(at, at + length))
+    } catch {
+      this.fail()
+      return ''
+    }
   }
 
   column32(count: number): Uint32Array {
-    const bytes = this.remaining < count * 4 ? this.bytes(-1) : this.bytes(count * 4)
+    const bytes = this.bytes(count * 4)
     return new Uint32Array(bytes.buffer, 0, bytes.length / 4)
   }
 
@@ -134,17 +140,20 @@ export class Writer {
 
   u8(value: number): void {
     assert(value >= 0 && value <= 0xff && Number.isInteger(value), `${value} is no u8`)
-    this.#view.setUint8(this.#grow(1), value)
+    const at = this.#grow(1)
+    this.#view.setUint8(at, value)
   }
 
   u16(value: number): void {
     assert(value >= 0 && value <= 0xffff && Number.isInteger(value), `${value} is no u16`)
-    this.#view.setUint16(this.#grow(2), value)
+    const at = this.#grow(2)
+    this.#view.setUint16(at, value)
   }
 
   u32(value: number): void {
     assert(value >= 0 && value <= 0xffff_ffff && Number.isInteger(value), `${value} is no u32`)
-    this.#view.setUint32(this.#grow(4), value)
+    const at = this.#grow(4)
+    this.#view.setUint32(at, value)
   }
 
   u53(value: number): void {
@@ -155,7 +164,8 @@ export class Writer {
   }
 
   bytes(value: Uint8Array): void {
-    this.#bytes.set(value, this.#grow(value.length))
+    const at = this.#grow(value.length)
+    this.#bytes.set(value, at)
   }
 
   text(value: string): void {
@@ -182,6 +192,7 @@ export class Writer {
     return this.#bytes.subarray(0, this.#at)
   }
 
+  /** Where the next bytes go. May replace the buffer and its view, so it comes before their use. */
   #grow(by: number): number {
     const at = this.#at
     this.#at += by

@@ -224,7 +224,7 @@ export function message<const F extends object>(name: string, kind: number, fiel
       const missing = table.find(([field]) => !(field in value))
       if (from.failed || missing) {
         const why = missing ? `it has no ${missing[0]}` : 'a length in it is wrong'
-        return { ok: false, failure: 'malformed', message: `a malformed ${name} message: ${why}` }
+        return { ok: false, failure: 'malformed', message: `malformed ${name}: ${why}` }
       }
       return { ok: true, value: value as Values<F> }
     },
@@ -239,7 +239,7 @@ function checkHeader(from: Reader, name: string, kind: number): (Decoded<never> 
   from.u8()
   if (from.failed || magic !== MAGIC) return { ok: false, failure: 'not-a-message', message: 'not a control message' }
   if (oldestReader > VERSION) {
-    const message = `a ${name} message of version ${version} that asks for version ${oldestReader}; this is ${VERSION}`
+    const message = `${name} of version ${version} that asks for version ${oldestReader}; this is ${VERSION}`
     return { ok: false, failure: 'newer-version', message }
   }
   if (present === kind) return undefined

@@ -66,7 +66,7 @@ export class RouteColumnsBuilder {
   readonly #words: AddressWords
   #count = 0
   #tables = new Uint32Array(64)
-  #addresses: Uint32Array
+  #addresses: Uint32Array<ArrayBuffer>
   #lengths = new Uint8Array(64)
   #nextHops = new Uint32Array(64)
 
@@ -118,7 +118,7 @@ export class RouteColumnsBuilder {
   }
 }
 
-function grown(column: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+function grown(column: Uint32Array): Uint32Array<ArrayBuffer> {
   const larger = new Uint32Array(column.length * 2)
   larger.set(column)
   return larger

@@ -1,0 +1,166 @@
+/** One full message of every kind, for the tests of codecs and for fuzzers: every field set, every kind of next hop there. */
+
+import { Random } from '../../base/random.ts'
+import { RouteColumnsBuilder } from './columns.ts'
+import { type FibBatch, fibBatch, type NextHop } from './fib.ts'
+import { ack, neighbourNews, nodeState, pathNews } from './report.ts'
+import { type RouteBatch, routeBatch } from './route.ts'
+import { hostBatch, type SwitchBatch, switchBatch } from './switch.ts'
+
+const vip = Uint8Array.of(10, 255, 0, 1)
+const remote = Uint8Array.of(10, 0, 0, 1)
+const remote6 = Uint8Array.of(0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9)
+const mac = Uint8Array.of(2, 0x67, 0x68, 0, 0, 1)
+const customer = Uint8Array.of(192, 168, 1, 2)
+const gateway = { address: Uint8Array.of(192, 168, 1, 1), length: 24, mac }
+
+export function sampleRoutes(count: number, random: Random) {
+  const v4 = new RouteColumnsBuilder(1)
+  const v6 = new RouteColumnsBuilder(4)
+  for (let i = 0; i < count; i++) {
+    v4.add4(1 + (i >> 8), (random.u32() & 0xffffff00) >>> 0, 24, random.below(9))
+    if (i % 8 === 0) v6.add6(1 + (i >> 8), [0x20010db8, random.u32(), 0, 0], 64, random.below(9))
+  }
+  return { routes4: v4.build(), routes6: v6.build() }
+}
+
+const whose = { tenant: 7, segment: 3 }
+const nextHops: NextHop[] = [
+  { kind: 'peer', id: 1, ...whose, vni: 1001, remote, address: customer, mac, mtu: 1500 },
+  { kind: 'peer', id: 2, ...whose, vni: 1001, remote: remote6, address: customer, mac: undefined, mtu: 0 },
+  {
+    kind: 'host',
+    id: 3,
+    ...whose,
+    tunnel: 'gre',
+    payload: 'ip',
+    key: 2 ** 32 - 1,
+    remote,
+    address: undefined,
+    mac: undefined,
+    mtu: 0,
+  },
+  {
+    kind: 'host',
+    id: 4,
+    ...whose,
+    tunnel: 'vxlan',
+    payload: 'ethernet',
+    key: 9,
+    remote,
+    address: customer,
+    mac,
+    mtu: 9000,
+  },
+  { kind: 'connected', id: 5, ...whose, vni: 1001, remote, mtu: 0 },
+  { kind: 'local', id: 6, ...whose },
+  { kind: 'discard', id: 7, tenant: 7 },
+  {
+    kind: 'group',
+    id: 8,
+    tenant: 7,
+    members: [
+      { nextHop: 1, weight: 1 },
+      { nextHop: 2, weight: 65_535 },
+    ],
+  },
+]
+
+export function sampleFib(routes: number, random: Random): FibBatch {
+  return {
+    cluster: 'blue',
+    epoch: 2 ** 53 - 1,
+    generation: 2 ** 40,
+    base: 2 ** 40 - 1,
+    snapshot: true,
+    tenants: [
+      {
+        id: 7,
+        name: 'acme',
+        vip,
+        segments: [
+          {
+            kind: 'connection',
+            id: 3,
+            name: 'acme-dc',
+            vni: 1001,
+            remote,
+            mtu: 1500,
+            interfaces: [gateway],
+            peers: [{ address: customer, mac: undefined }],
+          },
+          {
+            kind: 'vpc',
+            id: 4,
+            name: 'prod',
+            key: 1001,
+            hosts: [{ address: remote, tunnel: 'gre', payload: 'ip' }],
+            interfaces: [],
+          },
+        ],
+      },
+    ],
+    removedTenants: Uint32Array.of(8, 9),
+    nextHops,
+    removedNextHops: Uint32Array.of(10),
+    ...sampleRoutes(routes, random),
+  }
+}
+
+const routes: RouteBatch = {
+  origin: 'bgp-1',
+  preference: 100,
+  replaces: true,
+  tenants: ['acme', 'globex'],
+  gateways: [
+    [],
+    [
+      { address: customer, weight: 1 },
+      { address: remote6, weight: 2 },
+    ],
+  ],
+  ...sampleRoutes(20, new Random(1)),
+}
+
+const wires: SwitchBatch = {
+  switch: 'edge-1',
+  epoch: 4,
+  generation: 9,
+  address: remote,
+  vips: [vip, remote6],
+  attachments: [{ port: 'acme', vlan: 0, vni: 1001, vip }],
+  balances: [{ vip, selection: 'resilient', nodes: [{ name: 'fn-1', address: remote, weight: 1 }] }],
+}
+
+/** Each message's codec with a value of it, and the same encoded. */
+export const samples = [
+  sample(fibBatch, sampleFib(20, new Random(1))),
+  sample(routeBatch, routes),
+  sample(switchBatch, wires),
+  sample(hostBatch, { host: 'host-1', epoch: 4, generation: 9, exits: [{ key: 1001, vip }] }),
+  sample(ack, { module: 'fn-1', epoch: 4, generation: 9, error: 'no room' }),
+  sample(neighbourNews, { node: 'fn-1', neighbours: [{ tenant: 7, segment: 3, address: customer, mac }] }),
+  sample(pathNews, { node: 'fn-1', remote: remote6, mtu: 1400, lifetime_s: 600 }),
+  sample(nodeState, {
+    node: 'fn-1',
+    ready: true,
+    epoch: 4,
+    generation: 9,
+    tenants: 2,
+    counters: [{ name: 'received', value: 12 }],
+  }),
+]
+
+function sample<T>(
+  message: { name: string; kind: number; encode(value: T): Uint8Array; decode(bytes: Uint8Array): unknown },
+  value: T,
+) {
+  return {
+    name: message.name,
+    kind: message.kind,
+    value: value as unknown,
+    bytes: message.encode(value),
+    decode: (bytes: Uint8Array) => message.decode(bytes) as ReturnType<typeof fibBatch.decode>,
+    encodeAgain: (decoded: unknown) => message.encode(decoded as T),
+  }
+}
