@@ -1,0 +1,145 @@
+/**
+ * What the gateway says to tenants: ICMP errors about packets that cannot go on, and replies to pings of its own addresses.
+ * Every answer takes a token of its tenant, so that no flood of triggers becomes a flood of answers.
+ */
+
+import { type Batch, DELIVERED } from '../dataplane/batch.ts'
+import { Drop } from '../dataplane/drop.ts'
+import { NO_FRAME } from '../dataplane/frames.ts'
+import { mayReportTo4, mayReportTo6, writeIcmpError, writeIcmpv6Error } from '../dataplane/icmp-error.ts'
+import { updated16 } from '../wire/checksum.ts'
+import { ETHERTYPE } from '../wire/ethernet.ts'
+import { ICMP_TYPE, ICMP_UNREACHABLE, icmp } from '../wire/icmp.ts'
+import { ICMPV6_TYPE, ICMPV6_UNREACHABLE, icmpv6 } from '../wire/icmpv6.ts'
+import { ipv4, ipv4HeaderBytes, isIpv4Fragment, PROTOCOL, writeIpv4Checksum } from '../wire/ipv4.ts'
+import { ipv6 } from '../wire/ipv6.ts'
+import type { Shared } from './shared.ts'
+
+const REPLY_TTL = 64
+
+export class Answers {
+  readonly #shared: Shared
+
+  constructor(shared: Shared) {
+    this.#shared = shared
+  }
+
+  timeExceeded(batch: Batch, row: number, etherType: number): void {
+    if (etherType === ETHERTYPE.ipv4) this.#error4(batch, row, ICMP_TYPE.timeExceeded, 0, 0)
+    else this.#error6(batch, row, ICMPV6_TYPE.timeExceeded, 0, 0)
+  }
+
+  noRoute(batch: Batch, row: number, etherType: number): void {
+    if (etherType === ETHERTYPE.ipv4)
+      this.#error4(batch, row, ICMP_TYPE.destinationUnreachable, ICMP_UNREACHABLE.network, 0)
+    else this.#error6(batch, row, ICMPV6_TYPE.destinationUnreachable, ICMPV6_UNREACHABLE.noRoute, 0)
+  }
+
+  hostUnreachable(batch: Batch, row: number, etherType: number): void {
+    if (etherType === ETHERTYPE.ipv4)
+      this.#error4(batch, row, ICMP_TYPE.destinationUnreachable, ICMP_UNREACHABLE.host, 0)
+    else this.#error6(batch, row, ICMPV6_TYPE.destinationUnreachable, ICMPV6_UNREACHABLE.address, 0)
+  }
+
+  /** RFC 1191 section 4, RFC 4443 section 3.2: `mtu` is what fits, in bytes of the tenant's IP packet. */
+  tooBig(batch: Batch, row: number, etherType: number, mtu: number): void {
+    const { destinationUnreachable } = ICMP_TYPE
+    if (etherType === ETHERTYPE.ipv4)
+      this.#error4(batch, row, destinationUnreachable, ICMP_UNREACHABLE.fragmentationNeeded, mtu)
+    else this.#error6(batch, row, ICMPV6_TYPE.packetTooBig, 0, mtu)
+  }
+
+  /** A packet to an address of the gateway: an echo request is turned round in place, all else is told that nobody listens. */
+  toGateway(batch: Batch, row: number, etherType: number): number {
+    return etherType === ETHERTYPE.ipv4 ? this.#toGateway4(batch, row) : this.#toGateway6(batch, row)
+  }
+
+  #toGateway4(batch: Batch, row: number): number {
+    const view = this.#shared.frames.view
+    const l3 = batch.l3[row]!
+    const l4 = l3 + ipv4HeaderBytes(view, l3)
+    const protocol = ipv4.protocol.get(view, l3)
+    const whole = !isIpv4Fragment(view, l3) && l4 + icmp.BYTES <= this.#shared.columns.readable[row]!
+    if (protocol === PROTOCOL.icmp) {
+      if (!whole || icmp.type.get(view, l4) !== ICMP_TYPE.echoRequest) return DELIVERED
+      if (!this.#shared.mayAnswer(batch.tenant[row]!)) return Drop['icmp-rate']
+      const source = ipv4.source.get(view, l3)
+      ipv4.source.set(view, l3, ipv4.destination.get(view, l3))
+      ipv4.destination.set(view, l3, source)
+      ipv4.ttl.set(view, l3, REPLY_TTL)
+      writeIpv4Checksum(view, l3)
+      icmp.type.set(view, l4, ICMP_TYPE.echoReply)
+      icmp.checksum.set(view, l4, updated16(icmp.checksum.get(view, l4), ICMP_TYPE.echoRequest << 8, 0))
+      return this.#shared.chooseAction(batch, row, ETHERTYPE.ipv4)
+    }
+    const code =
+      protocol === PROTOCOL.tcp || protocol === PROTOCOL.udp ? ICMP_UNREACHABLE.port : ICMP_UNREACHABLE.protocol
+    this.#error4(batch, row, ICMP_TYPE.destinationUnreachable, code, 0)
+    return Drop['no-listener']
+  }
+
+  #toGateway6(batch: Batch, row: number): number {
+    const { frames, columns } = this.#shared
+    const { view, bytes } = frames
+    const l3 = batch.l3[row]!
+    const at = l3 + ipv6.BYTES
+    if (ipv6.nextHeader.get(view, l3) === PROTOCOL.icmpv6) {
+      if (at + icmpv6.BYTES > columns.readable[row]! || icmpv6.type.get(view, at) !== ICMPV6_TYPE.echoRequest)
+        return DELIVERED
+      if (!this.#shared.mayAnswer(batch.tenant[row]!)) return Drop['icmp-rate']
+      swapAddresses6(view, bytes, l3)
+      ipv6.hopLimit.set(view, l3, REPLY_TTL)
+      // Both addresses are in the pseudo-header still: only the type changes the sum.
+      icmpv6.type.set(view, at, ICMPV6_TYPE.echoReply)
+      const sum = icmpv6.checksum.get(view, at)
+      icmpv6.checksum.set(view, at, updated16(sum, ICMPV6_TYPE.echoRequest << 8, ICMPV6_TYPE.echoReply << 8))
+      return this.#shared.chooseAction(batch, row, ETHERTYPE.ipv6)
+    }
+    this.#error6(batch, row, ICMPV6_TYPE.destinationUnreachable, ICMPV6_UNREACHABLE.port, 0)
+    return Drop['no-listener']
+  }
+
+  #error4(batch: Batch, row: number, type: number, code: number, mtu: number): void {
+    const { frames, segments, columns } = this.#shared
+    const tenant = batch.tenant[row]!
+    const l3 = batch.l3[row]!
+    const readable = columns.readable[row]!
+    const source = segments.address4(batch.segment[row]!)
+    if (source === 0 || !mayReportTo4(frames.view, l3, readable)) return
+    if (!this.#shared.mayAnswer(tenant)) return
+    const to = this.#shared.takeChunk()
+    if (to === NO_FRAME) return
+    const total = writeIcmpError(frames.bytes, frames.view, to, l3, readable - l3, type, code, mtu, source)
+    this.#shared.originate(tenant, batch.hash[row]!, to, total, ETHERTYPE.ipv4)
+  }
+
+  #error6(batch: Batch, row: number, type: number, code: number, rest: number): void {
+    const { frames, segments, columns } = this.#shared
+    const tenant = batch.tenant[row]!
+    const segment = batch.segment[row]!
+    const l3 = batch.l3[row]!
+    const readable = columns.readable[row]!
+    if (!segments.hasAddress6(segment)) return
+    if (!mayReportTo6(frames.view, l3, readable, type === ICMPV6_TYPE.packetTooBig)) return
+    if (!this.#shared.mayAnswer(tenant)) return
+    const to = this.#shared.takeChunk()
+    if (to === NO_FRAME) return
+    segments.writeAddress6(segment, frames.view, to + ipv6.source.offset)
+    const total = writeIcmpv6Error(frames.bytes, frames.view, to, l3, readable - l3, type, code, rest)
+    this.#shared.originate(tenant, batch.hash[row]!, to, total, ETHERTYPE.ipv6)
+  }
+}
+
+function swapAddresses6(view: DataView, bytes: Uint8Array, l3: number): void {
+  const source = l3 + ipv6.source.offset
+  const destination = l3 + ipv6.destination.offset
+  const a = view.getUint32(source)
+  const b = view.getUint32(source + 4)
+  const c = view.getUint32(source + 8)
+  const d = view.getUint32(source + 12)
+  bytes.copyWithin(source, destination, destination + 16)
+  view.setUint32(destination, a)
+  view.setUint32(destination + 4, b)
+  view.setUint32(destination + 8, c)
+  view.setUint32(destination + 12, d)
+}

@@ -1,0 +1,198 @@
+/**
+ * ARP (RFC 826) and neighbour discovery (RFC 4861) on tenants' segments, as far as a worker goes: requests for the
+ * gateway's addresses are answered in place, and what senders say of themselves is reported to the agent, which knows the
+ * next hops and shares the news with the cluster (a reply may meet any node).
+ */
+
+import { mix32 } from '../base/hash.ts'
+import { RateLimits } from '../base/rate-limit.ts'
+import { ActionKind } from '../dataplane/action.ts'
+import { type Batch, DELIVERED, FORWARD } from '../dataplane/batch.ts'
+import { Drop } from '../dataplane/drop.ts'
+import { encapsulate } from '../dataplane/encapsulate.ts'
+import { ARP_OPERATION, arp } from '../wire/arp.ts'
+import { ETHERTYPE, ethernet } from '../wire/ethernet.ts'
+import { Fault } from '../wire/fault.ts'
+import { bytesOf, type Field } from '../wire/header.ts'
+import { checkIcmpv6, ICMPV6_TYPE, icmpv6, writeIcmpv6Checksum } from '../wire/icmpv6.ts'
+import { PROTOCOL } from '../wire/ipv4.ts'
+import { ipv6 } from '../wire/ipv6.ts'
+import {
+  checkNeighbourDiscovery,
+  linkLayerOption,
+  ND_ADVERTISEMENT,
+  ND_OPTION,
+  neighbourAdvertisement,
+  neighbourOption,
+  neighbourSolicitation,
+} from '../wire/neighbour-discovery.ts'
+import { chunkEnd } from './classify.ts'
+import { REWRITTEN, type Shared } from './shared.ts'
+
+/** From a worker to its agent: somebody on a segment said what its MAC address is. */
+export interface NeighbourHeard {
+  readonly kind: 'neighbour'
+  readonly segment: number
+  readonly address: Uint8Array
+  readonly mac: Uint8Array
+}
+
+/** Reports a second: a cluster start with 10 K tenants is over in seconds, and a flood costs the agent 1% of a core. */
+const REPORTS_PER_S = 2000
+const REPORTS_BURST = 500
+
+/** What was reported is not said again for a while; direct-mapped, so a collision only says something twice. */
+const REMEMBERED = 4096
+const REMEMBER_us = 10e6
+
+const ADVERTISEMENT_BYTES = neighbourAdvertisement.BYTES + linkLayerOption.BYTES
+const ND_HOP_LIMIT = 255
+
+export class Neighbours {
+  readonly #shared: Shared
+  readonly #report: (heard: NeighbourHeard) => void
+  readonly #limit = new RateLimits(1, REPORTS_PER_S, REPORTS_BURST)
+  readonly #said = new Int32Array(REMEMBERED)
+  readonly #saidUntil_us = new Float64Array(REMEMBERED)
+
+  constructor(shared: Shared, report: (heard: NeighbourHeard) => void) {
+    this.#shared = shared
+    this.#report = report
+  }
+
+  arp(batch: Batch, row: number): number {
+    const { frames, segments, columns } = this.#shared
+    const view = frames.view
+    const at = batch.l3[row]!
+    const segment = batch.segment[row]!
+    if (arp.senderIp.get(view, at) !== 0) this.#hear(segment, at, arp.senderIp, arp.senderMac, at)
+    if (arp.operation.get(view, at) === ARP_OPERATION.reply) return DELIVERED
+    const target = arp.targetIp.get(view, at)
+    if (!this.#isOurs(this.#shared.fib.lookup4(batch.tenant[row]!, target), segment)) return Drop['arp-ignored']
+    if (!this.#shared.mayAnswer(batch.tenant[row]!)) return Drop['icmp-rate']
+    arp.operation.set(view, at, ARP_OPERATION.reply)
+    frames.bytes.copyWithin(at + arp.targetMac.offset, at + arp.senderMac.offset, at + arp.targetMac.offset)
+    segments.writeGatewayMac(segment, view, at + arp.senderMac.offset)
+    arp.senderIp.set(view, at, target)
+    columns.end[row] = at + arp.BYTES
+    return this.#sendBack(batch, row, arp.targetMac, at)
+  }
+
+  /** Is the IPv6 packet neighbour discovery, as far as can be told without walking extension headers? */
+  isDiscovery(batch: Batch, row: number): boolean {
+    const view = this.#shared.frames.view
+    const l3 = batch.l3[row]!
+    if (ipv6.nextHeader.get(view, l3) !== PROTOCOL.icmpv6) return false
+    const at = l3 + ipv6.BYTES
+    if (at >= this.#shared.columns.readable[row]!) return false
+    const type = icmpv6.type.get(view, at)
+    return type >= ICMPV6_TYPE.routerSolicitation && type <= ICMPV6_TYPE.redirect
+  }
+
+  discovery(batch: Batch, row: number): number {
+    const { frames, columns, fib } = this.#shared
+    const view = frames.view
+    const l3 = batch.l3[row]!
+    const at = l3 + ipv6.BYTES
+    const end = columns.readable[row]!
+    if (end !== columns.end[row]) return Drop['nd-ignored']
+    const fault = checkIcmpv6(view, at, end, l3) || checkNeighbourDiscovery(view, at, end, l3)
+    if (fault !== Fault.none) return fault
+    const type = icmpv6.type.get(view, at)
+    if (type === ICMPV6_TYPE.neighbourAdvertisement) return this.#heardAdvertisement(batch, row, at, end)
+    if (type !== ICMPV6_TYPE.neighbourSolicitation || columns.l2[row] === 0) return Drop['nd-ignored']
+    const segment = batch.segment[row]!
+    const option = neighbourOption(view, at, end, ND_OPTION.sourceLinkLayer)
+    if (option !== 0) this.#hear(segment, l3, ipv6.source, linkLayerOption.address, option)
+    const target = at + neighbourSolicitation.target.offset
+    if (!this.#isOurs(fib.lookup6(batch.tenant[row]!, view, target), segment)) return Drop['nd-ignored']
+    if (!this.#shared.mayAnswer(batch.tenant[row]!)) return Drop['icmp-rate']
+    return this.#advertise(batch, row, l3)
+  }
+
+  #heardAdvertisement(batch: Batch, row: number, at: number, end: number): number {
+    const option = neighbourOption(this.#shared.frames.view, at, end, ND_OPTION.targetLinkLayer)
+    if (option !== 0)
+      this.#hear(batch.segment[row]!, at, neighbourAdvertisement.target, linkLayerOption.address, option)
+    return DELIVERED
+  }
+
+  // RFC 4861 section 7.2.4. The solicitation becomes the advertisement; only duplicate address detection makes it longer.
+  #advertise(batch: Batch, row: number, l3: number): number {
+    const { frames, segments, columns } = this.#shared
+    const { view, bytes } = frames
+    const at = l3 + ipv6.BYTES
+    const end = at + ADVERTISEMENT_BYTES
+    if (end > chunkEnd(l3)) return Drop['nd-ignored']
+    const source = l3 + ipv6.source.offset
+    const destination = l3 + ipv6.destination.offset
+    const anonymous = view.getUint32(source) === 0 && view.getUint32(source + 12) === 0
+    if (anonymous) writeAllNodes(view, destination)
+    else bytes.copyWithin(destination, source, source + 16)
+    const target = at + neighbourSolicitation.target.offset
+    bytes.copyWithin(source, target, target + 16)
+    ipv6.payloadLength.set(view, l3, ADVERTISEMENT_BYTES)
+    ipv6.hopLimit.set(view, l3, ND_HOP_LIMIT)
+    neighbourAdvertisement.type.set(view, at, ICMPV6_TYPE.neighbourAdvertisement)
+    const flags = ND_ADVERTISEMENT.router | ND_ADVERTISEMENT.override | (anonymous ? 0 : ND_ADVERTISEMENT.solicited)
+    neighbourAdvertisement.flags.set(view, at, flags >>> 0)
+    const option = at + neighbourAdvertisement.BYTES
+    linkLayerOption.type.set(view, option, ND_OPTION.targetLinkLayer)
+    linkLayerOption.length.set(view, option, 1)
+    segments.writeGatewayMac(batch.segment[row]!, view, option + linkLayerOption.address.offset)
+    writeIcmpv6Checksum(view, at, end, l3)
+    columns.end[row] = end
+    return this.#sendBack(batch, row, ethernet.source, columns.l2[row]!)
+  }
+
+  // Turns the frame round: to the MAC address in `to`, from the gateway's, through the tunnel that it came by.
+  #sendBack(batch: Batch, row: number, to: Field, header: number): number {
+    const { frames, segments, columns, actions } = this.#shared
+    const l2 = columns.l2[row]!
+    const at = actions.resolve(batch.action[row]!, batch.hash[row]!)
+    if (actions.words[at] !== ActionKind.send) return Drop['underlay-unresolved']
+    const destination = l2 + ethernet.destination.offset
+    frames.bytes.copyWithin(destination, header + to.offset, header + to.offset + 6)
+    segments.writeGatewayMac(batch.segment[row]!, frames.view, l2 + ethernet.source.offset)
+    batch.length[row] = columns.end[row]! - batch.address[row]!
+    batch.total[row] = batch.length[row]!
+    encapsulate(frames, actions, batch, row, at, l2, 0, ETHERTYPE.bridgedEthernet)
+    batch.action[row] = REWRITTEN
+    return FORWARD
+  }
+
+  // An address of the gateway on this segment, or on all of them (link-local).
+  #isOurs(slot: number, segment: number): boolean {
+    const { actions } = this.#shared
+    const at = actions.resolve(slot, 0)
+    if (actions.words[at] !== ActionKind.local) return false
+    const owner = actions.words[at + 6]!
+    return owner === 0 || owner === segment
+  }
+
+  #hear(segment: number, at: number, address: Field, mac: Field, macAt: number): void {
+    const view = this.#shared.frames.view
+    const now_us = this.#shared.now_us
+    let hash = mix32(segment)
+    for (let i = 0; i < address.bytes; i += 4) hash = mix32(hash ^ view.getUint32(at + address.offset + i))
+    hash = mix32(hash ^ view.getUint32(macAt + mac.offset)) ^ view.getUint16(macAt + mac.offset + 4)
+    const place = hash & (REMEMBERED - 1)
+    if (this.#said[place] === (hash | 0) && now_us < this.#saidUntil_us[place]!) return
+    if (!this.#limit.take(0, now_us)) return
+    this.#said[place] = hash
+    this.#saidUntil_us[place] = now_us + REMEMBER_us
+    this.#report({
+      kind: 'neighbour',
+      segment,
+      address: bytesOf(address, view, at),
+      mac: bytesOf(mac, view, macAt),
+    })
+  }
+}
+
+function writeAllNodes(view: DataView, at: number): void {
+  view.setUint32(at, 0xff020000)
+  view.setUint32(at + 4, 0)
+  view.setUint32(at + 8, 0)
+  view.setUint32(at + 12, 1)
+}

@@ -1,0 +1,226 @@
+/**
+ * The forwarding node's stages, as a worker runs them (design of DSR section 4.1.2: a short pipeline, one lookup):
+ *
+ *   classify -> (dispatcher) -> admit -> route -> rewrite
+ *
+ * Each is a loop over the batch. Whatever is not plain forwarding (ARP, neighbour discovery, packets for the gateway, ICMP
+ * errors, fragmentation) branches off in `route` to files of its own.
+ */
+
+import { ActionKind } from '../dataplane/action.ts'
+import { type Batch, DELIVERED, FORWARD } from '../dataplane/batch.ts'
+import { Drop } from '../dataplane/drop.ts'
+import { isGroupOrBad4, isGroupOrBad6 } from '../dataplane/icmp-error.ts'
+import { UNKNOWN_TENANT } from '../dataplane/ledger.ts'
+import type { Program } from '../dataplane/program.ts'
+import { decapsulatedTos } from '../wire/ecn.ts'
+import { ETHERTYPE, ethernet, isGroupAddressed } from '../wire/ethernet.ts'
+import { Fault } from '../wire/fault.ts'
+import {
+  decrementTtl,
+  hasDontFragment,
+  ipv4,
+  ipv4FragmentOffset,
+  ipv4HeaderBytes,
+  isSourceRouted,
+  PROTOCOL,
+  setTos,
+} from '../wire/ipv4.ts'
+import { FRAGMENT, ipv6, ipv6Walk, setTrafficClass, trafficClass, walkIpv6 } from '../wire/ipv6.ts'
+import { checkTcp, clampMss } from '../wire/tcp.ts'
+import { Answers } from './answers.ts'
+import { Classifier } from './classify.ts'
+import { Fragmenter } from './fragment.ts'
+import { type NeighbourHeard, Neighbours } from './neighbours.ts'
+import { TunnelKind } from './segments.ts'
+import { type NodeViews, REWRITTEN, Shared } from './shared.ts'
+
+/** Bytes of IP and TCP headers without options: what the MTU loses to the MSS (RFC 9293 section 3.7.1). */
+const MSS_OVERHEAD4 = 40
+const MSS_OVERHEAD6 = 60
+
+const walk = ipv6Walk()
+
+/** From the agent to a worker: a whole frame to be sent as it is. */
+export interface SendFrame {
+  readonly kind: 'send'
+  readonly port: number
+  readonly tenant: number
+  readonly frame: Uint8Array
+}
+
+export class ForwardingProgram implements Program {
+  readonly originated: Batch
+  readonly #shared: Shared
+  readonly #classifier: Classifier
+  readonly #neighbours: Neighbours
+  readonly #answers: Answers
+  readonly #fragmenter: Fragmenter
+
+  constructor(views: NodeViews, report: (heard: NeighbourHeard) => void) {
+    this.#shared = new Shared(views)
+    this.originated = this.#shared.originated
+    this.#classifier = new Classifier(views.frames, this.#shared.columns)
+    this.#neighbours = new Neighbours(this.#shared, report)
+    this.#answers = new Answers(this.#shared)
+    this.#fragmenter = new Fragmenter(this.#shared)
+  }
+
+  classify(batch: Batch): void {
+    this.#classifier.classify(batch)
+  }
+
+  process(batch: Batch): void {
+    for (let row = 0; row < batch.count; row++) {
+      batch.tenant[row] = UNKNOWN_TENANT
+      if (batch.verdict[row] === FORWARD) batch.verdict[row] = this.#admit(batch, row)
+    }
+    this.#shared.ledger.admitted(batch)
+    for (let row = 0; row < batch.count; row++)
+      if (batch.verdict[row] === FORWARD) batch.verdict[row] = this.#route(batch, row)
+    for (let row = 0; row < batch.count; row++)
+      if (batch.verdict[row] === FORWARD && batch.action[row] !== REWRITTEN)
+        this.#shared.rewrite(batch, row, this.#shared.columns.etherType[row]!)
+  }
+
+  housekeeping(now_us: number): void {
+    this.#shared.now_us = now_us
+  }
+
+  message(message: unknown): void {
+    const { port, tenant, frame } = message as SendFrame
+    const { originated, frames, ledger } = this.#shared
+    const to = originated.room > 0 ? this.#shared.takeChunk() : 0
+    if (to === 0) return
+    frames.bytes.set(frame, to)
+    const row = originated.push(port, to, frame.length, frame.length)
+    originated.out[row] = port
+    originated.tenant[row] = tenant
+    ledger.originated(tenant)
+  }
+
+  // Whose packet is it, may the sender send it, and is it for the gateway to route?
+  #admit(batch: Batch, row: number): number {
+    const { segments, columns, frames } = this.#shared
+    const view = frames.view
+    const kind = columns.kind[row]!
+    const id = columns.id[row]!
+    const entry = segments.find(kind, id, view, columns.source[row]!, columns.sourceBytes[row]!)
+    if (entry < 0) {
+      if (segments.isKnown(kind, id)) return Drop['unknown-remote']
+      return kind === TunnelKind.vxlan ? Drop['unknown-vni'] : Drop['unknown-key']
+    }
+    const segment = segments.segmentOf(entry)
+    batch.segment[row] = segment
+    batch.tenant[row] = segments.tenantOf(segment)
+    batch.action[row] = segments.replySlotOf(entry)
+    const l2 = columns.l2[row]!
+    if (l2 !== 0 && !segments.isGatewayMac(segment, view, l2 + ethernet.destination.offset)) {
+      if (!isGroupAddressed(view, l2)) return Drop['not-for-gateway']
+      if (columns.etherType[row] === ETHERTYPE.ipv4) return Drop.multicast
+    }
+    return (columns.outerTos[row]! & 3) === 0 ? FORWARD : this.#combineEcn(batch, row)
+  }
+
+  #combineEcn(batch: Batch, row: number): number {
+    const view = this.#shared.frames.view
+    const etherType = this.#shared.columns.etherType[row]!
+    if (etherType === ETHERTYPE.arp) return FORWARD
+    const l3 = batch.l3[row]!
+    const before = etherType === ETHERTYPE.ipv4 ? ipv4.tos.get(view, l3) : trafficClass(view, l3)
+    const tos = decapsulatedTos(before, this.#shared.columns.outerTos[row]!)
+    if (tos < 0) return Drop['ecn-mismatch']
+    if (tos === before) return FORWARD
+    if (etherType === ETHERTYPE.ipv4) setTos(view, l3, tos)
+    else setTrafficClass(view, l3, tos)
+    return FORWARD
+  }
+
+  #route(batch: Batch, row: number): number {
+    const etherType = this.#shared.columns.etherType[row]!
+    if (etherType === ETHERTYPE.ipv4) return this.#route4(batch, row)
+    if (etherType === ETHERTYPE.arp) return this.#neighbours.arp(batch, row)
+    if (this.#neighbours.isDiscovery(batch, row)) return this.#neighbours.discovery(batch, row)
+    return this.#route6(batch, row)
+  }
+
+  #route4(batch: Batch, row: number): number {
+    const { frames, columns } = this.#shared
+    const view = frames.view
+    const l3 = batch.l3[row]!
+    if (isGroupOrBad4(ipv4.source.get(view, l3))) return Drop['martian-source']
+    if (isGroupOrBad4(ipv4.destination.get(view, l3))) return Drop.multicast
+    if (isSourceRouted(view, l3)) return Fault['bad-option']
+    const verdict = this.#choose(batch, row, ETHERTYPE.ipv4, ipv4.ttl.get(view, l3))
+    if (verdict !== FORWARD || batch.action[row] === REWRITTEN) return verdict
+    const mtu = this.#shared.actions.words[batch.action[row]! + 4]!
+    if (columns.end[row]! - l3 > mtu) return this.#tooBig4(batch, row, mtu)
+    if (ipv4.protocol.get(view, l3) === PROTOCOL.tcp && ipv4FragmentOffset(view, l3) === 0)
+      this.#clamp(row, l3 + ipv4HeaderBytes(view, l3), mtu - MSS_OVERHEAD4)
+    return FORWARD
+  }
+
+  #tooBig4(batch: Batch, row: number, mtu: number): number {
+    if (!hasDontFragment(this.#shared.frames.view, batch.l3[row]!))
+      return this.#fragmenter.fragment(batch, row, mtu) ? DELIVERED : Drop['no-frames']
+    this.#answers.tooBig(batch, row, ETHERTYPE.ipv4, mtu)
+    return Drop['too-big']
+  }
+
+  #route6(batch: Batch, row: number): number {
+    const { frames, columns } = this.#shared
+    const view = frames.view
+    const l3 = batch.l3[row]!
+    if (isGroupOrBad6(view, l3 + ipv6.source.offset)) return Drop['martian-source']
+    if (isGroupOrBad6(view, l3 + ipv6.destination.offset)) return Drop.multicast
+    const verdict = this.#choose(batch, row, ETHERTYPE.ipv6, ipv6.hopLimit.get(view, l3))
+    if (verdict !== FORWARD || batch.action[row] === REWRITTEN) return verdict
+    const mtu = this.#shared.actions.words[batch.action[row]! + 4]!
+    if (columns.end[row]! - l3 > mtu) {
+      this.#answers.tooBig(batch, row, ETHERTYPE.ipv6, mtu)
+      return Drop['too-big']
+    }
+    if (ipv6.nextHeader.get(view, l3) === PROTOCOL.tcp) this.#clamp(row, l3 + ipv6.BYTES, mtu - MSS_OVERHEAD6)
+    else if (walkIpv6(view, l3, columns.readable[row]!, walk) === Fault.none && walk.fragment !== FRAGMENT.later)
+      if (walk.protocol === PROTOCOL.tcp) this.#clamp(row, walk.at, mtu - MSS_OVERHEAD6)
+    return FORWARD
+  }
+
+  // The lookup, and what the TTL has to say. Writes `action`.
+  #choose(batch: Batch, row: number, etherType: number, ttl: number): number {
+    const at = this.#shared.lookup(batch, row, etherType)
+    const words = this.#shared.actions.words
+    const kind = words[at]!
+    batch.action[row] = at
+    if (kind === ActionKind.local) return this.#toGateway(batch, row, etherType)
+    if (kind === ActionKind.drop) return this.#undeliverable(batch, row, etherType, words[at + 6]!)
+    if (ttl <= 1) {
+      this.#answers.timeExceeded(batch, row, etherType)
+      return Drop['ttl-exceeded']
+    }
+    const l3 = batch.l3[row]!
+    if (etherType === ETHERTYPE.ipv4) decrementTtl(this.#shared.frames.view, l3)
+    else ipv6.hopLimit.set(this.#shared.frames.view, l3, ttl - 1)
+    return FORWARD
+  }
+
+  // A reply to a ping has its action already: it is rewritten here and passes the checks for packets in transit by.
+  #toGateway(batch: Batch, row: number, etherType: number): number {
+    const verdict = this.#answers.toGateway(batch, row, etherType)
+    if (verdict !== FORWARD) return verdict
+    this.#shared.rewrite(batch, row, etherType)
+    batch.action[row] = REWRITTEN
+    return FORWARD
+  }
+
+  #undeliverable(batch: Batch, row: number, etherType: number, reason: number): number {
+    if (reason === Drop['no-route']) this.#answers.noRoute(batch, row, etherType)
+    else if (reason === Drop['neighbour-unresolved']) this.#answers.hostUnreachable(batch, row, etherType)
+    return reason
+  }
+
+  #clamp(row: number, l4: number, limit: number): void {
+    const view = this.#shared.frames.view
+    if (checkTcp(view, l4, this.#shared.columns.readable[row]!) === Fault.none) clampMss(view, l4, limit)
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * What the stages of one forwarding worker share: the views of shared memory, the columns, the frames it makes. One object a
+ * worker, made once.
+ */
+
+import { RateLimits } from '../base/rate-limit.ts'
+import { ActionKind, type Actions } from '../dataplane/action.ts'
+import { Batch, FORWARD } from '../dataplane/batch.ts'
+import { Drop } from '../dataplane/drop.ts'
+import { encapsulate } from '../dataplane/encapsulate.ts'
+import type { FibReader } from '../dataplane/fib/fib.ts'
+import { type FramePool, type Frames, HEADROOM, NO_FRAME } from '../dataplane/frames.ts'
+import type { Ledger } from '../dataplane/ledger.ts'
+import { ETHERTYPE } from '../wire/ethernet.ts'
+import { ipv4 } from '../wire/ipv4.ts'
+import { ipv6, trafficClass } from '../wire/ipv6.ts'
+import { Columns } from './classify.ts'
+import type { Segments } from './segments.ts'
+
+/** ICMP errors and echo replies a tenant and worker: enough for path MTU discovery and ping, useless to reflect with. */
+const ICMP_RATE_PER_S = 1000
+const ICMP_BURST = 200
+
+/** For `Batch.action`: already rewritten, nothing is to be put before it. */
+export const REWRITTEN = 0xffffffff
+
+export interface NodeViews {
+  readonly frames: Frames
+  readonly pool: FramePool
+  readonly ledger: Ledger
+  readonly fib: FibReader
+  readonly actions: Actions
+  readonly segments: Segments
+  /** Rows of the counters: tenants are below. */
+  readonly tenants: number
+}
+
+export class Shared {
+  readonly frames: Frames
+  readonly pool: FramePool
+  readonly ledger: Ledger
+  readonly fib: FibReader
+  readonly actions: Actions
+  readonly segments: Segments
+  readonly columns = new Columns()
+  readonly originated = new Batch()
+  readonly #icmp: RateLimits
+  now_us = 0
+
+  constructor(views: NodeViews) {
+    this.frames = views.frames
+    this.pool = views.pool
+    this.ledger = views.ledger
+    this.fib = views.fib
+    this.actions = views.actions
+    this.segments = views.segments
+    this.#icmp = new RateLimits(views.tenants, ICMP_RATE_PER_S, ICMP_BURST)
+  }
+
+  mayAnswer(tenant: number): boolean {
+    return this.originated.room > 0 && this.#icmp.take(tenant, this.now_us)
+  }
+
+  /** A fresh chunk: where an IP packet may be written with room for any tunnel header before it, or NO_FRAME. */
+  takeChunk(): number {
+    const chunk = this.pool.take()
+    return chunk === NO_FRAME ? NO_FRAME : chunk + HEADROOM
+  }
+
+  /** Enters a packet of `bytes` bytes made at `l3` as originated for the tenant and sends it where its destination leads. */
+  originate(tenant: number, hash: number, l3: number, bytes: number, etherType: number): void {
+    const batch = this.originated
+    const row = batch.push(0, l3, bytes, bytes)
+    batch.tenant[row] = tenant
+    batch.hash[row] = hash
+    batch.l3[row] = l3
+    this.ledger.originated(tenant)
+    const verdict = this.chooseAction(batch, row, etherType)
+    batch.verdict[row] = verdict
+    if (verdict === FORWARD) this.rewrite(batch, row, etherType)
+  }
+
+  /** Looks the destination up and writes `action`; a drop reason unless it can be sent. For packets of the gateway's own. */
+  chooseAction(batch: Batch, row: number, etherType: number): number {
+    const at = this.lookup(batch, row, etherType)
+    const words = this.actions.words
+    batch.action[row] = at
+    if (words[at] === ActionKind.send) return FORWARD
+    return words[at] === ActionKind.drop ? words[at + 6]! : Drop['no-listener']
+  }
+
+  lookup(batch: Batch, row: number, etherType: number): number {
+    const l3 = batch.l3[row]!
+    const vrf = batch.tenant[row]!
+    const slot =
+      etherType === ETHERTYPE.ipv4
+        ? this.fib.lookup4(vrf, ipv4.destination.get(this.frames.view, l3))
+        : this.fib.lookup6(vrf, this.frames.view, l3 + ipv6.destination.offset)
+    return this.actions.resolve(slot, batch.hash[row]!)
+  }
+
+  rewrite(batch: Batch, row: number, etherType: number): void {
+    const view = this.frames.view
+    const l3 = batch.l3[row]!
+    const tos = etherType === ETHERTYPE.ipv4 ? ipv4.tos.get(view, l3) : trafficClass(view, l3)
+    encapsulate(this.frames, this.actions, batch, row, batch.action[row]!, l3, tos, etherType)
+  }
+}
