@@ -40,11 +40,20 @@ export type BusErrorCode = (typeof busFailures)[number][0]
 export class BusError extends Error {
   override readonly name = 'BusError'
   readonly code: BusErrorCode
+  /** The message without the code in front. */
+  readonly detail: string
 
-  constructor(code: BusErrorCode, message: string) {
-    super(`${code}: ${message}`)
+  constructor(code: BusErrorCode, detail: string) {
+    super(`${code}: ${detail}`)
     this.code = code
+    this.detail = detail
   }
+}
+
+/** Throws 'too-large'. */
+export function checkSize(payload: Uint8Array): Uint8Array {
+  if (payload.length <= PAYLOAD_BYTES_MAX) return payload
+  throw new BusError('too-large', `a payload of ${payload.length} bytes; the limit is ${PAYLOAD_BYTES_MAX}`)
 }
 
 export interface BusMessage {
