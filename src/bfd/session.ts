@@ -1,0 +1,291 @@
+/**
+ * One BFD session in asynchronous mode: the state machine of RFC 5880 section 6.8, with its two timers. It knows no
+ * sockets: packets come in by `receive` and go out by `events.send`, time and randomness are handed in, so two of them
+ * talk to each other in a test. No echo function. Demand mode is never asked for; a peer that asks for it is obeyed.
+ *
+ *                                  +--+
+ *                                  |  | UP, ADMIN DOWN, TIMER
+ *                                  |  V
+ *                          DOWN  +------+  INIT
+ *                   +------------|      |------------+
+ *                   |            | DOWN |            |
+ *                   |  +-------->|      |<--------+  |
+ *                   |  |         +------+         |  |
+ *                   |  |                          |  |
+ *                   |  |               ADMIN DOWN,|  |
+ *                   |  |ADMIN DOWN,          DOWN,|  |
+ *                   |  |TIMER                TIMER|  |
+ *                   V  |                          |  V
+ *                 +------+                      +------+
+ *            +----|      |                      |      |----+
+ *        DOWN|    | INIT |--------------------->|  UP  |    |INIT, UP
+ *            +--->|      | INIT, UP             |      |<---+
+ *                 +------+                      +------+
+ */
+
+import { assert } from '../base/assert.ts'
+import type { Clock, Timer } from '../base/clock.ts'
+import type { Random } from '../base/random.ts'
+import { BFD_DIAGNOSTIC, BFD_FLAG, BFD_STATE, bfd, bfdState } from '../wire/bfd.ts'
+import { type Authentication, AuthenticationState } from './authentication.ts'
+
+export type BfdStateName = keyof typeof BFD_STATE
+export type BfdDiagnosticName = keyof typeof BFD_DIAGNOSTIC
+
+export interface BfdTimers {
+  /** How often we would like to send. */
+  desiredMinTx_us: number
+  /** How often we are able to listen. */
+  requiredMinRx_us: number
+  /** Our packets that must be lost in a row before the peer gives us up. */
+  detectMultiplier: number
+}
+
+/** A dead node is noticed within 150 ms; 20 packets a second and session cost an agent nothing. */
+export const defaultBfdTimers: BfdTimers = { desiredMinTx_us: 50_000, requiredMinRx_us: 50_000, detectMultiplier: 3 }
+
+export interface BfdSessionOptions extends BfdTimers {
+  /** Not 0, and no other session of this system has it. */
+  discriminator: number
+  /** A passive end does not send before it has heard from its peer. */
+  role: 'active' | 'passive'
+  /** An end that is not enabled yet says AdminDown, which keeps its peer Down. */
+  enabled: boolean
+  authentication?: Authentication | undefined
+}
+
+export interface BfdEvents {
+  /** The packet is only valid during the call. */
+  send(packet: Uint8Array): void
+  changed(state: BfdStateName, diagnostic: BfdDiagnosticName): void
+  /**
+   * Asked before a silence is believed: hands over what was received and not yet read. A stall of our own thread is
+   * not the peer's death.
+   */
+  drain(): void
+}
+
+/** RFC 5880 section 6.8.3: whoever is not Up sends at most once a second. */
+const SLOW_us = 1_000_000
+
+const STATE_NAMES = Object.keys(BFD_STATE) as BfdStateName[]
+const DIAGNOSTIC_NAMES = Object.keys(BFD_DIAGNOSTIC) as BfdDiagnosticName[]
+
+export class BfdSession {
+  readonly discriminator: number
+  readonly #options: BfdSessionOptions
+  readonly #events: BfdEvents
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #authentication: AuthenticationState | undefined
+  readonly #packet: Uint8Array
+  readonly #view: DataView
+
+  // RFC 5880 section 6.8.1, with the RFC's initial values.
+  #state: number
+  #diagnostic: number = BFD_DIAGNOSTIC.none
+  #remoteState: number = BFD_STATE.down
+  #remoteDiscriminator = 0
+  #remoteMinRx_us = 1
+  #remoteMinTx_us = 0
+  #remoteMultiplier = 0
+  #remoteDemand = false
+  #polling = false
+
+  #sent_us = Number.NEGATIVE_INFINITY
+  #transmitTimer: Timer | undefined
+  #silentAt_us = 0
+  #detectionRings_us = 0
+  #detectionTimer: Timer | undefined
+  #closed = false
+
+  constructor(options: BfdSessionOptions, events: BfdEvents, clock: Clock, random: Random) {
+    assert(options.discriminator !== 0 && options.detectMultiplier > 0, 'a discriminator and a multiplier are not 0')
+    this.discriminator = options.discriminator
+    this.#options = options
+    this.#events = events
+    this.#clock = clock
+    this.#random = random
+    this.#authentication = options.authentication && new AuthenticationState(options.authentication, random.u32())
+    this.#packet = new Uint8Array(bfd.BYTES + (this.#authentication?.bytes ?? 0))
+    this.#view = new DataView(this.#packet.buffer)
+    this.#state = options.enabled ? BFD_STATE.down : BFD_STATE.adminDown
+    if (!options.enabled) this.#diagnostic = BFD_DIAGNOSTIC.administrativelyDown
+    this.#schedule()
+  }
+
+  get state(): BfdStateName {
+    return STATE_NAMES[this.#state]!
+  }
+
+  /** Why the session last left Up. */
+  get diagnostic(): BfdDiagnosticName {
+    return DIAGNOSTIC_NAMES[this.#diagnostic]!
+  }
+
+  /** The silence after which the peer is given up, RFC 5880 section 6.8.4; 0 before it was heard. */
+  get detectionTime_us(): number {
+    return this.#remoteMultiplier * Math.max(this.#options.requiredMinRx_us, this.#remoteMinTx_us)
+  }
+
+  /** RFC 5880 section 6.8.16. From now on the session may come up. */
+  enable(): void {
+    if (this.#state === BFD_STATE.adminDown) this.#change(BFD_STATE.down, BFD_DIAGNOSTIC.none)
+  }
+
+  /** Tells the peer that the session ends on purpose, which is not a failure of the path. */
+  disable(): void {
+    this.#change(BFD_STATE.adminDown, BFD_DIAGNOSTIC.administrativelyDown)
+  }
+
+  /** Says nothing more. To take leave, `disable` first. */
+  close(): void {
+    this.#closed = true
+    this.#transmitTimer?.cancel()
+    this.#detectionTimer?.cancel()
+  }
+
+  /**
+   * A packet for this session that `checkBfd` has passed: RFC 5880 section 6.8.6 from the authentication on. False when
+   * it is not authentic.
+   */
+  receive(frame: DataView, at: number): boolean {
+    const now_us = this.#clock.now_us()
+    const authenticated = (bfd.stateFlags.get(frame, at) & BFD_FLAG.authentication) !== 0
+    if (authenticated !== (this.#authentication !== undefined)) return false
+    if (this.#authentication && !this.#authentication.accepts(frame, at, now_us, this.detectionTime_us)) return false
+    this.#learn(frame, at, now_us)
+    if (this.#state === BFD_STATE.adminDown) return true
+    this.#follow(bfdState(frame, at))
+    if ((bfd.stateFlags.get(frame, at) & BFD_FLAG.poll) !== 0) this.#emit(BFD_FLAG.final)
+    return true
+  }
+
+  #learn(frame: DataView, at: number, now_us: number): void {
+    const flags = bfd.stateFlags.get(frame, at)
+    const intervalBefore_us = this.#interval_us()
+    const silentBefore = !this.#mayTransmit()
+    this.#remoteDiscriminator = bfd.myDiscriminator.get(frame, at)
+    this.#remoteState = bfdState(frame, at)
+    this.#remoteDemand = (flags & BFD_FLAG.demand) !== 0
+    this.#remoteMinRx_us = bfd.requiredMinRx_us.get(frame, at)
+    this.#remoteMinTx_us = bfd.desiredMinTx_us.get(frame, at)
+    this.#remoteMultiplier = bfd.detectMultiplier.get(frame, at)
+    if ((flags & BFD_FLAG.final) !== 0) this.#polling = false
+    this.#silentAt_us = now_us + this.detectionTime_us
+    this.#watchSilence(now_us)
+    if (silentBefore || this.#interval_us() !== intervalBefore_us) this.#schedule()
+  }
+
+  // RFC 5880 section 6.8.6, the part that is drawn at the top.
+  #follow(remote: number): void {
+    const state = this.#state
+    if (remote === BFD_STATE.adminDown) {
+      if (state !== BFD_STATE.down) this.#change(BFD_STATE.down, BFD_DIAGNOSTIC.neighbourSignalledDown)
+    } else if (state === BFD_STATE.down) {
+      if (remote === BFD_STATE.down) this.#change(BFD_STATE.init, this.#diagnostic)
+      else if (remote === BFD_STATE.init) this.#change(BFD_STATE.up, BFD_DIAGNOSTIC.none)
+    } else if (state === BFD_STATE.init) {
+      if (remote !== BFD_STATE.down) this.#change(BFD_STATE.up, BFD_DIAGNOSTIC.none)
+    } else if (remote === BFD_STATE.down) this.#change(BFD_STATE.down, BFD_DIAGNOSTIC.neighbourSignalledDown)
+  }
+
+  #change(state: number, diagnostic: number): void {
+    if (state === this.#state) return
+    const wasUp = this.#state === BFD_STATE.up
+    this.#state = state
+    this.#diagnostic = diagnostic
+    // Section 6.8.3: our sending interval changes between slow and wanted, which a Poll Sequence tells the peer.
+    if (wasUp || state === BFD_STATE.up) this.#polling = true
+    // Section 6.8.7: what differs from the last packet is said at once.
+    if (this.#mayTransmit()) this.#emit(0)
+    this.#schedule()
+    this.#events.changed(this.state, this.diagnostic)
+  }
+
+  // ---- sending, RFC 5880 section 6.8.7
+
+  #desiredMinTx_us(): number {
+    const wanted_us = this.#options.desiredMinTx_us
+    return this.#state === BFD_STATE.up ? wanted_us : Math.max(wanted_us, SLOW_us)
+  }
+
+  #interval_us(): number {
+    return Math.max(this.#desiredMinTx_us(), this.#remoteMinRx_us)
+  }
+
+  #mayTransmit(): boolean {
+    if (this.#closed || this.#remoteMinRx_us === 0) return false
+    if (this.#options.role === 'passive' && this.#remoteDiscriminator === 0) return false
+    const demanded = this.#remoteDemand && this.#state === BFD_STATE.up && this.#remoteState === BFD_STATE.up
+    return !demanded || this.#polling
+  }
+
+  /** Sets the time of the next periodic packet anew, counted from the last one. */
+  #schedule(): void {
+    this.#transmitTimer?.cancel()
+    this.#transmitTimer = undefined
+    if (!this.#mayTransmit()) return
+    const wait_us = Math.max(0, this.#sent_us + this.#jittered_us() - this.#clock.now_us())
+    this.#transmitTimer = this.#clock.after(wait_us / 1000, () => {
+      if (this.#mayTransmit()) this.#emit(0)
+      this.#schedule()
+    })
+  }
+
+  /** Less by 0 to 25%, and with a multiplier of 1 by 10 to 25%, so that systems do not fall into step. */
+  #jittered_us(): number {
+    const part = this.#random.below(1024) / 1024
+    const jitter = this.#options.detectMultiplier === 1 ? 0.1 + 0.15 * part : 0.25 * part
+    return this.#interval_us() * (1 - jitter)
+  }
+
+  /** `final` answers a poll and goes out of turn. */
+  #emit(final: number): void {
+    const view = this.#view
+    const poll = final === 0 && this.#polling ? BFD_FLAG.poll : 0
+    const flags = final | poll | (this.#authentication ? BFD_FLAG.authentication : 0)
+    bfd.versionDiagnostic.set(view, 0, (1 << 5) | this.#diagnostic)
+    bfd.stateFlags.set(view, 0, (this.#state << 6) | flags)
+    bfd.detectMultiplier.set(view, 0, this.#options.detectMultiplier)
+    bfd.length.set(view, 0, this.#packet.length)
+    bfd.myDiscriminator.set(view, 0, this.discriminator)
+    bfd.yourDiscriminator.set(view, 0, this.#remoteDiscriminator)
+    bfd.desiredMinTx_us.set(view, 0, this.#desiredMinTx_us())
+    bfd.requiredMinRx_us.set(view, 0, this.#options.requiredMinRx_us)
+    bfd.requiredMinEchoRx_us.set(view, 0, 0)
+    this.#authentication?.sign(view, 0)
+    if (final === 0) this.#sent_us = this.#clock.now_us()
+    this.#events.send(this.#packet)
+  }
+
+  // ---- detection, RFC 5880 section 6.8.4
+
+  // The timer stands while the moment of silence moves on with each packet; when it rings it looks where that is now.
+  #watchSilence(now_us: number): void {
+    if (this.#detectionTimer && this.#detectionRings_us <= this.#silentAt_us) return
+    this.#detectionTimer?.cancel()
+    this.#detectionRings_us = this.#silentAt_us
+    this.#detectionTimer = this.#clock.after(Math.max(0, this.#silentAt_us - now_us) / 1000, () => this.#listen())
+  }
+
+  #listen(): void {
+    this.#detectionTimer = undefined
+    if (this.#clock.now_us() >= this.#silentAt_us) this.#events.drain()
+    const now_us = this.#clock.now_us()
+    if (this.#closed) return
+    if (now_us < this.#silentAt_us) this.#watchSilence(now_us)
+    else this.#fallSilent()
+  }
+
+  #fallSilent(): void {
+    // Section 6.8.1: the peer that comes back may have another discriminator, and may want to hear from us again.
+    this.#remoteDiscriminator = 0
+    this.#remoteMinRx_us = 1
+    this.#remoteState = BFD_STATE.down
+    this.#remoteDemand = false
+    if (this.#state === BFD_STATE.init || this.#state === BFD_STATE.up)
+      this.#change(BFD_STATE.down, BFD_DIAGNOSTIC.detectionTimeExpired)
+    else this.#schedule()
+  }
+}

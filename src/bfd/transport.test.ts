@@ -1,0 +1,99 @@
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { parseAddress } from '../base/address.ts'
+import { systemClock } from '../base/clock.ts'
+import { Random } from '../base/random.ts'
+import { withNamespace } from '../linux/namespace.ts'
+import { ip, ScratchNetwork, unprivileged } from '../linux/scratch.ts'
+import { UdpSocket } from '../linux/socket.ts'
+import * as build from '../wire/build.ts'
+import { defaultBfdTimers } from './session.ts'
+import { type BfdNews, BfdSpeaker } from './speaker.ts'
+import { UdpBfdTransport } from './transport.ts'
+
+const address = (text: string) => parseAddress(text)!
+
+/** Two speakers of this process in two namespaces with a wire between them, IPv4 and IPv6. */
+function twoHosts() {
+  const network = new ScratchNetwork()
+  const [left, right] = [network.namespace(), network.namespace()]
+  network.wire(
+    { namespace: left, name: 'wire', addresses: ['10.9.0.1/24', 'fd00:9::1/64'] },
+    { namespace: right, name: 'wire', addresses: ['10.9.0.2/24', 'fd00:9::2/64'] },
+  )
+  const clock = systemClock
+  const waiting: { wanted: string; heard: () => void }[] = []
+  const said: string[] = []
+  const news = ({ peer, state }: BfdNews) => {
+    said.push(`${peer.remote.length === 4 ? 'IPv4' : 'IPv6'} ${state}`)
+    for (const one of waiting) if (said.includes(one.wanted)) one.heard()
+  }
+  const rackTransport = withNamespace(left, () => new UdpBfdTransport())
+  const nodeTransport = withNamespace(right, () => new UdpBfdTransport())
+  const rack = new BfdSpeaker({ transport: rackTransport, clock, random: new Random(1), news })
+  const node = new BfdSpeaker({
+    transport: nodeTransport,
+    clock,
+    random: new Random(2),
+    news: () => {},
+    accept: () => ({ ...defaultBfdTimers, role: 'passive', enabled: true }),
+  })
+  // A socket opens in the thread's namespace; a program lives in one, this test in two.
+  for (const [transport, namespace] of [
+    [rackTransport, left],
+    [nodeTransport, right],
+  ] as const) {
+    const send = transport.send.bind(transport)
+    transport.send = (packet, from, to) => withNamespace(namespace, () => send(packet, from, to))
+  }
+  return {
+    left,
+    right,
+    rack,
+    nodeTransport,
+    said,
+    heard: (wanted: string) =>
+      said.includes(wanted) ? Promise.resolve() : new Promise<void>((heard) => waiting.push({ wanted, heard })),
+    [Symbol.dispose]() {
+      rack.stop()
+      node.stop()
+      network[Symbol.dispose]()
+    },
+  }
+}
+
+test('over a real wire sessions come up, and a cut is noticed within the detection time', {
+  skip: unprivileged,
+  timeout: 20_000,
+}, async () => {
+  using hosts = twoHosts()
+  const options = { ...defaultBfdTimers, role: 'active', enabled: true } as const
+  hosts.rack.open({ local: address('10.9.0.1'), remote: address('10.9.0.2') }, options)
+  hosts.rack.open({ local: address('fd00:9::1'), remote: address('fd00:9::2') }, options)
+  await Promise.all([hosts.heard('IPv4 up'), hosts.heard('IPv6 up')])
+  // The peer's new pace arrives a moment after its state.
+  while (hosts.rack.sessions().some(({ session }) => session.detectionTime_us !== 150_000)) await setTimeout(5)
+  hosts.said.length = 0
+  const cut_us = systemClock.now_us()
+  ip('-n', hosts.right, 'address', 'flush', 'dev', 'wire')
+  await Promise.all([hosts.heard('IPv4 down'), hosts.heard('IPv6 down')])
+  const noticed_ms = (systemClock.now_us() - cut_us) / 1000
+  ok(noticed_ms < 1000, `noticed after ${noticed_ms} ms`)
+  deepEqual(hosts.said.sort(), ['IPv4 down', 'IPv6 down'])
+})
+
+test('a packet that may have come through a router is not believed', {
+  skip: unprivileged,
+  timeout: 20_000,
+}, async () => {
+  using hosts = twoHosts()
+  const forger = withNamespace(
+    hosts.left,
+    () => new UdpSocket({ address: address('10.9.0.1'), port: 49999 }, { ttl: 254 }),
+  )
+  forger.send(build.bfd({ state: 1, yourDiscriminator: 0 }), { address: address('10.9.0.2'), port: 3784 })
+  while (hosts.nodeTransport.distant === 0) await setTimeout(5)
+  forger.close()
+  equal(hosts.nodeTransport.distant, 1)
+})
