@@ -49,7 +49,7 @@ class Ring {
 
   /** Producer: entries that fit, with one look at the consumer only when it seems full. */
   room(): number {
-    if (this.#mine - this.#theirs === this.size) this.#theirs = Atomics.load(this.#words, CONSUMER)
+    if (((this.#mine - this.#theirs) | 0) === this.size) this.#theirs = Atomics.load(this.#words, CONSUMER)
     return this.size - ((this.#mine - this.#theirs) | 0)
   }
 
@@ -182,20 +182,9 @@ export class Dispatcher {
       const length = ring.words[at + 1]!
       const total = ring.words[at + 2]!
       batch.push(ring.words[at + 3]!, address, length, total)
-      this.#owed[other]! += this.#chunksOf(address, length, total)
+      this.#owed[other]! += this.#frames.chunksOf(address, length, total)
     }
     if (count > 0) ring.consumed()
-  }
-
-  #chunksOf(address: number, length: number, total: number): number {
-    let chunks = 1
-    let at = address
-    for (let rest = total - length; rest > 0; chunks++) {
-      const next = this.#frames.nextAddress(at)
-      rest -= this.#frames.nextLength(at)
-      at = next
-    }
-    return chunks
   }
 
   // What cannot be paid now, for want of free chunks or of room, is paid later.

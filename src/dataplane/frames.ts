@@ -27,6 +27,13 @@ export const CHAIN_MAX = 4
 /** The address of no frame. Chunk 0 is never handed out, so that 0 can mean none. */
 export const NO_FRAME = 0
 
+/** Pages of up to 64 KB, as on arm64: somewhere in as much there is a page boundary. */
+const PAGE_BYTES_MAX = 65536
+
+/** A chunk whose owner is a pool, to tell a chunk that is given back twice. Nine bytes a chunk: see `Frames`. */
+const IN_POOL = 1
+const LINK_BYTES = 9
+
 export interface FrameMemory {
   readonly buffer: SharedArrayBuffer
   /** Where in the buffer UMEM address 0 lies: on a page boundary of the process. */
@@ -40,8 +47,8 @@ export function createFrameMemory(
   chunks: number,
   alignment: (buffer: SharedArrayBuffer) => number = () => 0,
 ): FrameMemory {
-  const buffer = new SharedArrayBuffer((chunks + 1) * CHUNK_BYTES)
-  return { buffer, base: alignment(buffer), chunks, links: new SharedArrayBuffer(chunks * 8) }
+  const buffer = new SharedArrayBuffer(chunks * CHUNK_BYTES + PAGE_BYTES_MAX)
+  return { buffer, base: alignment(buffer), chunks, links: new SharedArrayBuffer(chunks * LINK_BYTES) }
 }
 
 /** One thread's view of the frame memory. */
@@ -50,6 +57,7 @@ export class Frames {
   readonly bytes: Uint8Array
   readonly #nextAddress: Uint32Array
   readonly #nextLength: Uint32Array
+  readonly #owner: Uint8Array
 
   constructor(memory: FrameMemory) {
     const length = memory.chunks * CHUNK_BYTES
@@ -57,6 +65,7 @@ export class Frames {
     this.bytes = new Uint8Array(memory.buffer, memory.base, length)
     this.#nextAddress = new Uint32Array(memory.links, 0, memory.chunks)
     this.#nextLength = new Uint32Array(memory.links, memory.chunks * 4, memory.chunks)
+    this.#owner = new Uint8Array(memory.links, memory.chunks * 8, memory.chunks)
   }
 
   /** Where the frame goes on behind the chunk that `address` lies in; only meaningful within a chain. */
@@ -72,6 +81,29 @@ export class Frames {
     this.#nextAddress[address >>> CHUNK_SHIFT] = next
     this.#nextLength[address >>> CHUNK_SHIFT] = length
   }
+
+  /** Chunks of a frame whose head holds `length` of its `total` bytes. */
+  chunksOf(address: number, length: number, total: number): number {
+    let chunks = 1
+    let at = address
+    for (let rest = total - length; rest > 0; chunks++) {
+      const next = this.nextAddress(at)
+      rest -= this.nextLength(at)
+      at = next
+    }
+    return chunks
+  }
+
+  /** For pools. A chunk with two owners is one tenant's packet written over another's, so this is looked at every time. */
+  enterPool(address: number): void {
+    const chunk = address >>> CHUNK_SHIFT
+    assert(this.#owner[chunk] !== IN_POOL, 'a frame was given back twice')
+    this.#owner[chunk] = IN_POOL
+  }
+
+  leavePool(address: number): void {
+    this.#owner[address >>> CHUNK_SHIFT] = 0
+  }
 }
 
 /** A worker's free chunks: a stack, so that the warmest is used first. Owned by one thread. */
@@ -85,7 +117,7 @@ export class FramePool {
     this.#frames = frames
     // Other workers' frames come to rest here too: room for all there are.
     this.#stack = new Uint32Array(frames.bytes.length / CHUNK_BYTES)
-    for (let chunk = to - 1; chunk >= Math.max(from, 1); chunk--) this.#stack[this.#free++] = chunk * CHUNK_BYTES
+    for (let chunk = to - 1; chunk >= Math.max(from, 1); chunk--) this.give(chunk * CHUNK_BYTES)
   }
 
   get free(): number {
@@ -94,12 +126,15 @@ export class FramePool {
 
   /** The address of a chunk's first byte, or NO_FRAME. */
   take(): number {
-    return this.#free === 0 ? NO_FRAME : this.#stack[--this.#free]!
+    if (this.#free === 0) return NO_FRAME
+    const address = this.#stack[--this.#free]!
+    this.#frames.leavePool(address)
+    return address
   }
 
   /** Any address within the chunk will do. */
   give(address: number): void {
-    assert(this.#free < this.#stack.length, 'a frame was given back twice')
+    this.#frames.enterPool(address)
     this.#stack[this.#free++] = address & ~(CHUNK_BYTES - 1)
   }
 

@@ -7,13 +7,13 @@ import type { Batch } from './batch.ts'
 import { CHUNK_BYTES, type FramePool, type Frames, HEADROOM, NO_FRAME } from './frames.ts'
 import { type KernelDrops, noKernelDrops, type Port } from './port.ts'
 
+/** What a device puts into one chunk. */
 const ROOM = CHUNK_BYTES - HEADROOM
 
 interface Waiting {
   address: number
   length: number
   total: number
-  chunks: number
 }
 
 export class MemoryPort implements Port {
@@ -37,20 +37,10 @@ export class MemoryPort implements Port {
 
   /** Puts a frame in, cut into a chain as a device would; false when there were no free chunks. */
   inject(frame: Uint8Array): boolean {
-    const chunks = Math.max(1, Math.ceil(frame.length / ROOM))
-    if (this.#pool.free < chunks) return false
-    let head = NO_FRAME
-    let before = NO_FRAME
-    for (let at = 0; at < frame.length || at === 0; at += ROOM) {
-      const piece = frame.subarray(at, at + ROOM)
-      const address = this.#pool.take() + HEADROOM
-      this.#frames.bytes.set(piece, address)
-      if (before === NO_FRAME) head = address
-      else this.#frames.link(before, address, piece.length)
-      before = address
-    }
-    this.#waiting.push({ address: head, length: Math.min(frame.length, ROOM), total: frame.length, chunks })
-    this.#holds += chunks
+    const address = copyIn(this.#frames, this.#pool, frame)
+    if (address === NO_FRAME) return false
+    this.#waiting.push({ address, length: headBytes(frame.length), total: frame.length })
+    this.#holds += chunksFor(frame.length)
     return true
   }
 
@@ -58,7 +48,7 @@ export class MemoryPort implements Port {
     const count = Math.min(max, this.#waiting.length, batch.room)
     for (const frame of this.#waiting.splice(0, count)) {
       batch.push(index, frame.address, frame.length, frame.total)
-      this.#holds -= frame.chunks
+      this.#holds -= chunksFor(frame.total)
     }
   }
 
@@ -93,6 +83,31 @@ export class MemoryPort implements Port {
     for (const { address, length, total } of this.#waiting.splice(0)) this.#pool.giveChain(address, length, total)
     this.#holds = 0
   }
+}
+
+function chunksFor(bytes: number): number {
+  return Math.max(1, Math.ceil(bytes / ROOM))
+}
+
+/** Bytes in the head of a frame that `copyIn` made of `total` bytes. */
+export function headBytes(total: number): number {
+  return Math.min(total, ROOM)
+}
+
+/** A frame in chunks of its own, cut as a device would cut it: its address, or NO_FRAME when too few are free. */
+export function copyIn(frames: Frames, pool: FramePool, frame: Uint8Array): number {
+  if (pool.free < chunksFor(frame.length)) return NO_FRAME
+  const head = pool.take() + HEADROOM
+  frames.bytes.set(frame.subarray(0, ROOM), head)
+  let before = head
+  for (let at = ROOM; at < frame.length; at += ROOM) {
+    const piece = frame.subarray(at, at + ROOM)
+    const address = pool.take() + HEADROOM
+    frames.bytes.set(piece, address)
+    frames.link(before, address, piece.length)
+    before = address
+  }
+  return head
 }
 
 /** A frame's bytes, gathered from its chain. Allocates: for tests, captures and replies of the agent. */
