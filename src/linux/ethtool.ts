@@ -12,7 +12,7 @@ const SIOCETHTOOL = 0x8946
 const AF_INET = 2
 const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000
 
-const Command = { channels: 0x3c, setChannels: 0x3d, link: 0x4c } as const
+const Command = { carrier: 0x0a, channels: 0x3c, setChannels: 0x3d, link: 0x4c } as const
 
 /** The commands that read and set an offload. */
 const OFFLOADS = {
@@ -95,6 +95,14 @@ export function setChannels(interfaceName: string, count: number): void {
 
 function rawChannels(interfaceName: string): ReturnType<typeof ethtoolChannels.read> {
   return ethtoolChannels.read(ethtool(interfaceName, ethtoolChannels.make({ command: Command.channels })))
+}
+
+/**
+ * What the wire says this very moment. The kernel's events of it may be a second late: after a first one it gathers those of
+ * the next second, unless they are of a stacked or paired device. Who must fail over in milliseconds asks.
+ */
+export function hasCarrier(interfaceName: string): boolean {
+  return ethtoolValue.read(ethtool(interfaceName, ethtoolValue.make({ command: Command.carrier }))).value !== 0
 }
 
 /** In megabits a second; undefined while there is no carrier or the device does not know. */
