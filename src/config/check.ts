@@ -1,0 +1,22 @@
+/**
+ * What a schema cannot see: names that refer to nothing, things that are there twice, addresses that contradict each
+ * other. Works on a site as far as it could be read; what is missing because the schema refused it is left out quietly.
+ */
+
+import { checkFabric, indexFabric } from './check-fabric.ts'
+import { checkTenant } from './check-tenant.ts'
+import { checkTunnelIds } from './check-tunnel-ids.ts'
+import { type Complain, each } from './complain.ts'
+import type { Loose } from './loose.ts'
+import type { Finding } from './position.ts'
+import type { Site } from './site.ts'
+
+export function checkSite(site: Loose<Site>): Finding[] {
+  const findings: Finding[] = []
+  const complain: Complain = (path, message) => void findings.push({ path, message })
+  const fabric = indexFabric(site, complain)
+  checkFabric(site, fabric, complain)
+  checkTunnelIds(site, complain)
+  each(site.tenants, (tenant, i) => checkTenant(tenant, ['tenants', i], fabric, complain))
+  return findings
+}

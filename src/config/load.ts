@@ -1,0 +1,62 @@
+/** From a file to a site, or to all that is wrong with it: syntax, schema, and what does not fit together. */
+
+import { readFileSync, statSync } from 'node:fs'
+import { LineCounter, parseDocument } from 'yaml'
+import { checkSite } from './check.ts'
+import { ALIASES_MAX, ERRORS_MAX, SITE_BYTES_MAX } from './limits.ts'
+import { readLoosely } from './loose.ts'
+import { type Finding, Positions, type SiteError } from './position.ts'
+import { describe, findingsOf } from './schema-error.ts'
+import { type Site, site } from './site.ts'
+
+export type Loaded =
+  | { readonly site: Site; readonly errors?: never }
+  /** In the order of the file, and never empty. */
+  | { readonly errors: readonly SiteError[]; readonly site?: never }
+
+/** Does not throw: a file that cannot be read is an error at line 1. */
+export function loadSite(path: string): Loaded {
+  try {
+    const { size } = statSync(path)
+    if (size > SITE_BYTES_MAX) return wrong(`the file has ${size} bytes; ${SITE_BYTES_MAX} is the most that is read`)
+    return parseSite(readFileSync(path, 'utf8'))
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    return wrong(code === 'ENOENT' ? 'there is no such file' : String((error as Error).message))
+  }
+}
+
+function wrong(message: string): Loaded {
+  return { errors: [{ line: 1, column: 1, path: '', message }] }
+}
+
+/** YAML, of which JSON is a part. */
+export function parseSite(text: string): Loaded {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const positions = new Positions(document, lines)
+  if (document.errors.length > 0) {
+    return { errors: document.errors.map(({ pos, message }) => positions.at(pos[0], '', firstSentence(message))) }
+  }
+  let value: unknown
+  try {
+    value = document.toJS({ maxAliasCount: ALIASES_MAX })
+  } catch (error) {
+    return wrong((error as Error).message)
+  }
+  const parsed = site.safeParse(value, { error: describe })
+  const findings = parsed.success
+    ? checkSite(parsed.data)
+    : [...findingsOf(site, parsed.error.issues, value), ...checkSite(readLoosely(value))]
+  if (findings.length > 0) return { errors: inOrder(findings, positions) }
+  return { site: parsed.data! }
+}
+
+function inOrder(findings: readonly Finding[], positions: Positions): SiteError[] {
+  const errors = findings.slice(0, ERRORS_MAX).map((finding) => positions.locate(finding))
+  return errors.sort((a, b) => a.line - b.line || a.column - b.column)
+}
+
+function firstSentence(message: string): string {
+  return message.split('\n')[0]!
+}

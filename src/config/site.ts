@@ -1,0 +1,36 @@
+/** A whole site: what one file describes, and one control module runs. */
+
+import { z } from 'zod'
+import { accessSwitch, bus, cluster, control, gateway, host, type Node, vip } from './fabric.ts'
+import { CLUSTERS_MAX, HOSTS_MAX, SWITCHES_MAX, TENANTS_MAX, VIPS_MAX } from './limits.ts'
+import { listOf, name } from './scalar.ts'
+import { type Connection, type Tenant, tenant, type Vpc } from './tenant.ts'
+
+export const site = z.strictObject({
+  site: name,
+  gateway,
+  control: control.prefault({}),
+  bus: bus.prefault({}),
+  vips: listOf('VIPs', vip, VIPS_MAX).default([]),
+  clusters: listOf('clusters', cluster, CLUSTERS_MAX).default([]),
+  switches: listOf('switches', accessSwitch, SWITCHES_MAX).default([]),
+  hosts: listOf('hosts', host, HOSTS_MAX).default([]),
+  tenants: listOf('tenants', tenant, TENANTS_MAX).default([]),
+})
+
+/** What a site file means: defaults filled in, addresses in canonical text, references known to lead somewhere. */
+export type Site = z.output<typeof site>
+
+export const connectionVni = (tenant: Tenant, connection: Connection): number => connection.vni ?? tenant.vni
+
+export const vpcKey = (tenant: Tenant, vpc: Vpc): number => vpc.key ?? tenant.vni
+
+/** VXLAN leaves no choice, and GRE carries bare IP unless it is said otherwise. */
+export function hostPayload(host: { tunnel: string; payload?: 'ip' | 'ethernet' | undefined }): 'ip' | 'ethernet' {
+  return host.payload ?? (host.tunnel === 'vxlan' ? 'ethernet' : 'ip')
+}
+
+/** The modules of a site that are processes with a name of their own in the file, by role. */
+export function nodesOf(site: Site): { cluster: string; node: Node }[] {
+  return site.clusters.flatMap((cluster) => cluster.nodes.map((node) => ({ cluster: cluster.name, node })))
+}

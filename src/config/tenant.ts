@@ -1,0 +1,107 @@
+/** The schema of a tenant: how it reaches us, its virtual networks, and its routes between them. */
+
+import { z } from 'zod'
+import { formatAddress, parseAddress } from '../base/address.ts'
+import {
+  CONNECTIONS_MAX,
+  GATEWAYS_MAX,
+  GRE_KEY_MAX,
+  MACHINES_MAX,
+  PEERS_MAX,
+  STATIC_ROUTES_MAX,
+  SUBNETS_MAX,
+  VIA_MAX,
+  VLAN_MAX,
+  VPCS_MAX,
+} from './limits.ts'
+import { address, interfaceAddress, listOf, mac, mtu, name, port, prefix, vni, weight, whole } from './scalar.ts'
+
+/** A neighbour in a connection's subnet, written as its address alone or with what is known of it. */
+export const peer = z.union([
+  address.transform((text) => ({ address: text, mac: undefined as string | undefined })),
+  z.strictObject({ address, mac: mac.optional() }),
+])
+export type Peer = z.output<typeof peer>
+
+/** One attachment of a tenant's own network: a port of an edge switch, or a VLAN on it. */
+export const connection = z.strictObject({
+  name,
+  switch: name,
+  port,
+  /** Frames with this tag; without it, those without one. */
+  vlan: whole('VLAN', 1, VLAN_MAX).optional(),
+  /** The tenant's, unless the connection is a segment of its own on a switch that has another. */
+  vni: vni.optional(),
+  /** Our addresses there, each with its subnet. All nodes answer for them. */
+  gateway: listOf('gateway addresses', interfaceAddress, GATEWAYS_MAX).min(1, {
+    error: 'a connection needs a gateway address',
+  }),
+  /** Neighbours that nodes keep resolved. */
+  peers: listOf('peers', peer, PEERS_MAX).default([]),
+  /** The largest IP packet that the tenant's segment takes. */
+  mtu: mtu.optional(),
+})
+export type Connection = z.output<typeof connection>
+
+const addresses = z.union([address.transform((text) => [text]), listOf('addresses', address, GATEWAYS_MAX).min(1)])
+
+export const machine = z.strictObject({
+  name,
+  /** One address or a list. */
+  address: addresses,
+  host: name,
+  mac: mac.optional(),
+})
+export type Machine = z.output<typeof machine>
+
+export const subnet = z.strictObject({
+  prefix,
+  /** Our address in it, which nodes answer for where the host's payload is Ethernet. */
+  gateway: address.optional(),
+  /** All of the subnet is behind this host. Without it only the machines that are listed are reached. */
+  host: name.optional(),
+})
+export type Subnet = z.output<typeof subnet>
+
+export const vpc = z.strictObject({
+  name,
+  /** GRE key, and VNI for hosts that speak VXLAN. By default the tenant's VNI. */
+  key: whole('key', 1, GRE_KEY_MAX).optional(),
+  subnets: listOf('subnets', subnet, SUBNETS_MAX).default([]),
+  machines: listOf('machines', machine, MACHINES_MAX).default([]),
+})
+export type Vpc = z.output<typeof vpc>
+
+/** A next hop: an address in a connection's subnet, a machine's address, or a connection's name for all that is on it. */
+const hop = z
+  .string()
+  .min(1)
+  .transform((text) => {
+    const bytes = parseAddress(text)
+    return bytes ? formatAddress(bytes) : text
+  })
+
+export const via = z.union([
+  hop.transform((text) => ({ to: text, weight: 1 })),
+  z.strictObject({ to: hop, weight: weight.default(1) }),
+])
+export type Via = z.output<typeof via>
+
+export const route = z.strictObject({
+  prefix,
+  /** Several share the packets by weight. */
+  via: listOf('next hops', via, VIA_MAX).min(1, { error: 'a route needs a next hop' }).optional(),
+  discard: z.literal(true, { error: 'discard can only be true' }).optional(),
+})
+export type Route = z.output<typeof route>
+
+/** A customer: one VRF, IPv4 and IPv6. */
+export const tenant = z.strictObject({
+  name,
+  vni,
+  vip: name,
+  connections: listOf('connections', connection, CONNECTIONS_MAX).default([]),
+  vpcs: listOf('VPCs', vpc, VPCS_MAX).default([]),
+  routes: listOf('routes', route, STATIC_ROUTES_MAX).default([]),
+})
+export type Tenant = z.output<typeof tenant>
