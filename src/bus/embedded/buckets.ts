@@ -2,7 +2,8 @@
  * The buckets of the embedded bus. An entry's revision is its bucket's counter at the entry's last change, so "what
  * changed behind revision N" is one walk over an index; a watch is nothing but that question asked again and again, and
  * a slow or returning watcher costs no memory here. A deletion stays as an entry without a value for those who come
- * back; the oldest are forgotten in time, and `floor` is the revision up to which that has happened.
+ * back; the oldest are forgotten in time, and `floor` is the revision up to which that has happened. The counter itself
+ * needs no storing: it is the highest revision of an entry, or the floor.
  */
 
 import type { StatementSync } from 'node:sqlite'
@@ -42,10 +43,9 @@ export interface Scan {
 }
 
 export class Buckets {
-  readonly #database: Database
   readonly #buckets = new Map<string, Bucket>()
   readonly #insertBucket: StatementSync
-  readonly #updateBucket: StatementSync
+  readonly #setFloor: StatementSync
   readonly #select: StatementSync
   readonly #upsert: StatementSync
   readonly #scan: StatementSync
@@ -53,10 +53,9 @@ export class Buckets {
   readonly #forget: StatementSync
 
   constructor(database: Database) {
-    this.#database = database
     const { sql } = database
-    this.#insertBucket = sql.prepare('INSERT INTO buckets (name, revision, floor) VALUES (?, 0, 0)')
-    this.#updateBucket = sql.prepare('UPDATE buckets SET revision = ?, floor = ? WHERE id = ?')
+    this.#insertBucket = sql.prepare('INSERT INTO buckets (name, floor) VALUES (?, 0)')
+    this.#setFloor = sql.prepare('UPDATE buckets SET floor = ? WHERE id = ?')
     this.#select = sql.prepare('SELECT key, revision, value FROM entries WHERE bucket = ? AND key = ?')
     this.#upsert = sql.prepare(
       `INSERT INTO entries (bucket, key, revision, value) VALUES (?, ?, ?, ?)
@@ -69,9 +68,11 @@ export class Buckets {
       'SELECT revision FROM entries WHERE bucket = ? AND value IS NULL ORDER BY revision DESC LIMIT 1 OFFSET ?',
     )
     this.#forget = sql.prepare('DELETE FROM entries WHERE bucket = ? AND value IS NULL AND revision <= ?')
-    for (const row of sql.prepare('SELECT id, name, revision, floor FROM buckets').all()) {
-      const { id, name, revision, floor } = row as { id: number; name: string; revision: number; floor: number }
-      this.#buckets.set(name, { id, revision, floor, deletionsSinceRound: 0 })
+    const highest = sql.prepare('SELECT max(revision) AS revision FROM entries WHERE bucket = ?')
+    for (const row of sql.prepare('SELECT id, name, floor FROM buckets').all()) {
+      const { id, name, floor } = row as { id: number; name: string; floor: number }
+      const { revision } = highest.get(id) as { revision: number | null }
+      this.#buckets.set(name, { id, revision: Math.max(revision ?? 0, floor), floor, deletionsSinceRound: 0 })
     }
   }
 
@@ -95,16 +96,9 @@ export class Buckets {
     }
     if (value === null && present === 0) return bucket.revision
     const revision = bucket.revision + 1
-    const forgets = value === null && bucket.deletionsSinceRound + 1 >= DELETIONS_ROUND
-    const floor = this.#database.transaction(() => {
-      this.#upsert.run(bucket.id, key, revision, value)
-      const floor = forgets ? this.#forgetDeletions(bucket) : bucket.floor
-      this.#updateBucket.run(revision, floor, bucket.id)
-      return floor
-    })
+    this.#upsert.run(bucket.id, key, revision, value)
     bucket.revision = revision
-    bucket.floor = floor
-    if (value === null) bucket.deletionsSinceRound = forgets ? 0 : bucket.deletionsSinceRound + 1
+    if (value === null) bucket.deletionsSinceRound++
     return revision
   }
 
@@ -149,6 +143,19 @@ export class Buckets {
     return rows.map(itemOf).filter((item) => !item.deleted)
   }
 
+  /** Every so many deletions, forgets the oldest. Throws what SQLite throws. */
+  forgetDeletions(name: string): void {
+    const bucket = this.#buckets.get(name)
+    if (!bucket || bucket.deletionsSinceRound < DELETIONS_ROUND) return
+    bucket.deletionsSinceRound = 0
+    const row = this.#oldestKept.get(bucket.id, DELETIONS_KEPT) as { revision: number } | undefined
+    if (!row) return
+    // First the floor: a floor that is too high makes watchers start over, one that is too low makes them miss something.
+    this.#setFloor.run(row.revision, bucket.id)
+    bucket.floor = row.revision
+    this.#forget.run(bucket.id, row.revision)
+  }
+
   #bucket(name: string): Bucket {
     const known = this.#buckets.get(name)
     if (known) return known
@@ -157,14 +164,6 @@ export class Buckets {
     const bucket = { id, revision: 0, floor: 0, deletionsSinceRound: 0 }
     this.#buckets.set(name, bucket)
     return bucket
-  }
-
-  /** Returns the new floor. */
-  #forgetDeletions(bucket: Bucket): number {
-    const row = this.#oldestKept.get(bucket.id, DELETIONS_KEPT) as { revision: number } | undefined
-    if (!row) return bucket.floor
-    this.#forget.run(bucket.id, row.revision)
-    return row.revision
   }
 }
 

@@ -10,8 +10,7 @@ import { DatabaseSync } from 'node:sqlite'
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS store (id TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS streams (name TEXT PRIMARY KEY, entries_max INTEGER NOT NULL, bytes_max INTEGER NOT NULL);
-  CREATE TABLE IF NOT EXISTS buckets (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, revision INTEGER NOT NULL, floor INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS buckets (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, floor INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS entries (
     bucket INTEGER NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, value BLOB,
     UNIQUE (bucket, key), UNIQUE (bucket, revision));
@@ -30,19 +29,6 @@ export class Database {
     const row = this.sql.prepare('SELECT id FROM store').get()
     this.id = typeof row?.['id'] === 'string' ? row['id'] : randomUUID()
     if (!row) this.sql.prepare('INSERT INTO store VALUES (?)').run(this.id)
-  }
-
-  /** Runs `work` as one transaction: all of it, or nothing and whatever it threw. */
-  transaction<T>(work: () => T): T {
-    this.sql.exec('BEGIN')
-    try {
-      const result = work()
-      this.sql.exec('COMMIT')
-      return result
-    } catch (error) {
-      if (this.sql.isTransaction) this.sql.exec('ROLLBACK')
-      throw error
-    }
   }
 
   /** What `work` commits is on the disk when this returns. */

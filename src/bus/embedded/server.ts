@@ -90,6 +90,7 @@ class EmbeddedServer implements BusServer, ConnectionHandler {
   readonly #storage: Storage
   readonly #router = new Router()
   readonly #server: Server
+  #closing: Promise<void> | undefined
   /** With the time limit of those that have not said hello. */
   readonly #connections = new Map<Connection, Timer | undefined>()
 
@@ -114,7 +115,12 @@ class EmbeddedServer implements BusServer, ConnectionHandler {
     })
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     for (const connection of this.#connections.keys()) connection.destroy()
     await closed

@@ -40,12 +40,15 @@ export class Storage {
   constructor(directory: string, clock: Clock, log: Logger) {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     this.#log = log
-    const onError = (error: unknown): void => log.error({ error: String(error) }, 'the disk refused')
     this.#database = new Database(join(directory, 'bus.sqlite'))
     this.id = this.#database.id
-    this.#streams = new Streams(join(directory, 'streams'), this.#database, onError)
+    this.#streams = new Streams(join(directory, 'streams'), this.#database, (error) => this.#onError(error))
     this.#buckets = new Buckets(this.#database)
-    this.#leases = new Leases(clock, (name, value) => this.#writeLease(name, value), onError)
+    this.#leases = new Leases(
+      clock,
+      (name, value) => this.#writeLease(name, value),
+      (error) => this.#onError(error),
+    )
     for (const { key, number, payload } of this.#buckets.all(LEASES)) this.#leases.resume(key, number, payload)
     this.#sync = clock.every(SYNC_INTERVAL_ms, () => this.#streams.sync())
   }
@@ -189,6 +192,11 @@ export class Storage {
     for (const { connection, id, pattern = '>', after } of this.#waiters.take(bucketKey(bucket), key, revision)) {
       connection.whenRoom(() => this.#scan(connection, { id, bucket, pattern, waits: 1, after, since: after }))
     }
+    try {
+      this.#buckets.forgetDeletions(bucket)
+    } catch (error) {
+      this.#onError(error)
+    }
   }
 
   #writeLease(name: string, value: Uint8Array | null): number {
@@ -200,6 +208,11 @@ export class Storage {
 
   #done(connection: Connection, id: number, number: number): void {
     connection.send({ type: 'done', id, number, payload: NOTHING })
+  }
+
+  /** For what nobody waits for. */
+  #onError(error: unknown): void {
+    this.#log.error({ error: String(error) }, 'the disk refused')
   }
 
   #fail(connection: Connection, id: number, error: unknown): void {
