@@ -1,0 +1,20 @@
+/**
+ * The lab's copy of a site file. It means the same, but what must be unique on a machine has a name of this lab: the site
+ * itself and the namespaces that its modules enter.
+ */
+
+import { isMap, isSeq, parseDocument, type YAMLMap } from 'yaml'
+
+/** The text with the site under another name and every node and switch in the namespace that it is given. */
+export function renamed(text: string, siteName: string, namespaceOf: (name: string) => string): string {
+  const document = parseDocument(text)
+  document.set('site', siteName)
+  const nodes = entriesOf(document.get('clusters')).flatMap((cluster) => entriesOf(cluster.get('nodes')))
+  for (const module of [...nodes, ...entriesOf(document.get('switches'))])
+    module.set('namespace', namespaceOf(String(module.get('name'))))
+  return document.toString({ lineWidth: 0 })
+}
+
+function entriesOf(list: unknown): YAMLMap[] {
+  return isSeq(list) ? list.items.filter((item) => isMap(item)) : []
+}
