@@ -7,7 +7,7 @@
 
 import { assert } from '../base/assert.ts'
 
-export type Register = 'r0' | 'r1' | 'r2' | 'r3' | 'r4' | 'r5' | 'r6' | 'r7' | 'r8' | 'r9' | 'r10'
+type Register = 'r0' | 'r1' | 'r2' | 'r3' | 'r4' | 'r5' | 'r6' | 'r7' | 'r8' | 'r9' | 'r10'
 type Operand = Register | number
 
 // RFC 9669 section 3: instruction classes, sources, sizes, modes.

@@ -157,11 +157,14 @@ export class XdpProgram {
   }
 }
 
+const VERIFIER = "the kernel's verifier refused the program"
+
 /** Loads once more, only to have the verifier say why not. */
 function refused(error: number, values: Parameters<typeof loadAttr.make>[0], code: Uint8Array): LinuxError {
   const log = new Uint8Array(new SharedArrayBuffer(LOG_BYTES))
   bpf(Command.load, loadAttr.make({ ...values, logLevel: 1, logBytes: LOG_BYTES, log: addressOf(log) }), code, log)
-  return new LinuxError('bpf(BPF_PROG_LOAD)', error, { EINVAL: 'the verifier refused the program' }, textOf(log))
+  const advice = { EINVAL: VERIFIER, EACCES: VERIFIER }
+  return new LinuxError('bpf(BPF_PROG_LOAD)', error, advice, textOf(log))
 }
 
 export type XdpMode = 'driver' | 'generic'

@@ -4,6 +4,7 @@
  * sees frames with unfinished checksums or of 64 KB. linux/ethtool.h.
  */
 
+import { LinuxError } from './error.ts'
 import { closeDescriptor, libc, must } from './libc.ts'
 import { addressOf } from './memory.ts'
 import { bytes, struct, text, u8, u32, u64 } from './struct.ts'
@@ -68,7 +69,7 @@ export function setOffloads(interfaceName: string, wanted: Partial<Record<Offloa
   }
 }
 
-export interface Channels {
+interface Channels {
   /** Receive queues, whether they have transmit queues of their own number or not. */
   receive: number
   transmit: number
@@ -105,14 +106,18 @@ export function hasCarrier(interfaceName: string): boolean {
   return ethtoolValue.read(ethtool(interfaceName, ethtoolValue.make({ command: Command.carrier }))).value !== 0
 }
 
-/** In megabits a second; undefined while there is no carrier or the device does not know. */
+/** In megabits a second; undefined while there is no carrier, or where the device does not know or is a virtual one. */
 export function linkSpeed_mbit(interfaceName: string): number | undefined {
-  // The first answer says, as a negative number, how many words the masks behind the structure need.
-  const asked = ethtool(interfaceName, linkSettings.make({ command: Command.link }))
-  const maskWords = -((linkSettings.read(asked).maskWords << 24) >> 24)
-  const answer = ethtool(interfaceName, linkSettings.make({ command: Command.link, maskWords }))
-  const { speed } = linkSettings.read(answer)
-  return speed === SPEED_UNKNOWN || speed === 0 ? undefined : speed
+  try {
+    // The first answer says, as a negative number, how many words the masks behind the structure need.
+    const asked = ethtool(interfaceName, linkSettings.make({ command: Command.link }))
+    const maskWords = -((linkSettings.read(asked).maskWords << 24) >> 24)
+    const { speed } = linkSettings.read(ethtool(interfaceName, linkSettings.make({ command: Command.link, maskWords })))
+    return speed === SPEED_UNKNOWN || speed === 0 ? undefined : speed
+  } catch (error) {
+    if (error instanceof LinuxError && error.code === 'EOPNOTSUPP') return undefined
+    throw error
+  }
 }
 
 /** Hands a structure to the device and returns it as the device left it. */

@@ -11,10 +11,8 @@ import { LinuxError } from './error.ts'
 type Argument = number | string | null | ArrayBufferView | ArrayBufferLike
 
 const PROTOTYPES = {
-  accept4: 'int accept4(int fd, void *address, void *addressBytes, int flags)',
   bind: 'int bind(int fd, void *address, uint32_t addressBytes)',
   close: 'int close(int fd)',
-  connect: 'int connect(int fd, void *address, uint32_t addressBytes)',
   eventfd: 'int eventfd(uint32_t initial, int flags)',
   getsockname: 'int getsockname(int fd, void *address, void *addressBytes)',
   getsockopt: 'int getsockopt(int fd, int level, int option, void *value, void *valueBytes)',
@@ -32,11 +30,9 @@ const PROTOTYPES = {
   sched_getaffinity: 'int sched_getaffinity(int thread, size_t bytes, void *mask)',
   sched_setaffinity: 'int sched_setaffinity(int thread, size_t bytes, void *mask)',
   sched_setscheduler: 'int sched_setscheduler(int thread, int policy, void *parameter)',
-  sendmsg: 'intptr_t sendmsg(int fd, void *message, int flags)',
   sendto: 'intptr_t sendto(int fd, void *buffer, size_t bytes, int flags, void *address, uint32_t addressBytes)',
   setns: 'int setns(int fd, int kind)',
   setsockopt: 'int setsockopt(int fd, int level, int option, void *value, uint32_t valueBytes)',
-  shutdown: 'int shutdown(int fd, int how)',
   socket: 'int socket(int family, int type, int protocol)',
   syscall: 'intptr_t syscall(int64_t number, intptr_t a, void *b, intptr_t c)',
   sysconf: 'int64_t sysconf(int name)',

@@ -201,7 +201,7 @@ export function numberIn(attributes: Attributes, type: number): number | undefin
 }
 
 /** A request's body. Numbers become 32 bits; what is undefined is left out; an array is nested. */
-export type AttributeValue = Uint8Array | number | string | undefined | readonly (readonly [number, AttributeValue])[]
+type AttributeValue = Uint8Array | number | string | undefined | readonly (readonly [number, AttributeValue])[]
 
 export function encodeBody(
   structure: Uint8Array,

@@ -13,9 +13,6 @@ import { LinuxError } from './error.ts'
 import { closeDescriptor, errno, libc, must } from './libc.ts'
 
 export const POLLIN = 0x001
-export const POLLOUT = 0x004
-export const POLLERR = 0x008
-export const POLLHUP = 0x010
 
 const EINTR = LinuxError.numberOf('EINTR')
 
@@ -46,7 +43,7 @@ export class PollSet {
     return must('poll', ready)
   }
 
-  /** What the last wait found at the i-th descriptor: POLLIN, POLLERR and so on, or 0. */
+  /** What the last wait found at the i-th descriptor: POLLIN, an error's bit, or 0. */
   ready(i: number): number {
     return this.#events[i * 4 + 3]!
   }

@@ -58,7 +58,7 @@ const TYPES = [
 /** RTNH_F_DEAD and RTNH_F_LINKDOWN. */
 const NOT_USABLE = 1 | 16
 
-export interface NextHop {
+interface NextHop {
   interfaceIndex: number
   /** Undefined when the destination is on the link itself. May be IPv6 for an IPv4 route (RFC 5549). */
   gateway: IpAddress | undefined

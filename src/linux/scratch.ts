@@ -17,7 +17,7 @@ export const unprivileged: string | false = process.getuid?.() === 0 ? false : '
 const PREFIX = 'scratch'
 let made = 0
 
-export interface WireEnd {
+interface WireEnd {
   namespace: string
   name: string
   /** `10.0.0.1/24`, `2001:db8::1/64`. */
@@ -83,7 +83,7 @@ export function ping(namespace: string, to: string, payloadBytes: number): boole
   message[5] = 1
   if (version === 4) new DataView(message.buffer).setUint16(2, checksum(message))
   try {
-    socket.send(message, address)
+    if (!socket.send(message, address)) return false
     while (answers.wait(PING_TIMEOUT_MS) > 0) {
       for (let answer = socket.receive(); answer; answer = socket.receive()) {
         const same = Buffer.from(answer.bytes.subarray(4)).equals(message.subarray(4))

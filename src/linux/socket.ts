@@ -12,8 +12,8 @@ import { addressOf } from './memory.ts'
 import { SOL_SOCKET, setOption } from './option.ts'
 import { bytes, i32, struct, u8, u16, u16be, u32, u64 } from './struct.ts'
 
-export const AF_INET = 2
-export const AF_INET6 = 10
+const AF_INET = 2
+const AF_INET6 = 10
 const AF_PACKET = 17
 const SOCK_DGRAM = 2
 const SOCK_RAW = 3

@@ -52,7 +52,7 @@ const LATER = 0x100
 const ADDRESS_KEY = -16
 const TUNNEL_KEY = -20
 
-export type AddressRole = 'host' | 'tunnel'
+type AddressRole = 'host' | 'tunnel'
 
 export interface Tunnel {
   /** IP protocol number: 17 UDP, 47 GRE, 50 ESP. */

@@ -74,7 +74,7 @@ type Fields = Record<string, FieldType<any>>
 type ValueOf<Type> = Type extends FieldType<infer Value> ? Value : never
 type Values<Table extends Fields> = { [Name in keyof Table]: ValueOf<Table[Name]> }
 
-export interface Struct<Table extends Fields> {
+interface Struct<Table extends Fields> {
   readonly BYTES: number
   readonly offset: { readonly [Name in keyof Table]: number }
   /** A fresh buffer; fields that are not given are zero. */

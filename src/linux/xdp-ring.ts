@@ -25,7 +25,7 @@ const NEED_WAKEUP = 1
 
 /** struct xdp_ring_offset, linux/if_xdp.h. */
 export const ringOffset = { producer: u64, consumer: u64, entries: u64, flags: u64 } as const
-export type RingOffset = ReturnType<ReturnType<typeof struct<typeof ringOffset>>['read']>
+type RingOffset = ReturnType<ReturnType<typeof struct<typeof ringOffset>>['read']>
 
 export class XdpRing {
   readonly size: number

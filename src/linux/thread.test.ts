@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { unprivileged } from './scratch.ts'
+import { allowedCores, pinTo, setScheduling, threadId } from './thread.ts'
+
+test('a thread is pinned to a core, and let go', () => {
+  const cores = allowedCores()
+  pinTo(cores.slice(-1))
+  assert.deepEqual(allowedCores(), cores.slice(-1))
+  assert.match(readFileSync('/proc/thread-self/status', 'utf8'), new RegExp(`Cpus_allowed_list:\\t${cores.at(-1)}\n`))
+  pinTo(cores)
+  assert.deepEqual(allowedCores(), cores)
+  assert.throws(() => pinTo([1000]), { code: 'EINVAL', message: /none of the cores 1000/ })
+})
+
+test('a thread is scheduled round-robin, and as others again', { skip: unprivileged }, () => {
+  // proc(5): field 41 of stat is the policy; the second field may hold spaces and ends with a parenthesis.
+  const policy = (): string =>
+    readFileSync(`/proc/self/task/${threadId()}/stat`, 'utf8').split(') ')[1]!.split(' ')[38]!
+  setScheduling('round-robin')
+  assert.equal(policy(), '2')
+  setScheduling('other')
+  assert.equal(policy(), '0')
+})
