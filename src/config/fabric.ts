@@ -76,6 +76,6 @@ export const control = z.strictObject({
 })
 
 export const bus = z.strictObject({
-  /** Where the bus keeps its files; by default `bus` in the run directory. */
-  directory: z.string().min(1).optional(),
+  /** The run directory: where the bus has its socket and files, and modules keep what they were last told. */
+  directory: z.string().regex(/^\//, { error: 'a directory is written from the root: /run/gatehouse/NAME' }).optional(),
 })

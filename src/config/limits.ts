@@ -7,8 +7,8 @@ export const GRE_KEY_MAX = 2 ** 32 - 1
 /** IEEE 802.1Q clause 9.6: 0 is a priority tag and 4095 is reserved. */
 export const VLAN_MAX = 4094
 
-/** A name is a token of the bus's subjects and keys, a file's name and a process's. */
-export const NAME_LENGTH_MAX = 63
+/** A name is part of the names of streams on the bus, which have 64 characters, of files and of processes. */
+export const NAME_LENGTH_MAX = 48
 /** The kernel's IFNAMSIZ without its terminating zero. */
 export const INTERFACE_NAME_LENGTH_MAX = 15
 

@@ -30,6 +30,9 @@ export function hostPayload(host: { tunnel: string; payload?: 'ip' | 'ethernet' 
   return host.payload ?? (host.tunnel === 'vxlan' ? 'ethernet' : 'ip')
 }
 
+/** Where the modules of the site on this host meet, unless the command line says otherwise. */
+export const runDirectory = (site: Site): string => site.bus.directory ?? `/run/gatehouse/${site.site}`
+
 /** The modules of a site that are processes with a name of their own in the file, by role. */
 export function nodesOf(site: Site): { cluster: string; node: Node }[] {
   return site.clusters.flatMap((cluster) => cluster.nodes.map((node) => ({ cluster: cluster.name, node })))

@@ -53,13 +53,19 @@ test('an older reader skips what a newer writer appended to the message and to i
     w.u32(1001)
     w.u8(4)
     w.bytes(Uint8Array.of(10, 255, 0, 1))
+    w.u32(0)
     w.text('a field of the next release')
     w.close(record)
   })
   section(out, 200, (w) => w.text('a section of the next release'))
   deepEqual(hostBatch.decode(out.finish()), {
     ok: true,
-    value: { host: 'host-1', epoch: 4, generation: 9, exits: [{ key: 1001, vip: Uint8Array.of(10, 255, 0, 1) }] },
+    value: {
+      host: 'host-1',
+      epoch: 4,
+      generation: 9,
+      exits: [{ key: 1001, vip: Uint8Array.of(10, 255, 0, 1), accepts: [] }],
+    },
   })
 })
 

@@ -5,8 +5,9 @@
  * underlay (the kernel's routes).
  *
  * A batch is a snapshot, which replaces all that a node holds, or the difference from generation `base` to `generation`.
- * It is applied in this order: next hops, tenants, routes, then removed next hops and removed tenants; so nothing ever
- * names what is not there. Whoever obeys it refuses an `epoch` below one that it has seen.
+ * It is applied in this order: tenants, next hops, routes, then removed next hops and removed tenants; so nothing ever
+ * names what is not there. A removed tenant takes its segments, next hops and routes with it. Whoever obeys it refuses an
+ * `epoch` below one that it has seen.
  */
 
 import {

@@ -34,3 +34,11 @@ export const nodeState = message('node state', 8, {
   counters: list(record({ name: text, value: u53 })),
 })
 export type NodeState = MessageValue<typeof nodeState>
+
+/** Where a feed of batches starts: the sequence, in the feed's stream, of the first piece of its latest snapshot. */
+export const feedStart = message('feed start', 9, {
+  /** Made anew when the feed starts over; epochs and generations compare within one only. */
+  incarnation: text,
+  sequence: u53,
+})
+export type FeedStart = MessageValue<typeof feedStart>

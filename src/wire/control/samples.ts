@@ -3,7 +3,7 @@
 import { Random } from '../../base/random.ts'
 import { RouteColumnsBuilder } from './columns.ts'
 import { type FibBatch, fibBatch, type NextHop } from './fib.ts'
-import { ack, neighbourNews, nodeState, pathNews } from './report.ts'
+import { ack, feedStart, neighbourNews, nodeState, pathNews } from './report.ts'
 import { type RouteBatch, routeBatch } from './route.ts'
 import { hostBatch, type SwitchBatch, switchBatch } from './switch.ts'
 
@@ -137,9 +137,10 @@ export const samples = [
   sample(fibBatch, sampleFib(20, new Random(1))),
   sample(routeBatch, routes),
   sample(switchBatch, wires),
-  sample(hostBatch, { host: 'host-1', epoch: 4, generation: 9, exits: [{ key: 1001, vip }] }),
+  sample(hostBatch, { host: 'host-1', epoch: 4, generation: 9, exits: [{ key: 1001, vip, accepts: [vip, remote6] }] }),
   sample(ack, { module: 'fn-1', epoch: 4, generation: 9, error: 'no room' }),
   sample(neighbourNews, { node: 'fn-1', neighbours: [{ tenant: 7, segment: 3, address: customer, mac }] }),
+  sample(feedStart, { incarnation: 'a1b2', sequence: 77 }),
   sample(pathNews, { node: 'fn-1', remote: remote6, mtu: 1400, lifetime_s: 600 }),
   sample(nodeState, {
     node: 'fn-1',

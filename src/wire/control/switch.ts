@@ -35,8 +35,8 @@ export const switchBatch = message('switch batch', 3, {
 })
 export type SwitchBatch = MessageValue<typeof switchBatch>
 
-/** A VPC on a host sends to the gateway at this VIP, and takes packets from it. */
-const exit = record({ key: u32, vip: address })
+/** A VPC on a host sends to the gateway at `vip`, and takes packets from every one of `accepts`: while its tenant moves, two. */
+const exit = record({ key: u32, vip: address, accepts: list(address) })
 export type Exit = Value<typeof exit>
 
 export const hostBatch = message('host batch', 4, { host: text, epoch: u53, generation: u53, exits: list(exit) })
