@@ -7,7 +7,8 @@
  *                                     word 0 kind      4 mtu, largest IP packet that fits
  *                                          1 port      5 sum of the outer IPv4 header without length and TOS
  *                                          2 bytes     6 argument: drop reason, segment, first member of a group
- *                                          3 tunnel    7 argument: members of a group; where in the template the
+ *                                          3 tunnel    7 argument: members of a group; the segment on which a
+ *                                                        neighbour is missed (drop); where in the template the
  *                                                        EtherType of the packet belongs, 0 for nowhere
  *                                          8 .. 31     header template, 96 bytes
  *
@@ -63,8 +64,11 @@ export interface ActionLimits {
   members: number
 }
 
-/** 2^17 next hops of 16 MB in all: 10 K tenants with a dozen each. Pages are committed when touched. */
-export const defaultActionLimits: ActionLimits = { actions: 1 << 17, slots: 1 << 17, members: 1 << 17 }
+/**
+ * 2^17 next hops (16 MB): 10 K tenants with a dozen each. 2^20 members (4 MB): 256 resilient groups, or many small ones.
+ * Pages are committed when touched.
+ */
+export const defaultActionLimits: ActionLimits = { actions: 1 << 17, slots: 1 << 17, members: 1 << 20 }
 
 export function createActionMemory(limits: ActionLimits = defaultActionLimits): ActionMemory {
   return {
@@ -124,7 +128,7 @@ export class Actions {
 }
 
 export type Action =
-  | { kind: 'drop'; reason: number }
+  | { kind: 'drop'; reason: number; segment?: number }
   | { kind: 'local'; segment: number }
   | { kind: 'send'; port: number; tunnel: number; mtu: number; template: Uint8Array; etherTypeAt: number }
   | { kind: 'select' | 'failover'; first: number; members: number }
@@ -160,10 +164,15 @@ export class ActionWriter {
     return this.#slotRuns.take(1)
   }
 
-  /** Nothing in the FIB or a group may lead to the slot any more. It is given out again once every worker has passed by. */
+  /**
+   * Nothing in the FIB or a group may lead to the slot any more. Workers that are on their way to it still find its action;
+   * it is given out again once every worker has passed by.
+   */
   release(slot: number): void {
-    this.#name(slot, NO_ROUTE_ROW)
-    this.#qsbr.retire(() => this.#slotRuns.give(slot, 1))
+    this.#qsbr.retire(() => {
+      this.#name(slot, NO_ROUTE_ROW)
+      this.#slotRuns.give(slot, 1)
+    })
   }
 
   /** Lays the action down in a fresh row and makes the slot name it, with one store. False when there are no rows left. */
@@ -207,8 +216,10 @@ export class ActionWriter {
     const at = row * ROW_WORDS
     this.#words.fill(0, at, at + ROW_WORDS)
     this.#words[at] = ActionKind[action.kind]
-    if (action.kind === 'drop') this.#words[at + 6] = action.reason
-    else if (action.kind === 'local') this.#words[at + 6] = action.segment
+    if (action.kind === 'drop') {
+      this.#words[at + 6] = action.reason
+      this.#words[at + 7] = action.segment ?? 0
+    } else if (action.kind === 'local') this.#words[at + 6] = action.segment
     else if (action.kind === 'send') this.#fillTemplate(at, action)
     else {
       this.#words[at + 6] = action.first

@@ -37,6 +37,15 @@ export interface NeighbourHeard {
   readonly mac: Uint8Array
 }
 
+/** From a worker to its agent: a packet is for a neighbour on the segment whose MAC address nobody knows. */
+export interface NeighbourMissed {
+  readonly kind: 'missed'
+  readonly segment: number
+  readonly address: Uint8Array
+}
+
+export type NeighbourReport = NeighbourHeard | NeighbourMissed
+
 /** Reports a second: a cluster start with 10 K tenants is over in seconds, and a flood costs the agent 1% of a core. */
 const REPORTS_PER_S = 2000
 const REPORTS_BURST = 500
@@ -50,12 +59,12 @@ const ND_HOP_LIMIT = 255
 
 export class Neighbours {
   readonly #shared: Shared
-  readonly #report: (heard: NeighbourHeard) => void
+  readonly #report: (report: NeighbourReport) => void
   readonly #limit = new RateLimits(1, REPORTS_PER_S, REPORTS_BURST)
   readonly #said = new Int32Array(REMEMBERED)
   readonly #saidUntil_us = new Float64Array(REMEMBERED)
 
-  constructor(shared: Shared, report: (heard: NeighbourHeard) => void) {
+  constructor(shared: Shared, report: (report: NeighbourReport) => void) {
     this.#shared = shared
     this.#report = report
   }
@@ -143,6 +152,12 @@ export class Neighbours {
     writeIcmpv6Checksum(view, at, end, l3)
     columns.end[row] = end
     return this.#sendBack(batch, row, ethernet.source, columns.l2[row]!)
+  }
+
+  /** A packet met an unresolved next hop. Where that is a neighbour's address of its own, the packet's destination is it. */
+  missed(segment: number, address: Field, l3: number): void {
+    if (this.#limit.take(0, this.#shared.now_us))
+      this.#report({ kind: 'missed', segment, address: bytesOf(address, this.#shared.frames.view, l3) })
   }
 
   // Turns the frame round: to the MAC address in `to`, from the gateway's, through the tunnel that it came by.

@@ -31,7 +31,7 @@ import { checkTcp, clampMss } from '../wire/tcp.ts'
 import { Answers } from './answers.ts'
 import { Classifier } from './classify.ts'
 import { Fragmenter } from './fragment.ts'
-import { type NeighbourHeard, Neighbours } from './neighbours.ts'
+import { type NeighbourReport, Neighbours } from './neighbours.ts'
 import { TunnelKind } from './segments.ts'
 import { type NodeViews, REWRITTEN, Shared } from './shared.ts'
 
@@ -57,7 +57,7 @@ export class ForwardingProgram implements Program {
   readonly #answers: Answers
   readonly #fragmenter: Fragmenter
 
-  constructor(views: NodeViews, report: (heard: NeighbourHeard) => void) {
+  constructor(views: NodeViews, report: (report: NeighbourReport) => void) {
     this.#shared = new Shared(views)
     this.originated = this.#shared.originated
     this.#classifier = new Classifier(views.frames, this.#shared.columns)
@@ -155,16 +155,20 @@ export class ForwardingProgram implements Program {
     if (verdict !== FORWARD || batch.action[row] === REWRITTEN) return verdict
     const mtu = this.#shared.actions.words[batch.action[row]! + 4]!
     if (columns.end[row]! - l3 > mtu) return this.#tooBig4(batch, row, mtu)
+    decrementTtl(view, l3)
     if (ipv4.protocol.get(view, l3) === PROTOCOL.tcp && ipv4FragmentOffset(view, l3) === 0)
       this.#clamp(row, l3 + ipv4HeaderBytes(view, l3), mtu - MSS_OVERHEAD4)
     return FORWARD
   }
 
   #tooBig4(batch: Batch, row: number, mtu: number): number {
-    if (!hasDontFragment(this.#shared.frames.view, batch.l3[row]!))
-      return this.#fragmenter.fragment(batch, row, mtu) ? DELIVERED : Drop['no-frames']
-    this.#answers.tooBig(batch, row, ETHERTYPE.ipv4, mtu)
-    return Drop['too-big']
+    const view = this.#shared.frames.view
+    if (hasDontFragment(view, batch.l3[row]!)) {
+      this.#answers.tooBig(batch, row, ETHERTYPE.ipv4, mtu)
+      return Drop['too-big']
+    }
+    decrementTtl(view, batch.l3[row]!)
+    return this.#fragmenter.fragment(batch, row, mtu) ? DELIVERED : Drop['no-frames']
   }
 
   #route6(batch: Batch, row: number): number {
@@ -180,6 +184,7 @@ export class ForwardingProgram implements Program {
       this.#answers.tooBig(batch, row, ETHERTYPE.ipv6, mtu)
       return Drop['too-big']
     }
+    ipv6.hopLimit.set(view, l3, ipv6.hopLimit.get(view, l3) - 1)
     if (ipv6.nextHeader.get(view, l3) === PROTOCOL.tcp) this.#clamp(row, l3 + ipv6.BYTES, mtu - MSS_OVERHEAD6)
     else if (walkIpv6(view, l3, columns.readable[row]!, walk) === Fault.none && walk.fragment !== FRAGMENT.later)
       if (walk.protocol === PROTOCOL.tcp) this.#clamp(row, walk.at, mtu - MSS_OVERHEAD6)
@@ -193,15 +198,10 @@ export class ForwardingProgram implements Program {
     const kind = words[at]!
     batch.action[row] = at
     if (kind === ActionKind.local) return this.#toGateway(batch, row, etherType)
-    if (kind === ActionKind.drop) return this.#undeliverable(batch, row, etherType, words[at + 6]!)
-    if (ttl <= 1) {
-      this.#answers.timeExceeded(batch, row, etherType)
-      return Drop['ttl-exceeded']
-    }
-    const l3 = batch.l3[row]!
-    if (etherType === ETHERTYPE.ipv4) decrementTtl(this.#shared.frames.view, l3)
-    else ipv6.hopLimit.set(this.#shared.frames.view, l3, ttl - 1)
-    return FORWARD
+    if (kind === ActionKind.drop) return this.#undeliverable(batch, row, etherType, at)
+    if (ttl > 1) return FORWARD
+    this.#answers.timeExceeded(batch, row, etherType)
+    return Drop['ttl-exceeded']
   }
 
   // A reply to a ping has its action already: it is rewritten here and passes the checks for packets in transit by.
@@ -213,7 +213,11 @@ export class ForwardingProgram implements Program {
     return FORWARD
   }
 
-  #undeliverable(batch: Batch, row: number, etherType: number, reason: number): number {
+  #undeliverable(batch: Batch, row: number, etherType: number, at: number): number {
+    const reason = this.#shared.actions.words[at + 6]!
+    const segment = this.#shared.actions.words[at + 7]!
+    const destination = etherType === ETHERTYPE.ipv4 ? ipv4.destination : ipv6.destination
+    if (segment !== 0) this.#neighbours.missed(segment, destination, batch.l3[row]!)
     if (reason === Drop['no-route']) this.#answers.noRoute(batch, row, etherType)
     else if (reason === Drop['neighbour-unresolved']) this.#answers.hostUnreachable(batch, row, etherType)
     return reason

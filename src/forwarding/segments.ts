@@ -8,7 +8,7 @@
  * one is not used again before every worker has passed by (QSBR).
  */
 
-import { type IpAddress, ipv4Number, type MacAddress } from '../base/address.ts'
+import { formatAddress, type IpAddress, ipv4Number, type MacAddress } from '../base/address.ts'
 import { assert } from '../base/assert.ts'
 import { mix32 } from '../base/hash.ts'
 import type { QsbrWriter } from '../dataplane/qsbr.ts'
@@ -165,6 +165,8 @@ export class SegmentWriter {
   readonly #limits: SegmentLimits
   readonly #qsbr: QsbrWriter
   readonly #freeSegments: number[] = []
+  /** How many may send under a VNI or key: while there are any, it is known. */
+  readonly #senders = new Map<number, number>()
   #nextSegment = 1
   #inUse = 0
 
@@ -200,20 +202,40 @@ export class SegmentWriter {
     this.#qsbr.retire(() => void this.#freeSegments.push(segment))
   }
 
-  /** Lets `remote` send for the segment; without a remote, says only that the VNI or key exists. False when full. */
-  admit(kind: number, id: number, remote: IpAddress | undefined, segment: number, replySlot: number): boolean {
-    if (this.#inUse >= (this.#limits.entries * 3) / 4) return false
+  /** Lets `remote` send for the segment. Returns why not: it may already, for another segment, or the table is full. */
+  admit(kind: number, id: number, remote: IpAddress, segment: number, replySlot: number): string | undefined {
+    if (this.#inUse + 1 >= (this.#limits.entries * 3) / 4) return 'the admission table is full'
+    if (!this.#enter(kind, id, remote, segment, replySlot))
+      return `${formatAddress(remote)} would send for two segments under ${id}`
+    const known = familyOf(kind, 0) * 2 ** 32 + id
+    const senders = this.#senders.get(known) ?? 0
+    if (senders === 0) this.#enter(kind, id, undefined, 0, 0)
+    this.#senders.set(known, senders + 1)
+    return undefined
+  }
+
+  remove(kind: number, id: number, remote: IpAddress): void {
+    this.#leave(kind, id, remote)
+    const known = familyOf(kind, 0) * 2 ** 32 + id
+    const senders = this.#senders.get(known)! - 1
+    this.#senders.set(known, senders)
+    if (senders > 0) return
+    this.#senders.delete(known)
+    this.#leave(kind, id, undefined)
+  }
+
+  #enter(kind: number, id: number, remote: IpAddress | undefined, segment: number, replySlot: number): boolean {
     const key = wordsOf(remote)
     const family = familyOf(kind, remote?.length ?? 0)
     const at = this.#place(family, id, key)
-    assert(at >= 0, 'the same sender was admitted twice')
+    if (at < 0) return false
     this.#entries.set([family, id | 0, ...key, segment, replySlot], at + 1)
     Atomics.store(this.#entries, at, USED)
     this.#inUse++
     return true
   }
 
-  remove(kind: number, id: number, remote: IpAddress | undefined): void {
+  #leave(kind: number, id: number, remote: IpAddress | undefined): void {
     const at = this.#find(familyOf(kind, remote?.length ?? 0), id, wordsOf(remote))
     assert(at >= 0, 'a sender that was not admitted')
     Atomics.store(this.#entries, at, REMOVED)

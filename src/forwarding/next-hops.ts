@@ -1,0 +1,225 @@
+/**
+ * The FIB's next hops as slots. Each next hop that the control module names becomes a slot with a finished action; what only
+ * packets can tell (a neighbour's MAC address) and what only the kernel knows (the underlay) is filled in when it is known,
+ * and the slot says "unresolved" until then.
+ */
+
+import { isDeepStrictEqual } from 'node:util'
+import { formatAddress, type IpAddress, type MacAddress } from '../base/address.ts'
+import type { Action } from '../dataplane/action.ts'
+import { Drop } from '../dataplane/drop.ts'
+import { openSelectGroup } from '../dataplane/group.ts'
+import { type Adjacency, greAction, type InnerEthernet, vxlanAction } from '../dataplane/template.ts'
+import type { NextHop } from '../wire/control/fib.ts'
+import type { NodeParts } from './node-parts.ts'
+import type { SegmentState } from './segment-state.ts'
+import type { TenantState } from './tenant-state.ts'
+import type { Way } from './ways.ts'
+
+type Tunnelled = Extract<NextHop, { kind: 'peer' | 'host' | 'connected' }>
+
+interface Held {
+  readonly slot: number
+  spec: NextHop
+  close(): void
+  relay(): void
+}
+
+export class NextHops {
+  readonly #parts: NodeParts
+  readonly #tenants: ReadonlyMap<number, TenantState>
+  readonly #held = new Map<number, Held>()
+
+  constructor(parts: NodeParts, tenants: ReadonlyMap<number, TenantState>) {
+    this.#parts = parts
+    this.#tenants = tenants
+  }
+
+  /** Undefined for a next hop that is not held. */
+  slotOf(id: number): number | undefined {
+    return this.#held.get(id)?.slot
+  }
+
+  ids(): Iterable<number> {
+    return this.#held.keys()
+  }
+
+  /** Takes a next hop over, replacing what the id stood for; returns why it could not. Its members are held already. */
+  set(spec: NextHop): string | undefined {
+    const before = this.#held.get(spec.id)
+    return before && isDeepStrictEqual(before.spec, spec) ? undefined : this.#renew(spec)
+  }
+
+  #renew(spec: NextHop): string | undefined {
+    const before = this.#held.get(spec.id)
+    const opened = this.#open(spec)
+    if (typeof opened === 'string') return opened
+    this.#held.set(spec.id, opened)
+    if (before) this.#replace(before, opened)
+    return undefined
+  }
+
+  remove(id: number): void {
+    this.#held.get(id)?.close()
+    this.#held.delete(id)
+  }
+
+  /** The tenant's VIP has changed. */
+  relay(tenant: number): void {
+    for (const held of this.#held.values()) if (held.spec.tenant === tenant) held.relay()
+  }
+
+  // Whatever led to the old slot leads to the new one before the old one goes: routes, and groups that it is a member of.
+  #replace(before: Held, after: Held): void {
+    const { id, tenant } = after.spec
+    const row = this.#tenants.get(tenant)!.row
+    for (const { prefix, slot } of [...this.#parts.fib.routes(row)])
+      if (slot === before.slot) this.#parts.fib.insert(row, prefix, after.slot)
+    for (const { spec } of [...this.#held.values()])
+      if (spec.kind === 'group' && spec.members.some(({ nextHop }) => nextHop === id)) this.#renew(spec)
+    before.close()
+  }
+
+  #open(spec: NextHop): Held | string {
+    const tenant = this.#tenants.get(spec.tenant)
+    if (!tenant) return `next hop ${spec.id} is of tenant ${spec.tenant}, which is not held`
+    if (spec.kind === 'group') return this.#group(spec)
+    if (spec.kind === 'discard') return this.#fixed(spec, { kind: 'drop', reason: Drop['discard-route'] })
+    const segment = tenant.segment(spec.segment)
+    if (!segment) return `next hop ${spec.id} is on segment ${spec.segment}, which is not held`
+    if (spec.kind === 'local') return this.#fixed(spec, { kind: 'local', segment: segment.number })
+    return this.#tunnelled(spec, segment)
+  }
+
+  #fixed(spec: NextHop, action: Action): Held | string {
+    const slot = this.#parts.actions.allocate()
+    if (slot === undefined) return 'slots are exhausted'
+    const held = { slot, spec, relay() {}, close: () => this.#parts.actions.release(slot) }
+    if (this.#parts.actions.set(slot, action)) return held
+    held.close()
+    return 'actions are exhausted'
+  }
+
+  // A place a unit of weight: a tenant's few next hops are not worth a table of the resilient kind (16 KB).
+  #group(spec: Extract<NextHop, { kind: 'group' }>): Held | string {
+    const missing = spec.members.find(({ nextHop }) => this.slotOf(nextHop) === undefined)
+    if (missing) return `group ${spec.id} names next hop ${missing.nextHop}, which is not held`
+    const group = openSelectGroup(this.#parts.actions, 'modulo')
+    if (!group) return 'slots are exhausted'
+    const held = { slot: group.slot, spec, relay() {}, close: () => group.close() }
+    const members = spec.members.map(({ nextHop, weight }) => {
+      return { name: String(nextHop), slot: this.slotOf(nextHop)!, weight, alive: true }
+    })
+    if (group.update(members)) return held
+    held.close()
+    return 'members of groups are exhausted'
+  }
+
+  #tunnelled(spec: Tunnelled, segment: SegmentState): Held | string {
+    let mac = 'mac' in spec ? spec.mac : undefined
+    const make = (adjacency: Adjacency) => actionOf(spec, segment, adjacency, mac)
+    const way = this.#parts.ways.open(spec.remote, make)
+    if (!way) return 'slots are exhausted'
+    const address = 'address' in spec ? spec.address : undefined
+    const wanted =
+      needsMac(spec) && !mac && address
+        ? this.#parts.neighbours.want({
+            segment: segment.number,
+            address,
+            ask: () => segment.ask(address, spec.remote, tunnelOf(spec)),
+            resolved: (found) => {
+              mac = found
+              way.lay()
+            },
+          })
+        : undefined
+    const gleaner = address ? undefined : new Gleaner(this.#parts, spec, segment)
+    segment.gleaner = gleaner ?? segment.gleaner
+    return {
+      slot: way.slot,
+      spec,
+      relay: () => way.lay(),
+      close: () => {
+        wanted?.close()
+        gleaner?.close()
+        if (segment.gleaner === gleaner) segment.gleaner = undefined
+        way.close()
+      },
+    }
+  }
+}
+
+function tunnelOf(spec: Tunnelled): 'vxlan' | 'gre' {
+  return spec.kind === 'host' ? spec.tunnel : 'vxlan'
+}
+
+function needsMac(spec: Tunnelled): boolean {
+  return spec.kind !== 'host' || spec.payload === 'ethernet'
+}
+
+function actionOf(spec: Tunnelled, segment: SegmentState, adjacency: Adjacency, mac: MacAddress | undefined): Action {
+  const ends = { source: segment.tenant.vip, destination: spec.remote }
+  let inner: InnerEthernet | undefined
+  if (needsMac(spec)) {
+    if (!mac) return { kind: 'drop', reason: Drop['neighbour-unresolved'], segment: segment.number }
+    inner = { source: segment.mac, destination: mac }
+  }
+  const id = spec.kind === 'host' ? spec.key : spec.vni
+  const action =
+    tunnelOf(spec) === 'vxlan' ? vxlanAction(adjacency, ends, id, inner) : greAction(adjacency, ends, id, inner)
+  if (action.kind === 'send' && spec.mtu > 0) action.mtu = Math.min(action.mtu, spec.mtu)
+  return action
+}
+
+/**
+ * Next hops that stand for a whole subnet: the packet's destination is the neighbour. The first packet misses; the neighbour
+ * is asked for, and once it answers it has a host route of its own.
+ */
+export class Gleaner {
+  readonly #parts: NodeParts
+  readonly #spec: Tunnelled
+  readonly #segment: SegmentState
+  readonly #found = new Map<string, { way: Way; address: IpAddress }>()
+
+  constructor(parts: NodeParts, spec: Tunnelled, segment: SegmentState) {
+    this.#parts = parts
+    this.#spec = spec
+    this.#segment = segment
+  }
+
+  /** A packet for this address of the subnet met no neighbour. */
+  missed(address: IpAddress): void {
+    this.#parts.neighbours.glean({
+      segment: this.#segment.number,
+      address,
+      ask: () => this.#segment.ask(address, this.#spec.remote, tunnelOf(this.#spec)),
+      resolved: (mac) => this.#resolved(address, mac),
+      forgotten: () => this.#forget(address),
+    })
+  }
+
+  close(): void {
+    for (const { address } of [...this.#found.values()]) this.#forget(address)
+  }
+
+  #resolved(address: IpAddress, mac: MacAddress): void {
+    const make = (adjacency: Adjacency) => actionOf(this.#spec, this.#segment, adjacency, mac)
+    const known = this.#found.get(formatAddress(address))
+    if (known) {
+      known.way.lay(make)
+      return
+    }
+    const way = this.#parts.ways.open(this.#spec.remote, make)
+    if (!way) return
+    this.#found.set(formatAddress(address), { way, address })
+    this.#parts.fib.insert(this.#segment.tenant.row, { address, length: address.length * 8 }, way.slot)
+  }
+
+  #forget(address: IpAddress): void {
+    const found = this.#found.get(formatAddress(address))
+    if (!found) return
+    this.#found.delete(formatAddress(address))
+    this.#parts.fib.remove(this.#segment.tenant.row, { address, length: address.length * 8 })
+    found.way.close()
+  }
+}

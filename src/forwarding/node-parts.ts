@@ -1,0 +1,21 @@
+/** What the agent's pieces of one forwarding node share: the writers of shared memory, and the ways out of the node. */
+
+import type { ActionWriter } from '../dataplane/action.ts'
+import type { FibWriter } from '../dataplane/fib/fib.ts'
+import type { NeighbourTable } from './neighbour-table.ts'
+import type { SendFrame } from './program.ts'
+import type { SegmentState } from './segment-state.ts'
+import type { SegmentWriter } from './segments.ts'
+import type { Ways } from './ways.ts'
+
+export interface NodeParts {
+  readonly actions: ActionWriter
+  readonly segments: SegmentWriter
+  readonly fib: FibWriter
+  readonly ways: Ways
+  readonly neighbours: NeighbourTable
+  /** By their numbers in shared memory, which is how workers name them. */
+  readonly segmentsByNumber: Map<number, SegmentState>
+  /** Has a worker send a frame as it is. */
+  send(frame: SendFrame): void
+}

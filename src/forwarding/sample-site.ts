@@ -1,0 +1,173 @@
+/**
+ * A small site as a FIB batch: two tenants with the same addresses, every kind of segment and next hop. The warm-up's corpus
+ * and the tests send their packets through it.
+ *
+ *   customer 10.1/16 -- 192.168.1.2 --VXLAN 1001-- edge 10.0.0.1 == node == hosts 10.0.2.1 (GRE, IP)
+ *   customer 2001:db8:a::/48 -- 2001:db8:1::2                               10.0.2.2 (GRE, Ethernet)
+ *                                                                           10.0.2.3 (VXLAN)
+ */
+
+import { parseAddress, parseMac, parsePrefix } from '../base/address.ts'
+import { RouteColumnsBuilder } from '../wire/control/columns.ts'
+import type { FibBatch, FibSegment, FibTenant, NextHop } from '../wire/control/fib.ts'
+
+export const GATEWAY_MAC = '02:67:68:00:00:01'
+export const PEER_MAC = '02:00:00:00:0c:01'
+export const MACHINE_MAC = '02:00:00:00:0d:01'
+
+export const VIP = '10.255.0.1'
+export const EDGE = '10.0.0.1'
+export const HOST = { ip: '10.0.2.1', ethernet: '10.0.2.2', vxlan: '10.0.2.3', vip6: 'fd00:2::4' } as const
+
+const address = (text: string): Uint8Array => parseAddress(text)!
+const mac = (text: string): Uint8Array => parseMac(text)!
+
+interface SampleTenant {
+  readonly id: number
+  readonly name: string
+  /** VNI of its connection, key of its VPC. */
+  readonly vni: number
+}
+
+export const ACME: SampleTenant = { id: 1, name: 'acme', vni: 1001 }
+export const GLOBEX: SampleTenant = { id: 2, name: 'globex', vni: 1002 }
+
+/** Next hops of tenant 1 are 101 and on, of tenant 2 201 and on. */
+const HOP = {
+  peer: 1,
+  hostIp: 2,
+  hostEthernet: 3,
+  hostVxlan: 4,
+  connected: 5,
+  local: 6,
+  discard: 7,
+  group: 8,
+  peer6: 9,
+  unresolved: 10,
+  localVpc: 11,
+} as const
+
+export function sampleBatch(tenants: readonly SampleTenant[] = [ACME, GLOBEX]): FibBatch {
+  const routes4 = new RouteColumnsBuilder(1)
+  const routes6 = new RouteColumnsBuilder(4)
+  for (const tenant of tenants) addRoutes(tenant, routes4, routes6)
+  return {
+    cluster: 'blue',
+    epoch: 1,
+    generation: 1,
+    base: 0,
+    snapshot: true,
+    tenants: tenants.map(tenantOf),
+    removedTenants: new Uint32Array(),
+    nextHops: tenants.flatMap(nextHopsOf),
+    removedNextHops: new Uint32Array(),
+    routes4: routes4.build(),
+    routes6: routes6.build(),
+  }
+}
+
+function tenantOf({ id, name, vni }: SampleTenant): FibTenant {
+  const interfaceOf = (text: string, length: number) => ({ address: address(text), length, mac: mac(GATEWAY_MAC) })
+  const connection: FibSegment = {
+    kind: 'connection',
+    id: id * 10 + 1,
+    name: `${name}-dc`,
+    vni,
+    remote: address(EDGE),
+    mtu: 0,
+    interfaces: [interfaceOf('192.168.1.1', 24), interfaceOf('2001:db8:1::1', 64)],
+    peers: [],
+  }
+  const vpc: FibSegment = {
+    kind: 'vpc',
+    id: id * 10 + 2,
+    name: 'prod',
+    key: vni,
+    hosts: [
+      { address: address(HOST.ip), tunnel: 'gre', payload: 'ip' },
+      { address: address(HOST.ethernet), tunnel: 'gre', payload: 'ethernet' },
+      { address: address(HOST.vxlan), tunnel: 'vxlan', payload: 'ethernet' },
+    ],
+    interfaces: [interfaceOf('172.16.0.1', 24), interfaceOf('2001:db8:16::1', 64)],
+  }
+  return { id, name, vip: address(VIP), segments: [connection, vpc] }
+}
+
+function nextHopsOf({ id, vni }: SampleTenant): NextHop[] {
+  const whose = (hop: number) => ({ id: id * 100 + hop, tenant: id })
+  const connection = { segment: id * 10 + 1, vni, remote: address(EDGE), mtu: 0 }
+  const vpc = { segment: id * 10 + 2, key: vni, mtu: 0 }
+  const machine = { mac: mac(MACHINE_MAC), address: undefined }
+  return [
+    { kind: 'peer', ...whose(HOP.peer), ...connection, address: address('192.168.1.2'), mac: mac(PEER_MAC) },
+    { kind: 'peer', ...whose(HOP.peer6), ...connection, address: address('2001:db8:1::2'), mac: mac(PEER_MAC) },
+    { kind: 'peer', ...whose(HOP.unresolved), ...connection, address: address('192.168.1.9'), mac: undefined },
+    {
+      kind: 'host',
+      ...whose(HOP.hostIp),
+      ...vpc,
+      tunnel: 'gre',
+      payload: 'ip',
+      remote: address(HOST.ip),
+      address: undefined,
+      mac: undefined,
+    },
+    {
+      kind: 'host',
+      ...whose(HOP.hostEthernet),
+      ...vpc,
+      ...machine,
+      tunnel: 'gre',
+      payload: 'ethernet',
+      remote: address(HOST.ethernet),
+    },
+    {
+      kind: 'host',
+      ...whose(HOP.hostVxlan),
+      ...vpc,
+      ...machine,
+      tunnel: 'vxlan',
+      payload: 'ethernet',
+      remote: address(HOST.vxlan),
+    },
+    { kind: 'connected', ...whose(HOP.connected), ...connection },
+    { kind: 'local', ...whose(HOP.local), segment: connection.segment },
+    { kind: 'local', ...whose(HOP.localVpc), segment: vpc.segment },
+    { kind: 'discard', ...whose(HOP.discard) },
+    {
+      kind: 'group',
+      ...whose(HOP.group),
+      members: [
+        { nextHop: id * 100 + HOP.hostIp, weight: 1 },
+        { nextHop: id * 100 + HOP.hostVxlan, weight: 1 },
+      ],
+    },
+  ]
+}
+
+function addRoutes({ id }: SampleTenant, routes4: RouteColumnsBuilder, routes6: RouteColumnsBuilder): void {
+  const add = (text: string, hop: number): void => {
+    const prefix = parsePrefix(text)!
+    const view = new DataView(prefix.address.buffer, prefix.address.byteOffset)
+    const words = Array.from({ length: prefix.address.length / 4 }, (_, i) => view.getUint32(i * 4))
+    if (words.length === 1) routes4.add4(id, words[0]!, prefix.length, id * 100 + hop)
+    else routes6.add6(id, words, prefix.length, id * 100 + hop)
+  }
+  add('10.1.0.0/16', HOP.peer)
+  add('10.9.0.0/16', HOP.unresolved)
+  add('172.16.0.5/32', HOP.hostIp)
+  add('172.16.0.6/32', HOP.hostEthernet)
+  add('172.16.0.7/32', HOP.hostVxlan)
+  add('192.168.1.0/24', HOP.connected)
+  add('192.168.1.1/32', HOP.local)
+  add('172.16.0.1/32', HOP.localVpc)
+  add('10.66.0.0/16', HOP.discard)
+  add('10.8.0.0/16', HOP.group)
+  add('2001:db8:a::/48', HOP.peer6)
+  add('2001:db8:16::5/128', HOP.hostIp)
+  add('2001:db8:16::6/128', HOP.hostEthernet)
+  add('2001:db8:16::7/128', HOP.hostVxlan)
+  add('2001:db8:1::1/128', HOP.local)
+  add('2001:db8:16::1/128', HOP.localVpc)
+  add('2001:db8:66::/48', HOP.discard)
+}

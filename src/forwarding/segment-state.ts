@@ -1,0 +1,168 @@
+/**
+ * A tenant's segment as the agent holds it: its number in shared memory, the remotes admitted to it, each with a slot that
+ * leads back to it, and the neighbours on it. Connections are reached through an edge switch by VXLAN; a VPC's machines
+ * through hosts, by GRE or VXLAN.
+ */
+
+import { equalBytes, type IpAddress, type MacAddress, masked } from '../base/address.ts'
+import { entropyPort } from '../dataplane/encapsulate.ts'
+import { type Adjacency, greAction, vxlanAction } from '../dataplane/template.ts'
+import type { FibHost, FibInterface, FibSegment } from '../wire/control/fib.ts'
+import type { Gleaner } from './next-hops.ts'
+import type { NodeParts } from './node-parts.ts'
+import { TunnelKind } from './segments.ts'
+import { inTunnel, questionFrame } from './solicit.ts'
+import type { TenantState } from './tenant-state.ts'
+import type { Way } from './ways.ts'
+
+interface Remote {
+  readonly host: FibHost
+  readonly kind: number
+  readonly way: Way
+}
+
+/** Our MAC address on a segment without interfaces: nobody there is ever asked or answered. */
+const NO_MAC = new Uint8Array(6)
+
+export class SegmentState {
+  readonly number: number
+  readonly tenant: TenantState
+  readonly #parts: NodeParts
+  #spec: FibSegment
+  readonly #remotes = new Map<string, Remote>()
+  /** Finds neighbours of the segment's subnet that packets miss; there when the FIB has a next hop for the subnet. */
+  gleaner: Gleaner | undefined
+
+  private constructor(parts: NodeParts, tenant: TenantState, spec: FibSegment, number: number) {
+    this.#parts = parts
+    this.tenant = tenant
+    this.#spec = spec
+    this.number = number
+  }
+
+  /** Returns why it could not be opened. */
+  static open(parts: NodeParts, tenant: TenantState, spec: FibSegment): SegmentState | string {
+    const number = parts.segments.allocate({ tenant: tenant.row, mac: NO_MAC })
+    if (number === undefined) return 'segments are exhausted'
+    const segment = new SegmentState(parts, tenant, spec, number)
+    parts.segmentsByNumber.set(number, segment)
+    const failed = segment.update(spec)
+    if (failed === undefined) return segment
+    segment.close()
+    return failed
+  }
+
+  get spec(): FibSegment {
+    return this.#spec
+  }
+
+  /** VNI or GRE key. */
+  get id(): number {
+    return this.#spec.kind === 'connection' ? this.#spec.vni : this.#spec.key
+  }
+
+  /** Takes over what the control module says now. Returns why it could not. */
+  update(spec: FibSegment): string | undefined {
+    const renumbered = spec.kind !== this.#spec.kind || idOf(spec) !== this.id
+    if (renumbered) this.#removeRemotes(new Map())
+    this.#spec = spec
+    const { mac, address4, address6 } = identity(spec.interfaces, this.tenant)
+    this.#parts.segments.update(this.number, { tenant: this.tenant.row, mac, address4, address6 })
+    const hosts = new Map(hostsOf(spec).map((host) => [keyOf(host), host]))
+    this.#removeRemotes(hosts)
+    for (const [key, host] of hosts) {
+      const failed = this.#remotes.has(key) ? undefined : this.#addRemote(key, host)
+      if (failed !== undefined) return failed
+    }
+    return undefined
+  }
+
+  /** The tenant's VIP has changed: whatever leads back from here has another source. */
+  relay(): void {
+    for (const remote of this.#remotes.values()) remote.way.lay()
+  }
+
+  close(): void {
+    this.#parts.neighbours.forgetSegment(this.number)
+    this.#removeRemotes(new Map())
+    this.#parts.segmentsByNumber.delete(this.number)
+    this.#parts.segments.release(this.number)
+  }
+
+  /** Sends a question for `target` through the tunnel to `remote`. Nobody is asked while there is no way there. */
+  ask(target: IpAddress, remote: IpAddress, tunnel: 'vxlan' | 'gre'): void {
+    const own = ownAddressFor(this.#spec.interfaces, target)
+    const adjacency = this.#parts.ways.adjacencies(remote)[0]
+    if (!own || !adjacency) return
+    const frame = questionFrame({ source: own.address, mac: own.mac, target })
+    const ends = { source: this.tenant.vip, destination: remote }
+    this.#parts.send({
+      kind: 'send',
+      port: adjacency.port,
+      tenant: this.tenant.row,
+      frame: inTunnel(adjacency, ends, tunnel, this.id, entropyPort(this.number), frame),
+    })
+  }
+
+  /** The gateway's MAC address on this segment. */
+  get mac(): MacAddress {
+    return identity(this.#spec.interfaces, this.tenant).mac
+  }
+
+  #addRemote(key: string, host: FibHost): string | undefined {
+    const { segments, ways } = this.#parts
+    const kind = TunnelKind[host.tunnel]
+    const way = ways.open(host.address, (adjacency) => this.#backAction(adjacency, host))
+    if (!way) return 'slots are exhausted'
+    const failed = segments.admit(kind, this.id, host.address, this.number, way.slot)
+    if (failed === undefined) this.#remotes.set(key, { host, kind, way })
+    else way.close()
+    return failed
+  }
+
+  // Whole Ethernet frames, as they are: the replies to ARP and neighbour discovery.
+  #backAction(adjacency: Adjacency, host: FibHost) {
+    const ends = { source: this.tenant.vip, destination: host.address }
+    return host.tunnel === 'vxlan' ? vxlanAction(adjacency, ends, this.id) : greAction(adjacency, ends, this.id)
+  }
+
+  #removeRemotes(keep: ReadonlyMap<string, FibHost>): void {
+    for (const [key, { host, kind, way }] of this.#remotes) {
+      if (keep.has(key)) continue
+      this.#parts.segments.remove(kind, this.id, host.address)
+      way.close()
+      this.#remotes.delete(key)
+    }
+  }
+}
+
+function idOf(spec: FibSegment): number {
+  return spec.kind === 'connection' ? spec.vni : spec.key
+}
+
+function hostsOf(spec: FibSegment): readonly FibHost[] {
+  if (spec.kind === 'vpc') return spec.hosts
+  return [{ address: spec.remote, tunnel: 'vxlan', payload: 'ethernet' }]
+}
+
+function keyOf(host: FibHost): string {
+  return `${host.tunnel} ${host.address.join('.')}`
+}
+
+// A segment without addresses of its own lends the tenant's: ICMP errors must come from somewhere.
+function identity(interfaces: readonly FibInterface[], tenant: TenantState) {
+  const own = [...interfaces, ...tenant.interfaces()]
+  return {
+    mac: own[0]?.mac ?? NO_MAC,
+    address4: own.find(({ address }) => address.length === 4)?.address,
+    address6: own.find(({ address }) => address.length === 16)?.address,
+  }
+}
+
+/** The interface whose subnet the target is in. */
+export function ownAddressFor(interfaces: readonly FibInterface[], target: IpAddress): FibInterface | undefined {
+  return interfaces.find(
+    ({ address, length }) =>
+      address.length === target.length && equalBytes(masked(address, length), masked(target, length)),
+  )
+}

@@ -1,0 +1,103 @@
+/**
+ * A tenant as the agent holds it: its row (counters and VRF), its segments, and the one route that is the same for every
+ * tenant: the gateway's link-local address, made of its MAC address (RFC 4291 appendix A), which customers' routers may name
+ * as their next hop.
+ */
+
+import type { IpAddress, MacAddress } from '../base/address.ts'
+import type { FibInterface, FibTenant } from '../wire/control/fib.ts'
+import type { NodeParts } from './node-parts.ts'
+import { SegmentState } from './segment-state.ts'
+
+export class TenantState {
+  readonly id: number
+  readonly row: number
+  readonly #parts: NodeParts
+  readonly #segments = new Map<number, SegmentState>()
+  #spec: FibTenant
+  #linkLocal: IpAddress | undefined
+
+  constructor(parts: NodeParts, spec: FibTenant, row: number) {
+    this.#parts = parts
+    this.#spec = spec
+    this.id = spec.id
+    this.row = row
+  }
+
+  get name(): string {
+    return this.#spec.name
+  }
+
+  /** The outer source address of what is sent for the tenant. */
+  get vip(): IpAddress {
+    return this.#spec.vip
+  }
+
+  interfaces(): FibInterface[] {
+    return this.#spec.segments.flatMap((segment) => [...segment.interfaces])
+  }
+
+  /** What its packets look like from outside: when this changes, every finished action of the tenant is out of date. */
+  looks(): string {
+    return `${this.vip.join('.')} ${this.#spec.segments.map(({ id }) => this.#segments.get(id)?.mac.join('.')).join(' ')}`
+  }
+
+  segment(id: number): SegmentState | undefined {
+    return this.#segments.get(id)
+  }
+
+  segments(): Iterable<SegmentState> {
+    return this.#segments.values()
+  }
+
+  /** Returns why it could not be done. `localSlot` delivers to the gateway on any segment. */
+  update(spec: FibTenant, localSlot: number): string | undefined {
+    const moved = !sameAddress(this.#spec.vip, spec.vip)
+    this.#spec = spec
+    const wanted = new Set(spec.segments.map((segment) => segment.id))
+    for (const [id, segment] of this.#segments) {
+      if (wanted.has(id)) continue
+      segment.close()
+      this.#segments.delete(id)
+    }
+    for (const segment of spec.segments) {
+      const held = this.#segments.get(segment.id)
+      if (held) {
+        const failed = held.update(segment)
+        if (failed !== undefined) return failed
+        if (moved) held.relay()
+        continue
+      }
+      const opened = SegmentState.open(this.#parts, this, segment)
+      if (typeof opened === 'string') return opened
+      this.#segments.set(segment.id, opened)
+    }
+    this.#answerLinkLocal(localSlot)
+    return undefined
+  }
+
+  /** The tenant's routes are gone from the FIB already. */
+  close(): void {
+    for (const segment of this.#segments.values()) segment.close()
+    this.#segments.clear()
+  }
+
+  #answerLinkLocal(localSlot: number): void {
+    const mac = this.interfaces().find(({ address }) => address.length === 16)?.mac
+    const address = mac && linkLocalOf(mac)
+    if (sameAddress(address, this.#linkLocal)) return
+    if (this.#linkLocal) this.#parts.fib.remove(this.row, { address: this.#linkLocal, length: 128 })
+    if (address) this.#parts.fib.insert(this.row, { address, length: 128 }, localSlot)
+    this.#linkLocal = address
+  }
+}
+
+function sameAddress(a: IpAddress | undefined, b: IpAddress | undefined): boolean {
+  return a?.join('.') === b?.join('.')
+}
+
+/** fe80::/64 and the modified EUI-64 of the MAC address. */
+export function linkLocalOf(mac: MacAddress): IpAddress {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac
+  return Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f)
+}
