@@ -12,7 +12,7 @@ export const udp = header('UDP, RFC 768', {
 })
 
 /** IANA service-names-port-numbers. */
-export const UDP_PORT = { bfdSingleHop: 3784, vxlan: 4789, bfdMultiHop: 4784 } as const
+export const UDP_PORT = { bfdSingleHop: 3784, bfdEcho: 3785, vxlan: 4789, bfdMultiHop: 4784 } as const
 
 /** The header and its length. Not the checksum: what passes through is the receiver's to judge. */
 export function checkUdp(frame: DataView, at: number, end: number): number {
