@@ -11,7 +11,9 @@ export const BATCH_MAX = 64
 export const FORWARD = 0
 export const DELIVERED = 255
 export const MOVED = 254
-export const HELD = 253
+
+/** The counter row of frames of which no tenant is known: 0 is the worker's own, and tenants follow from 2 on. */
+export const UNKNOWN_TENANT = 1
 
 export class Batch {
   count = 0
@@ -24,7 +26,7 @@ export class Batch {
   /** Bytes in the head and all of its chain. */
   readonly total = new Uint32Array(BATCH_MAX)
   readonly verdict = new Uint8Array(BATCH_MAX)
-  /** Counter row: 0 until a tenant is known. */
+  /** Counter row: UNKNOWN_TENANT until one is known. */
   readonly tenant = new Uint32Array(BATCH_MAX)
   /** Flow hash of the innermost packet, the same for both directions. */
   readonly hash = new Uint32Array(BATCH_MAX)
@@ -45,7 +47,7 @@ export class Batch {
     this.length[row] = length
     this.total[row] = total
     this.verdict[row] = FORWARD
-    this.tenant[row] = 0
+    this.tenant[row] = UNKNOWN_TENANT
     return row
   }
 

@@ -55,7 +55,7 @@ export interface FaultPortParts {
 
 export class FaultPort implements Port {
   readonly name: string
-  readonly fd: number
+  readonly fds: readonly number[]
   /** How often each fault struck so far. */
   readonly struck = { loss: 0, duplication: 0, corruption: 0, delay: 0, reordering: 0 }
   /** May be changed while it runs. */
@@ -68,7 +68,7 @@ export class FaultPort implements Port {
 
   constructor(port: Port, faults: Faults, parts: FaultPortParts) {
     this.name = port.name
-    this.fd = port.fd
+    this.fds = port.fds
     this.faults = faults
     this.#port = port
     this.#parts = parts
@@ -137,6 +137,10 @@ export class FaultPort implements Port {
 
   flush(): void {
     this.#port.flush()
+  }
+
+  get pending(): boolean {
+    return this.#waiting.length > 0 || this.#port.pending
   }
 
   get holds(): number {

@@ -11,7 +11,7 @@
  */
 
 import { assert } from '../base/assert.ts'
-import { type Batch, DELIVERED, FORWARD, MOVED } from './batch.ts'
+import { type Batch, DELIVERED, FORWARD, MOVED, UNKNOWN_TENANT } from './batch.ts'
 import { Drop, type DropName, dropReasons } from './drop.ts'
 import type { FramePool } from './frames.ts'
 import type { Port } from './port.ts'
@@ -29,9 +29,10 @@ const COLUMNS = {
 const DROPS_AT = 8
 const ROW = DROPS_AT + dropReasons.length
 
-/** Row 0: the worker as a whole. Row 1: frames of which no tenant is known. Tenants from 2 on. */
+/** Row 0: the worker as a whole. Row 1, UNKNOWN_TENANT: frames of which no tenant is known. Tenants from 2 on. */
 const WORKER_ROW = 0
-export const UNKNOWN_TENANT = 1
+
+export { UNKNOWN_TENANT }
 export const FIRST_TENANT = 2
 
 export interface CounterMemory {
@@ -89,6 +90,13 @@ export class Ledger {
     this.#in++
   }
 
+  /** A frame was to be made here for the tenant and could not: counted as made and dropped, so that it is not silent. */
+  notOriginated(tenant: number, reason: number): void {
+    this.originated(tenant)
+    this.#count(tenant, DROPS_AT + reason)
+    this.#out++
+  }
+
   /** Sends what is to be sent, gives every other frame's chunks back, and counts each row once. */
   settle(batch: Batch): void {
     for (let row = 0; row < batch.count; row++) {
@@ -108,6 +116,13 @@ export class Ledger {
   /** At each batch's end. */
   balance(): void {
     assert(this.#in === this.#out, `a worker's books do not balance: ${this.#in} frames in, ${this.#out} out`)
+  }
+
+  /** Chunks of this worker, in its pool and in its ports. */
+  chunks(): number {
+    let chunks = this.#pool.free
+    for (let i = 0; i < this.#ports.length; i++) chunks += this.#ports[i]!.holds
+    return chunks
   }
 
   #send(batch: Batch, row: number): void {

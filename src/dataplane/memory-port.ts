@@ -18,7 +18,7 @@ interface Waiting {
 
 export class MemoryPort implements Port {
   readonly name: string
-  readonly fd = -1
+  readonly fds: readonly number[] = []
   readonly #frames: Frames
   readonly #pool: FramePool
   readonly #capacity: number
@@ -69,6 +69,10 @@ export class MemoryPort implements Port {
     const sent = this.#sent
     this.#sent = []
     return sent
+  }
+
+  get pending(): boolean {
+    return this.#waiting.length > 0
   }
 
   get holds(): number {

@@ -1,6 +1,7 @@
 /**
  * A port is where frames come from and go to: a queue of a network device (`xdp-port.ts`), memory (`memory-port.ts`), a
- * recording (`replay-port.ts`), or another port seen through faults (`fault-port.ts`). One worker owns it.
+ * recording (`replay-port.ts`), another worker's port (`relay-port.ts`), or another port seen through faults
+ * (`fault-port.ts`). One worker owns it.
  *
  * Ownership: a frame that `receive` appended belongs to the batch; one that `send` took belongs to the port, which returns
  * it to the pool when it is out; one that `send` refused still belongs to the caller.
@@ -10,8 +11,10 @@ import type { Batch } from './batch.ts'
 
 export interface Port {
   readonly name: string
-  /** Descriptor to sleep on, or -1. */
-  readonly fd: number
+  /** Descriptors to sleep on: readable when there is something to receive. */
+  readonly fds: readonly number[]
+  /** There is work that no descriptor tells of, so this is no time to sleep. */
+  readonly pending: boolean
   /** Appends up to `max` frames, marked as coming from port number `index`. */
   receive(batch: Batch, index: number, max: number): void
   /** Queues a frame for transmission; false when there is no room. */

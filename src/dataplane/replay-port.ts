@@ -24,7 +24,7 @@ export interface ReplayOptions {
 
 export class ReplayPort implements Port {
   readonly name: string
-  readonly fd = -1
+  readonly fds: readonly number[] = []
   readonly #memory: MemoryPort
   readonly #options: ReplayOptions
   readonly #start_us: number
@@ -41,6 +41,10 @@ export class ReplayPort implements Port {
   /** The whole recording has been received. */
   get ended(): boolean {
     return this.#next === this.#options.recording.records.length && this.#memory.holds === 0
+  }
+
+  get pending(): boolean {
+    return !this.ended
   }
 
   receive(batch: Batch, index: number, max: number): void {

@@ -8,6 +8,7 @@
  */
 
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
+import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import { type EventFd, PollSet } from '../linux/poll.ts'
 import { BATCH_MAX, Batch } from './batch.ts'
@@ -17,8 +18,8 @@ import type { Port } from './port.ts'
 import type { Program } from './program.ts'
 import type { QsbrReader } from './qsbr.ts'
 
-/** Set by the agent and by other workers, in shared memory. */
-export const WorkerFlag = { running: 0, asleep: 1 } as const
+/** Words in shared memory: `running` and `mail` (there is a message) are the agent's, `asleep` the worker's. */
+export const WorkerFlag = { running: 0, asleep: 1, mail: 2 } as const
 export const FLAG_WORDS = 16
 
 export interface WorkerParts {
@@ -37,10 +38,19 @@ const HOUSEKEEPING_us = 1000
 /** The longest sleep: what rings no bell (a timer of the event loop) is at most this late. */
 const SLEEP_MAX_ms = 50
 
+/** Its place in the poll set. */
+const BELL = 0
+
+/** For whoever handed a worker something: the call is made only if it sleeps, and by one of those who find it asleep. */
+export function wake(flags: Int32Array, bell: EventFd): void {
+  if (Atomics.exchange(flags, WorkerFlag.asleep, 0) === 1) bell.signal()
+}
+
 export class Worker {
   readonly #parts: WorkerParts
   readonly #batch = new Batch()
   #firstPort = 0
+  #chunks: number | undefined
 
   constructor(parts: WorkerParts) {
     this.#parts = parts
@@ -84,8 +94,8 @@ export class Worker {
    * sleeps: 0 where other threads want the core.
    */
   async run(flags: Int32Array, bell: EventFd, spin_us: number): Promise<void> {
-    const { clock, program, qsbr } = this.#parts
-    const sleep = new PollSet([bell.fd, ...this.#parts.ports.map((port) => port.fd).filter((fd) => fd >= 0)])
+    const { clock, program, qsbr, ports } = this.#parts
+    const sleep = new PollSet([bell.fd, ...ports.flatMap((port) => port.fds)])
     qsbr.online()
     let due_us = 0
     let busyUntil_us = 0
@@ -93,24 +103,41 @@ export class Worker {
       const taken = this.step()
       const now_us = clock.now_us()
       if (taken > 0) busyUntil_us = now_us + spin_us
-      const idle = taken === 0 && now_us >= busyUntil_us
-      if (idle) this.#sleep(sleep, flags, bell)
-      if (idle || now_us >= due_us) {
+      if (now_us >= due_us) {
+        this.#conserve()
         program.housekeeping(now_us)
         await yieldToEventLoop()
         due_us = now_us + HOUSEKEEPING_us
+      } else if (taken === 0 && now_us >= busyUntil_us) {
+        this.#sleep(sleep, flags, bell)
+        // Messages come through the event loop only.
+        if (Atomics.exchange(flags, WorkerFlag.mail, 0) === 1) due_us = 0
       }
     }
     qsbr.offline()
+  }
+
+  #isPending(): boolean {
+    for (const port of this.#parts.ports) if (port.pending) return true
+    return false
+  }
+
+  // Between two batches every chunk is in the pool, in a port, or with another worker.
+  #conserve(): void {
+    const { ledger, dispatcher } = this.#parts
+    const chunks = ledger.chunks() + (dispatcher?.balance ?? 0)
+    this.#chunks ??= chunks
+    assert(chunks === this.#chunks, `a worker had ${this.#chunks} chunks and now has ${chunks}`)
   }
 
   #sleep(sleep: PollSet, flags: Int32Array, bell: EventFd): void {
     const { dispatcher, qsbr } = this.#parts
     qsbr.offline()
     Atomics.store(flags, WorkerFlag.asleep, 1)
-    if (!dispatcher?.pending()) sleep.wait(SLEEP_MAX_ms)
+    const hasMail = Atomics.load(flags, WorkerFlag.mail) === 1
+    const mayWait = !hasMail && !dispatcher?.pending() && !this.#isPending()
+    if (mayWait && sleep.wait(SLEEP_MAX_ms) > 0 && sleep.ready(BELL) !== 0) bell.drain()
     Atomics.store(flags, WorkerFlag.asleep, 0)
-    bell.drain()
     qsbr.online()
   }
 }

@@ -117,7 +117,7 @@ test(
       }
       equal(taken, RING)
       equal(pool.free + port.holds, chunks)
-      equal(new PollSet([port.fd]).wait(20), 0, 'a link that is down does not keep its worker awake')
+      equal(new PollSet(port.fds).wait(20), 0, 'a link that is down does not keep its worker awake')
       ip('-n', here, 'link', 'set', 'port', 'up')
       const out: Uint8Array[] = []
       for (let turn = 0; turn < 10_000 && out.length < RING; turn++) {
@@ -151,7 +151,7 @@ test('a device that is removed is no error either, and does not keep its worker 
     equal(taken, RING)
     equal(batch.count, 0)
     equal(pool.free + port.holds, chunks)
-    equal(new PollSet([port.fd]).wait(20), 0)
+    equal(new PollSet(port.fds).wait(20), 0)
     port.kernelDrops()
   } finally {
     bench.close()

@@ -30,7 +30,8 @@ const INCOMPLETE = -1
 
 export class XdpPort implements Port {
   readonly name: string
-  readonly fd: number
+  readonly fds: readonly number[]
+  readonly pending = false
   readonly #socket: XdpSocket
   readonly #frames: Frames
   readonly #pool: FramePool
@@ -44,7 +45,7 @@ export class XdpPort implements Port {
   /** The socket is this port's alone from now on, and was opened in this thread. */
   constructor(name: string, socket: XdpSocket, frames: Frames, pool: FramePool) {
     this.name = name
-    this.fd = socket.fd
+    this.fds = [socket.fd]
     this.#socket = socket
     this.#frames = frames
     this.#pool = pool

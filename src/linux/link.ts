@@ -2,7 +2,7 @@
 
 import type { MacAddress } from '../base/address.ts'
 import { encodeBody, type Message, type Netlink, numberIn, parseAttributes } from './netlink.ts'
-import { i32, struct, textOf, u8, u16, u32 } from './struct.ts'
+import { i32, struct, textOf, u8, u16, u32, u64 } from './struct.ts'
 
 export const LinkMessage = { new: 16, delete: 17, get: 18 } as const
 
@@ -14,6 +14,7 @@ const Attribute = {
   master: 10,
   operState: 16,
   info: 18,
+  counters: 23,
   txQueues: 31,
   rxQueues: 32,
   carrier: 33,
@@ -69,7 +70,29 @@ export function decodeLink({ payload }: Message): Link | undefined {
 }
 
 export function listLinks(netlink: Netlink): Link[] {
-  return netlink.dump(LinkMessage.get, ifinfomsg.make()).flatMap((message) => decodeLink(message) ?? [])
+  return listed(netlink).flatMap((message) => decodeLink(message) ?? [])
+}
+
+function listed(netlink: Netlink): Message[] {
+  return netlink.dump(LinkMessage.get, ifinfomsg.make())
+}
+
+const linkCounters = struct('the first of struct rtnl_link_stats64', {
+  receivedPackets: u64,
+  sentPackets: u64,
+  receivedBytes: u64,
+  sentBytes: u64,
+  receiveErrors: u64,
+  sendErrors: u64,
+  receiveDropped: u64,
+  sendDropped: u64,
+})
+
+/** What the device counted since it was made, for all of its users together; undefined if it is gone. */
+export function countersOf(netlink: Netlink, index: number): ReturnType<typeof linkCounters.read> | undefined {
+  const of = listed(netlink).find(({ payload }) => ifinfomsg.read(payload).index === index)
+  const counters = of && parseAttributes(of.payload, ifinfomsg.BYTES).get(Attribute.counters)
+  return counters && counters.length >= linkCounters.BYTES ? linkCounters.read(counters) : undefined
 }
 
 export function setLink(

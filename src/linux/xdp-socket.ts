@@ -241,7 +241,7 @@ export class XdpSocket {
   }
 
   statistics(): XdpStatistics {
-    return xdpStatistics.read(getOption(this.fd, SOL_XDP, Option.statistics, xdpStatistics.BYTES))
+    return statisticsOf(this.fd)
   }
 
   /** Chunks that are in the kernel's hands are free again afterwards. Views that were taken of the rings are not safe to touch. */
@@ -255,6 +255,11 @@ export class XdpSocket {
     for (const ring of [this.rx, this.tx, this.fillRing, this.completionRing]) ring.unmap()
     this.rx = this.tx = this.fillRing = this.completionRing = XdpRing.none()
   }
+}
+
+/** For threads that know a socket by its descriptor alone. */
+export function statisticsOf(fd: number): XdpStatistics {
+  return xdpStatistics.read(getOption(fd, SOL_XDP, Option.statistics, xdpStatistics.BYTES))
 }
 
 const PASSING = new Set(['EAGAIN', 'EBUSY', 'ENOBUFS', 'EINTR'].map((name) => LinuxError.numberOf(name)))
