@@ -19,9 +19,6 @@ export interface Underlay {
 /** Of the outer path, where something smaller than the link was learnt; undefined otherwise. */
 export type PathMtu = (remote: IpAddress) => number | undefined
 
-/** A path below this is somebody's mistake or attack: RFC 1191's smallest plateau that still carries tunnels sensibly. */
-export const PATH_MTU_MIN = 576
-
 interface Endpoint {
   readonly remote: IpAddress
   readonly ways: Set<Way>
