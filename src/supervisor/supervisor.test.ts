@@ -1,0 +1,326 @@
+/** Supervisors over real processes, some of them killed. */
+
+import { deepEqual, equal, match, notEqual, ok, rejects } from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { type TestContext, test } from 'node:test'
+import { systemClock } from '../base/clock.ts'
+import { silent } from '../base/log.ts'
+import { Random } from '../base/random.ts'
+import type { ModuleSpec, ModuleStatus } from './module.ts'
+import { identify } from './process.ts'
+import { Supervisor, type SupervisorOptions } from './supervisor.ts'
+
+/** Notes each of its ends and beginnings, and ends when asked to. */
+const POLITE = `
+  const { appendFileSync } = require('node:fs')
+  const [directory, name] = process.argv.slice(1)
+  const note = (what) => appendFileSync(directory + '/notes', name + ' ' + what + '\\n')
+  process.on('SIGTERM', () => { note('asked to end'); process.exit(0) })
+  setInterval(() => {}, 1000)
+  note('runs')`
+
+const polite = (directory: string, name: string): ModuleSpec => ({
+  name,
+  command: [process.execPath, '-e', POLITE, directory, name],
+  restart: 'always',
+})
+
+const sleeper = (name: string, seconds = 1000): ModuleSpec => ({
+  name,
+  command: ['sleep', String(seconds)],
+  restart: 'always',
+})
+
+const notes = (directory: string): string[] => {
+  const path = join(directory, 'notes')
+  return existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : []
+}
+
+/** Every process that runs for this directory, whoever started it. */
+function leftovers(directory: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const environment = readFileSync(`/proc/${pid}/environ`, 'latin1')
+        return environment.includes(`GATEHOUSE_MODULE=${directory}/`) && identify(pid) !== undefined
+      } catch {
+        return false
+      }
+    })
+}
+
+const running = new Map<string, Supervisor[]>()
+
+function runDirectory(t: TestContext): string {
+  const directory = realpathSync(mkdtempSync(join(tmpdir(), 'up-')))
+  running.set(directory, [])
+  t.after(async () => {
+    await Promise.all(running.get(directory)!.map((supervisor) => supervisor.stop()))
+    for (const pid of leftovers(directory)) process.kill(pid, 'SIGKILL')
+    rmSync(directory, { recursive: true })
+  })
+  return directory
+}
+
+function supervisor(
+  directory: string,
+  modules: readonly ModuleSpec[],
+  options: Partial<SupervisorOptions> = {},
+): Supervisor {
+  const common = { clock: systemClock, random: new Random(1), log: silent }
+  const made = new Supervisor({ directory, modules, ...common, ...options })
+  running.get(directory)!.push(made)
+  return made
+}
+
+const pidsOf = (statuses: readonly ModuleStatus[]): Record<string, number | undefined> =>
+  Object.fromEntries(statuses.map(({ name, pid }) => [name, pid]))
+
+async function started(of: Supervisor, name: string): Promise<ModuleStatus> {
+  for (;;) {
+    const [status] = await once(of, 'start')
+    if (status.name === name) return status
+  }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const end = performance.now() + 10_000
+  while (!condition()) {
+    ok(performance.now() < end, 'it never came about')
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+test('modules start in order, each when the one before is ready, and stop in reverse', async (t) => {
+  const directory = runDirectory(t)
+  const order: string[] = []
+  const modules = ['first', 'second', 'third'].map((name) => polite(directory, name))
+  const up = supervisor(directory, modules, {
+    waitReady: async (name) => {
+      order.push(`${name} started`)
+      await until(() => notes(directory).includes(`${name} runs`))
+      order.push(`${name} ready`)
+    },
+  })
+  await up.start()
+  deepEqual(
+    order,
+    ['first', 'second', 'third'].flatMap((name) => [`${name} started`, `${name} ready`]),
+  )
+  deepEqual(
+    up.status().map(({ state }) => state),
+    ['ready', 'ready', 'ready'],
+  )
+  await up.stop()
+  deepEqual(
+    notes(directory).slice(3),
+    ['third', 'second', 'first'].map((name) => `${name} asked to end`),
+  )
+  deepEqual(
+    up.status().map(({ state, pid }) => [state, pid]),
+    Array(3).fill(['stopped', undefined]),
+  )
+  deepEqual(leftovers(directory), [])
+})
+
+test('a module that is killed is started again, after its links were taken down', async (t) => {
+  const directory = runDirectory(t)
+  const events: string[] = []
+  const up = supervisor(directory, [sleeper('forwarding'), sleeper('other')], {
+    onCrash: async (name) => {
+      events.push(`links of ${name} go down`)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      events.push(`links of ${name} are down`)
+    },
+  })
+  await up.start()
+  const before = pidsOf(up.status())
+  up.on('start', ({ name }) => events.push(`${name} started`))
+  up.on('exit', ({ lastEnd }, expected) => events.push(`ended by ${lastEnd?.signal}, expected ${expected}`))
+  const again = started(up, 'forwarding')
+  process.kill(before['forwarding']!, 'SIGKILL')
+  const { pid, restarts } = await again
+  notEqual(pid, before['forwarding'])
+  equal(restarts, 1)
+  deepEqual(events, [
+    'links of forwarding go down',
+    'links of forwarding are down',
+    'ended by SIGKILL, expected false',
+    'forwarding started',
+  ])
+  equal(pidsOf(up.status())['other'], before['other'])
+})
+
+test('a module that keeps failing is tried ever more slowly', async (t) => {
+  const directory = runDirectory(t)
+  const failing: ModuleSpec = { name: 'failing', command: ['sh', '-c', 'echo no luck; exit 3'], restart: 'always' }
+  const up = supervisor(directory, [failing], { waitReady: () => new Promise(() => {}), startTimeout_ms: 1200 })
+  const starts: number[] = []
+  up.on('start', () => starts.push(performance.now()))
+  await rejects(up.start(), /module failing is not ready after 1.2 s; its log is .*failing.log/)
+  ok(starts.length >= 4 && starts.length <= 6, `${starts.length} starts`)
+  const gaps = starts.slice(2).map((at, i) => at - starts[i + 1]!)
+  ok(
+    gaps.every((gap, i) => i === 0 || gap > gaps[i - 1]!),
+    gaps.join(),
+  )
+  equal(up.status()[0]?.lastEnd?.code, 3)
+  match(readFileSync(up.logPath('failing'), 'utf8'), /^(no luck\n)+$/)
+})
+
+test('a command that does not exist is a named failure, again and again', async (t) => {
+  const up = supervisor(runDirectory(t), [{ name: 'typo', command: ['/nonexistent'], restart: 'always' }])
+  const end = once(up, 'exit')
+  const starting = up.start()
+  match((await end)[0].lastEnd.error, /ENOENT/)
+  await up.stop()
+  await starting
+})
+
+test('one that does its work and ends is left alone; one that fails at it is told', async (t) => {
+  const once: ModuleSpec = { name: 'once', command: ['true'], restart: 'never' }
+  const up = supervisor(runDirectory(t), [once])
+  await up.start()
+  await until(() => up.status()[0]?.state === 'stopped')
+  const never = { waitReady: () => new Promise<never>(() => {}) }
+  const failing = supervisor(runDirectory(t), [{ ...once, command: ['false'] }], never)
+  await rejects(failing.start(), /module once failed/)
+})
+
+test('a module that does not heed SIGTERM is killed, with what it spawned', async (t) => {
+  const directory = runDirectory(t)
+  const command = ['sh', '-c', `trap '' TERM; sleep 1000 & echo $! > ${directory}/child; wait; wait`]
+  const up = supervisor(directory, [{ name: 'stubborn', command, restart: 'always' }], { stopTimeout_ms: 200 })
+  await up.start()
+  await until(() => existsSync(join(directory, 'child')) && leftovers(directory).length === 2)
+  await up.stop()
+  await until(() => leftovers(directory).length === 0)
+})
+
+test('a second supervisor of the same directory is refused and disturbs nothing', async (t) => {
+  const directory = runDirectory(t)
+  const up = supervisor(directory, [sleeper('a')])
+  await up.start()
+  const second = supervisor(directory, [sleeper('a')])
+  await rejects(second.start(), new RegExp(`another gatehouse up \\(process ${process.pid}\\) runs the site in`))
+  await second.stop()
+  equal(up.status()[0]?.state, 'ready')
+  ok(identify(up.status()[0]!.pid!))
+})
+
+/** A supervisor in a process of its own, which prints what is started, and `up` when all is. */
+function spawnSupervisor(
+  t: TestContext,
+  directory: string,
+  modules: readonly ModuleSpec[],
+): { child: ChildProcess; up(): Promise<ModuleStatus[]> } {
+  const source = `
+    const { Supervisor } = await import('${import.meta.dirname}/supervisor.ts')
+    const { systemClock } = await import('${import.meta.dirname}/../base/clock.ts')
+    const { silent } = await import('${import.meta.dirname}/../base/log.ts')
+    const { Random } = await import('${import.meta.dirname}/../base/random.ts')
+    const [directory, modules] = process.argv.slice(1)
+    const common = { clock: systemClock, random: new Random(1), log: silent }
+    const supervisor = new Supervisor({ directory, modules: JSON.parse(modules), ...common })
+    process.on('SIGTERM', () => supervisor.stop().then(() => process.exit(0)))
+    await supervisor.start()
+    console.log(JSON.stringify(supervisor.status()))`
+  const args = ['--input-type=module', '--eval', source, directory, JSON.stringify(modules)]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => child.kill('SIGKILL'))
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+  return { child, up: async () => JSON.parse((await lines.next()).value ?? 'null') }
+}
+
+test('modules outlive a killed supervisor; the next one adopts them, starts what died, changes what changed', async (t) => {
+  const directory = runDirectory(t)
+  const first = spawnSupervisor(
+    t,
+    directory,
+    ['same', 'dead', 'changed', 'removed'].map((name) => sleeper(name)),
+  )
+  const before = pidsOf(await first.up())
+  first.child.kill('SIGKILL')
+  await once(first.child, 'exit')
+  for (const pid of Object.values(before)) ok(identify(pid!), 'a module died with its supervisor')
+  process.kill(before['dead']!, 'SIGKILL')
+  await until(() => identify(before['dead']!) === undefined)
+
+  const crashed: string[] = []
+  const modules = [sleeper('same'), sleeper('dead'), sleeper('changed', 2000), sleeper('new')]
+  const up = supervisor(directory, modules, { onCrash: (name) => void crashed.push(name) })
+  await up.start()
+  const after = pidsOf(up.status())
+  equal(after['same'], before['same'])
+  deepEqual(
+    up.status().map(({ name, adopted, state }) => `${name} ${adopted} ${state}`),
+    ['same true ready', 'dead false ready', 'changed false ready', 'new false ready'],
+  )
+  deepEqual(crashed, ['dead'])
+  for (const name of ['dead', 'changed', 'removed']) equal(identify(before[name]!), undefined, name)
+  deepEqual(new Set(leftovers(directory)), new Set(Object.values(after)))
+
+  const again = started(up, 'same')
+  process.kill(after['same']!, 'SIGKILL')
+  equal((await again).adopted, false)
+  deepEqual(crashed, ['dead', 'same'])
+  await up.stop()
+  deepEqual(leftovers(directory), [])
+})
+
+test('SIGTERM to the supervisor ends everything, adopted or its own', async (t) => {
+  const directory = runDirectory(t)
+  const modules = ['a', 'b'].map((name) => polite(directory, name))
+  const first = spawnSupervisor(t, directory, modules)
+  const before = pidsOf(await first.up())
+  await until(() => notes(directory).length === 2)
+  first.child.kill('SIGKILL')
+  await once(first.child, 'exit')
+  const second = spawnSupervisor(t, directory, modules)
+  deepEqual(pidsOf(await second.up()), before)
+  second.child.kill('SIGTERM')
+  deepEqual(await once(second.child, 'exit'), [0, null])
+  deepEqual(leftovers(directory), [])
+  deepEqual(notes(directory).slice(2), ['b asked to end', 'a asked to end'])
+})
+
+test('a process that was spawned but not yet written down is found all the same', async (t) => {
+  const directory = runDirectory(t)
+  const first = spawnSupervisor(t, directory, [sleeper('a')])
+  const before = pidsOf(await first.up())
+  first.child.kill('SIGKILL')
+  await once(first.child, 'exit')
+  const path = join(directory, 'modules.json')
+  const state = JSON.parse(readFileSync(path, 'utf8'))
+  delete state.modules[0].identity
+  writeFileSync(path, JSON.stringify(state))
+  const up = supervisor(directory, [sleeper('a')])
+  await up.start()
+  deepEqual(pidsOf(up.status()), before)
+})
+
+test('an id that now belongs to somebody else is neither adopted nor signalled', async (t) => {
+  const directory = runDirectory(t)
+  const stranger = spawn('sleep', ['1000'], { stdio: 'ignore' })
+  t.after(() => stranger.kill('SIGKILL'))
+  const first = supervisor(directory, [sleeper('a'), sleeper('b')])
+  await first.start()
+  const path = join(directory, 'modules.json')
+  const state = JSON.parse(readFileSync(path, 'utf8'))
+  await first.stop()
+  state.modules[0].identity.pid = stranger.pid
+  state.modules[1].identity = { pid: process.pid, startTime: identify(process.pid)?.startTime }
+  writeFileSync(path, JSON.stringify(state))
+  const up = supervisor(directory, [sleeper('a')])
+  await up.start()
+  notEqual(up.status()[0]?.pid, stranger.pid)
+  await up.stop()
+  ok(identify(stranger.pid!), 'a stranger was killed')
+})
