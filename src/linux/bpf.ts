@@ -140,8 +140,13 @@ export class XdpProgram {
       flags: BPF_F_XDP_HAS_FRAGS,
       name,
     }
-    this.fd = bpf(Command.load, loadAttr.make(values), pinnedCode)
-    if (this.fd < 0) throw refused(errno(), values, pinnedCode)
+    let fd = -1
+    for (let tries = 0; fd < 0 && tries < LOAD_TRIES; tries++) {
+      fd = bpf(Command.load, loadAttr.make(values), pinnedCode)
+      if (fd < 0 && errno() !== LinuxError.numberOf('EAGAIN')) break
+    }
+    if (fd < 0) throw refused(errno(), values, pinnedCode)
+    this.fd = fd
   }
 
   /** Runs the program on a frame without a device and returns its verdict. */
@@ -156,6 +161,9 @@ export class XdpProgram {
     closeDescriptor(this.fd)
   }
 }
+
+/** The verifier stops with EAGAIN when a signal arrives, which one of Node's threads may send another at any time. */
+const LOAD_TRIES = 20
 
 const VERIFIER = "the kernel's verifier refused the program"
 

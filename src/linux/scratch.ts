@@ -4,7 +4,7 @@
  */
 
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { parseAddress } from '../base/address.ts'
 import { setOffloads } from './ethtool.ts'
 import { withNamespace } from './namespace.ts'
@@ -40,7 +40,10 @@ export class ScratchNetwork {
     return name
   }
 
-  /** A veth pair, both ends up. The kernel finishes checksums itself, for what reads frames from it expects them whole. */
+  /**
+   * A veth pair, both ends up. The kernel finishes checksums itself, for what reads frames from it expects them whole, and an
+   * end without IPv6 addresses says nothing by itself: no neighbour discovery, no multicast reports among a test's frames.
+   */
   wire(a: WireEnd, b: WireEnd, { mtu = 1500, queues = 1 } = {}): void {
     const shape = ['mtu', `${mtu}`, 'numrxqueues', `${queues}`, 'numtxqueues', `${queues}`]
     const [here, there] = [
@@ -50,7 +53,11 @@ export class ScratchNetwork {
     ip('link', 'add', ...here, ...shape, 'type', 'veth', 'peer', ...there, ...shape)
     for (const { namespace, name, addresses = [] } of [a, b]) {
       for (const address of addresses) ip('-n', namespace, 'address', 'add', address, 'dev', name, 'nodad')
-      withNamespace(namespace, () => setOffloads(name, { 'tx-checksum': false }))
+      withNamespace(namespace, () => {
+        setOffloads(name, { 'tx-checksum': false })
+        const silent = addresses.every((address) => !address.includes(':'))
+        if (silent) writeFileSync(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`, '1')
+      })
       ip('-n', namespace, 'link', 'set', name, 'up')
     }
   }
