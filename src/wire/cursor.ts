@@ -21,7 +21,8 @@ export class Reader {
   #failed = false
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
+    // Of a Buffer a plain array: a Buffer's slice would be a view of memory that is not ours.
+    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     this.#end = bytes.length
   }

@@ -1,0 +1,73 @@
+/** Puts the batch for a cluster together from whole tenants and from what changed in them. */
+
+import { parseAddress } from '../base/address.ts'
+import { RouteColumnsBuilder } from '../wire/control/columns.ts'
+import type { FibBatch, FibTenant, NextHop } from '../wire/control/fib.ts'
+import { addRow, type PrefixKey } from './prefix-key.ts'
+import type { TenantChanges, TenantFib } from './tenant-fib.ts'
+
+export type BatchHead = Pick<FibBatch, 'cluster' | 'epoch' | 'generation' | 'base' | 'snapshot'>
+
+/** A tenant's own record. `vip` is the address that the cluster's nodes send from. */
+export function tenantRecord(fib: TenantFib, vip: string): FibTenant {
+  return { id: fib.id, name: fib.name, vip: parseAddress(vip)!, segments: fib.segments }
+}
+
+export class FibComposer {
+  readonly #tenants: FibTenant[] = []
+  readonly #removedTenants: number[] = []
+  readonly #nextHops: NextHop[] = []
+  readonly #removedNextHops: number[] = []
+  readonly #routes = { v4: new RouteColumnsBuilder(1), v6: new RouteColumnsBuilder(4) }
+
+  get isEmpty(): boolean {
+    const { v4, v6 } = this.#routes
+    const records = this.#tenants.length + this.#removedTenants.length + this.#nextHops.length
+    return records + this.#removedNextHops.length + v4.count + v6.count === 0
+  }
+
+  addWhole(fib: TenantFib, vip: string): void {
+    this.addTenant(tenantRecord(fib, vip))
+    this.addHops(fib.hops.all())
+    this.addRoutes(fib.id, fib.routes)
+  }
+
+  addChanges(fib: TenantFib, changes: TenantChanges): void {
+    this.addHops(changes.put)
+    this.removeHops(changes.removed)
+    this.addRoutes(fib.id, changes.routes)
+  }
+
+  addTenant(record: FibTenant): void {
+    this.#tenants.push(record)
+  }
+
+  removeTenant(id: number): void {
+    this.#removedTenants.push(id)
+  }
+
+  addHops(hops: readonly NextHop[]): void {
+    for (const hop of hops) this.#nextHops.push(hop)
+  }
+
+  removeHops(ids: readonly number[]): void {
+    for (const id of ids) this.#removedNextHops.push(id)
+  }
+
+  addRoutes(tenant: number, routes: Iterable<readonly [PrefixKey, number]>): void {
+    for (const [key, nextHop] of routes) addRow(this.#routes, tenant, key, nextHop)
+  }
+
+  build(head: BatchHead): FibBatch {
+    return {
+      ...head,
+      tenants: this.#tenants,
+      removedTenants: Uint32Array.from(this.#removedTenants),
+      // Members before their groups, also across tenants' changes.
+      nextHops: this.#nextHops.toSorted((a, b) => Number(a.kind === 'group') - Number(b.kind === 'group')),
+      removedNextHops: Uint32Array.from(this.#removedNextHops),
+      routes4: this.#routes.v4.build(),
+      routes6: this.#routes.v6.build(),
+    }
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * What a cluster's nodes hold after the batches that they were sent: read back from the feed when a control module takes
+ * over, so that it carries on from there and sends only what differs.
+ */
+
+import { isDeepStrictEqual } from 'node:util'
+import type { FibBatch, FibTenant, NextHop } from '../wire/control/fib.ts'
+import { FibComposer, tenantRecord } from './compose.ts'
+import { groupIdentity, identityOf } from './hop.ts'
+import { hopThing } from './hop-table.ts'
+import type { Ids } from './ids.ts'
+import { segmentThing } from './network.ts'
+import { keyAt4, keyAt6, type PrefixKey } from './prefix-key.ts'
+import type { TenantFib } from './tenant-fib.ts'
+
+export interface HeldTenant {
+  record: FibTenant
+  readonly hops: Map<number, NextHop>
+  readonly routes: Map<PrefixKey, number>
+}
+
+/** The numbers of everything in FIBs. */
+export interface Numbering {
+  readonly tenants: Ids
+  readonly segments: Ids
+  readonly hops: Ids
+}
+
+export class HeldFib {
+  readonly tenants = new Map<number, HeldTenant>()
+  readonly #owners = new Map<number, number>()
+  epoch = 0
+  generation = 0
+
+  apply(batch: FibBatch): void {
+    if (batch.snapshot) this.#clear()
+    this.epoch = batch.epoch
+    this.generation = batch.generation
+    for (const record of batch.tenants) {
+      const held = this.tenants.get(record.id)
+      if (held) held.record = record
+      else this.tenants.set(record.id, { record, hops: new Map(), routes: new Map() })
+    }
+    for (const hop of batch.nextHops) {
+      this.tenants.get(hop.tenant)?.hops.set(hop.id, hop)
+      this.#owners.set(hop.id, hop.tenant)
+    }
+    this.#applyRoutes(batch)
+    for (const id of batch.removedNextHops) {
+      this.tenants.get(this.#owners.get(id) ?? 0)?.hops.delete(id)
+      this.#owners.delete(id)
+    }
+    for (const id of batch.removedTenants) {
+      for (const hop of this.tenants.get(id)?.hops.keys() ?? []) this.#owners.delete(hop)
+      this.tenants.delete(id)
+    }
+  }
+
+  /** Things keep the numbers that they have here. */
+  teach({ tenants, segments, hops }: Numbering): void {
+    for (const [id, { record, hops: held }] of this.tenants) {
+      tenants.adopt(record.name, id)
+      for (const { kind, name, id: segment } of record.segments) {
+        segments.adopt(segmentThing(record.name, kind, name), segment)
+      }
+      for (const hop of held.values()) {
+        const identity = hop.kind === 'group' ? groupIdentity(hop.members) : identityOf(hop)
+        hops.adopt(hopThing(id, identity), hop.id)
+      }
+    }
+  }
+
+  /** What makes this what it ought to be: the tenants, each with the address that the cluster's nodes send from. */
+  differenceTo(wanted: ReadonlyMap<TenantFib, string>): FibComposer {
+    const composer = new FibComposer()
+    const kept = new Set<number>()
+    for (const [fib, vip] of wanted) {
+      kept.add(fib.id)
+      const held = this.tenants.get(fib.id)
+      if (held) addDifference(composer, held, fib, vip)
+      else composer.addWhole(fib, vip)
+    }
+    for (const id of this.tenants.keys()) if (!kept.has(id)) composer.removeTenant(id)
+    return composer
+  }
+
+  #applyRoutes({ routes4, routes6 }: FibBatch): void {
+    for (const [columns, keyAt] of [
+      [routes4, keyAt4],
+      [routes6, keyAt6],
+    ] as const) {
+      for (let row = 0; row < columns.lengths.length; row++) {
+        const routes = this.tenants.get(columns.tables[row]!)?.routes
+        const nextHop = columns.nextHops[row]!
+        if (nextHop === 0) routes?.delete(keyAt(columns, row))
+        else routes?.set(keyAt(columns, row), nextHop)
+      }
+    }
+  }
+
+  #clear(): void {
+    this.tenants.clear()
+    this.#owners.clear()
+  }
+}
+
+function addDifference(composer: FibComposer, held: HeldTenant, fib: TenantFib, vip: string): void {
+  const record = tenantRecord(fib, vip)
+  if (!isDeepStrictEqual(record, held.record)) composer.addTenant(record)
+  const hops = fib.hops.all()
+  const used = new Set(hops.map(({ id }) => id))
+  composer.addHops(hops.filter((hop) => !isDeepStrictEqual(hop, held.hops.get(hop.id))))
+  composer.removeHops([...held.hops.keys()].filter((id) => !used.has(id)))
+  const changed: [PrefixKey, number][] = []
+  for (const [key, nextHop] of fib.routes) if (held.routes.get(key) !== nextHop) changed.push([key, nextHop])
+  for (const key of held.routes.keys()) if (!fib.routes.has(key)) changed.push([key, 0])
+  composer.addRoutes(fib.id, changed)
+}

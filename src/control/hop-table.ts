@@ -1,0 +1,113 @@
+/**
+ * The numbered next hops of one tenant, each there for as long as a route or a group uses it. Collects what a FIB has to be
+ * told: hops that are new or say something else now, and hops that nobody uses any more.
+ */
+
+import { isDeepStrictEqual } from 'node:util'
+import { assert } from '../base/assert.ts'
+import type { NextHop } from '../wire/control/fib.ts'
+import { groupIdentity, type Hop, identityOf, type SingleHop } from './hop.ts'
+import type { Ids } from './ids.ts'
+
+interface Entry {
+  hop: NextHop
+  readonly identity: string
+  uses: number
+}
+
+export class HopTable {
+  readonly #tenant: number
+  readonly #ids: Ids
+  readonly #entries = new Map<number, Entry>()
+  readonly #changed = new Set<number>()
+  /** Whether a FIB has it: what came and went between two changes is never told. */
+  readonly #told = new Set<number>()
+  readonly #unused = new Set<number>()
+
+  constructor(tenant: number, ids: Ids) {
+    this.#tenant = tenant
+    this.#ids = ids
+  }
+
+  /** The hop's number, with one more use of it. Whoever holds a hop that is known brings it up to date. */
+  hold(hop: Hop): number {
+    if (hop.kind !== 'group') return this.#hold(this.#thing(identityOf(hop)), (id) => this.#numbered(id, hop))
+    const members = hop.members.map((member) => ({ nextHop: this.hold(member.hop), weight: member.weight }))
+    const thing = this.#thing(groupIdentity(members))
+    const known = this.#entries.has(this.#ids.of(thing))
+    const id = this.#hold(thing, (number) => ({ kind: 'group', id: number, tenant: this.#tenant, members }))
+    // The group itself uses its members, once.
+    if (known) for (const { nextHop } of members) this.release(nextHop)
+    return id
+  }
+
+  /** One more use of a hop that is held. */
+  use(id: number): void {
+    this.#entries.get(id)!.uses++
+  }
+
+  release(id: number): void {
+    const entry = this.#entries.get(id)
+    assert(entry !== undefined && entry.uses > 0, `next hop ${id} is released more often than it is used`)
+    entry.uses--
+    if (entry.uses === 0) this.#unused.add(id)
+  }
+
+  get(id: number): NextHop | undefined {
+    return this.#entries.get(id)?.hop
+  }
+
+  all(): NextHop[] {
+    return Array.from(this.#entries.values(), ({ hop }) => hop)
+  }
+
+  /** What changed since the last time, in no order. */
+  takeChanges(): { put: NextHop[]; removed: number[] } {
+    const removed: number[] = []
+    // A set that grows while it is walked: the members of a group that goes may go with it.
+    for (const id of this.#unused) {
+      this.#unused.delete(id)
+      const entry = this.#entries.get(id)!
+      if (entry.uses > 0) continue
+      if (entry.hop.kind === 'group') for (const { nextHop } of entry.hop.members) this.release(nextHop)
+      this.#entries.delete(id)
+      this.#changed.delete(id)
+      this.#ids.forget(entry.identity)
+      if (this.#told.delete(id)) removed.push(id)
+    }
+    const put = Array.from(this.#changed, (id) => this.#entries.get(id)!.hop)
+    for (const id of this.#changed) this.#told.add(id)
+    this.#changed.clear()
+    return { put, removed }
+  }
+
+  #thing(identity: string): string {
+    return hopThing(this.#tenant, identity)
+  }
+
+  #hold(thing: string, make: (id: number) => NextHop): number {
+    const id = this.#ids.of(thing)
+    const entry = this.#entries.get(id)
+    if (!entry) {
+      this.#entries.set(id, { hop: make(id), identity: thing, uses: 1 })
+      this.#changed.add(id)
+      return id
+    }
+    entry.uses++
+    const hop = make(id)
+    if (!isDeepStrictEqual(hop, entry.hop)) {
+      entry.hop = hop
+      this.#changed.add(id)
+    }
+    return id
+  }
+
+  #numbered(id: number, hop: SingleHop): NextHop {
+    return { ...hop, id, tenant: this.#tenant } as NextHop
+  }
+}
+
+/** What a hop is known as to `Ids`. */
+export function hopThing(tenant: number, identity: string): string {
+  return `${tenant} ${identity}`
+}

@@ -1,0 +1,243 @@
+/**
+ * A tenant of the site file as its FIB needs it: segments with our addresses on them, the routes that follow from the file,
+ * and what an address is as a next hop. Pure: the same site gives the same network.
+ */
+
+import {
+  type IpAddress,
+  type MacAddress,
+  masked,
+  type Prefix,
+  parseAddress,
+  parseInterface,
+  parseMac,
+  parsePrefix,
+} from '../base/address.ts'
+import type { Host, Switch, Vip } from '../config/fabric.ts'
+import { connectionVni, hostPayload, type Site, vpcKey } from '../config/site.ts'
+import { Subnets } from '../config/subnets.ts'
+import type { Connection, Tenant, Via, Vpc } from '../config/tenant.ts'
+import type { FibInterface, FibSegment } from '../wire/control/fib.ts'
+import type { Gateways } from '../wire/control/route.ts'
+import type { GroupHop, Hop, SingleHop } from './hop.ts'
+import type { Ids } from './ids.ts'
+import { hostKey, keyOf, type PrefixKey } from './prefix-key.ts'
+
+export interface SiteIndex {
+  readonly gatewayMac: MacAddress
+  readonly vips: ReadonlyMap<string, Vip>
+  readonly switches: ReadonlyMap<string, Switch>
+  readonly hosts: ReadonlyMap<string, Host>
+}
+
+export function indexSite(site: Site): SiteIndex {
+  const byName = <T extends { name: string }>(list: readonly T[]): Map<string, T> =>
+    new Map(list.map((one) => [one.name, one]))
+  return {
+    gatewayMac: parseMac(site.gateway.mac)!,
+    vips: byName(site.vips),
+    switches: byName(site.switches),
+    hosts: byName(site.hosts),
+  }
+}
+
+type ConnectionSegment = Extract<FibSegment, { kind: 'connection' }>
+
+export interface TenantNetwork {
+  readonly segments: readonly FibSegment[]
+  /** Routes that the file gives: ours, subnets, machines, static ones. */
+  readonly routes: ReadonlyMap<PrefixKey, Hop>
+  /** Next hops that were learnt. Undefined if none of them is on a connection or a machine. */
+  resolve(gateways: Gateways): Hop | undefined
+}
+
+export function networkOf(tenant: Tenant, site: SiteIndex, ids: Ids): TenantNetwork {
+  const builder = new NetworkBuilder(tenant, site, ids)
+  for (const connection of tenant.connections) builder.addConnection(connection)
+  for (const vpc of tenant.vpcs) builder.addVpc(vpc)
+  builder.addStaticRoutes()
+  return builder
+}
+
+const DISCARD: SingleHop = { kind: 'discard' }
+
+class NetworkBuilder implements TenantNetwork {
+  readonly segments: FibSegment[] = []
+  readonly routes = new Map<PrefixKey, Hop>()
+  readonly #tenant: Tenant
+  readonly #site: SiteIndex
+  readonly #ids: Ids
+  readonly #connections = new Map<string, ConnectionSegment>()
+  readonly #subnets: { prefix: Prefix; owner: ConnectionSegment }[] = []
+  #index: Subnets<ConnectionSegment> | undefined
+  /** Addresses that are nobody's but ours: our own and broadcasts. As keys of host routes, like those of machines. */
+  readonly #ours = new Set<PrefixKey>()
+  readonly #machines = new Map<PrefixKey, SingleHop>()
+
+  constructor(tenant: Tenant, site: SiteIndex, ids: Ids) {
+    this.#tenant = tenant
+    this.#site = site
+    this.#ids = ids
+  }
+
+  addConnection(connection: Connection): void {
+    const segment: ConnectionSegment = {
+      kind: 'connection',
+      id: this.#ids.of(segmentThing(this.#tenant.name, 'connection', connection.name)),
+      name: connection.name,
+      vni: connectionVni(this.#tenant, connection),
+      remote: parseAddress(this.#site.switches.get(connection.switch)!.address)!,
+      mtu: connection.mtu ?? 0,
+      interfaces: connection.gateway.map((text) => this.#interface(parseInterface(text)!)),
+      peers: connection.peers.map(({ address, mac }) => ({
+        address: parseAddress(address)!,
+        mac: mac === undefined ? undefined : parseMac(mac),
+      })),
+    }
+    this.segments.push(segment)
+    this.#connections.set(connection.name, segment)
+    for (const { address, length } of segment.interfaces) {
+      const prefix = { address: masked(address, length), length }
+      this.#subnets.push({ prefix, owner: segment })
+      this.routes.set(keyOf(prefix), connectedTo(segment))
+      if (address.length === 4 && length <= 30) this.#own(broadcastOf(prefix), DISCARD)
+      this.#own(address, { kind: 'local', segment: segment.id })
+    }
+  }
+
+  addVpc(vpc: Vpc): void {
+    const id = this.#ids.of(segmentThing(this.#tenant.name, 'vpc', vpc.name))
+    const key = vpcKey(this.#tenant, vpc)
+    const hosts = new Set([...vpc.machines.map(({ host }) => host), ...vpc.subnets.flatMap(({ host }) => host ?? [])])
+    const interfaces: FibInterface[] = []
+    for (const { prefix: text, gateway, host } of vpc.subnets) {
+      const prefix = parsePrefix(text)!
+      this.routes.set(keyOf(prefix), host === undefined ? DISCARD : this.#hostHop(host, id, key))
+      if (gateway === undefined) continue
+      const address = parseAddress(gateway)!
+      interfaces.push(this.#interface({ address, length: prefix.length }))
+      this.#own(address, { kind: 'local', segment: id })
+    }
+    for (const machine of vpc.machines) {
+      for (const text of machine.address) {
+        const address = parseAddress(text)!
+        const mac = machine.mac === undefined ? undefined : parseMac(machine.mac)
+        const hop = this.#hostHop(machine.host, id, key, { address, mac })
+        this.routes.set(hostKey(address), hop)
+        this.#machines.set(hostKey(address), hop)
+      }
+    }
+    this.segments.push({
+      kind: 'vpc',
+      id,
+      name: vpc.name,
+      key,
+      hosts: Array.from(hosts, (name) => this.#endpoint(name)),
+      interfaces,
+    })
+  }
+
+  addStaticRoutes(): void {
+    // One object for all routes with the same next hops: there are thousands of those.
+    const shared = new Map<string, Hop>()
+    for (const { prefix, via = [] } of this.#tenant.routes) {
+      const text = via.map(({ to, weight }) => `${to}*${weight}`).join(' ')
+      const hop = shared.get(text) ?? this.#hopVia(via)
+      shared.set(text, hop)
+      this.routes.set(keyOf(parsePrefix(prefix)!), hop)
+    }
+  }
+
+  resolve(gateways: Gateways): Hop | undefined {
+    if (gateways.length === 0) return DISCARD
+    return groupOf(
+      gateways.map(({ address, weight }) => ({ hop: this.#neighbour(address), weight })).filter(isReachable),
+    )
+  }
+
+  #own(address: IpAddress, hop: SingleHop): void {
+    this.routes.set(hostKey(address), hop)
+    this.#ours.add(hostKey(address))
+  }
+
+  #hopVia(via: readonly Via[]): Hop {
+    const members = via.map(({ to, weight }) => ({ hop: this.#hopTo(to), weight }))
+    // A next hop that cannot be reached was refused with the file.
+    return groupOf(members.filter(isReachable)) ?? DISCARD
+  }
+
+  #hopTo(to: string): SingleHop | undefined {
+    const connection = this.#connections.get(to)
+    if (connection) return connectedTo(connection)
+    const address = parseAddress(to)
+    return address && this.#neighbour(address)
+  }
+
+  #neighbour(address: IpAddress): SingleHop | undefined {
+    const machine = this.#machines.get(hostKey(address))
+    if (machine) return machine
+    this.#index ??= new Subnets(this.#subnets)
+    const segment = this.#index.find(address)?.owner
+    if (!segment || this.#ours.has(hostKey(address))) return undefined
+    const peer = segment.peers.find((one) => Buffer.compare(one.address, address) === 0)
+    const { id, vni, remote, mtu } = segment
+    return { kind: 'peer', segment: id, vni, remote, address, mac: peer?.mac, mtu }
+  }
+
+  #hostHop(
+    name: string,
+    segment: number,
+    key: number,
+    machine?: { address: IpAddress; mac: MacAddress | undefined },
+  ): SingleHop {
+    const host = this.#site.hosts.get(name)!
+    const { address: remote, tunnel, payload } = this.#endpoint(name)
+    // Bare IP finds its machine by itself: one hop serves all machines of the host.
+    const to = payload === 'ip' ? undefined : machine
+    return {
+      kind: 'host',
+      segment,
+      tunnel,
+      payload,
+      key,
+      remote,
+      address: to?.address,
+      mac: to?.mac,
+      mtu: host.mtu ?? 0,
+    }
+  }
+
+  #endpoint(name: string) {
+    const host = this.#site.hosts.get(name)!
+    return { address: parseAddress(host.address)!, tunnel: host.tunnel, payload: hostPayload(host) }
+  }
+
+  #interface({ address, length }: Prefix): FibInterface {
+    return { address, length, mac: this.#site.gatewayMac }
+  }
+}
+
+/** What a segment is known as to `Ids`. */
+export function segmentThing(tenant: string, kind: FibSegment['kind'], name: string): string {
+  return `${tenant} ${kind} ${name}`
+}
+
+function connectedTo({ id, vni, remote, mtu }: ConnectionSegment): SingleHop {
+  return { kind: 'connected', segment: id, vni, remote, mtu }
+}
+
+function isReachable(member: { hop: SingleHop | undefined; weight: number }): member is GroupHop['members'][number] {
+  return member.hop !== undefined
+}
+
+function groupOf(members: GroupHop['members']): Hop | undefined {
+  return members.length > 1 ? { kind: 'group', members } : members[0]?.hop
+}
+
+function broadcastOf({ address, length }: Prefix): IpAddress {
+  const host = masked(
+    address.map(() => 0xff),
+    length,
+  )
+  return address.map((byte, i) => byte | (~host[i]! & 0xff))
+}

@@ -1,0 +1,176 @@
+/**
+ * Routes that sources have published, by tenant and origin, as they were learnt: next hops are addresses here. Holds routes
+ * of tenants that the site does not have (yet), too; a tenant may arrive after its routes.
+ */
+
+import { formatAddress, type IpAddress } from '../base/address.ts'
+import { RouteColumnsBuilder } from '../wire/control/columns.ts'
+import type { Gateways, RouteBatch } from '../wire/control/route.ts'
+import { addRow, keyAt4, keyAt6, type PrefixKey } from './prefix-key.ts'
+
+/** DSR section 3.2.3: routing tables of 10 M entries. */
+export const PUBLISHED_ROUTES_MAX = 10_000_000
+const ORIGINS_MAX = 1024
+
+/** The next hops that routes of one origin were learnt with: one object for all routes that have the same ones. */
+export interface GatewaySet {
+  readonly gateways: Gateways
+}
+
+export interface OriginRoutes {
+  readonly origin: string
+  readonly preference: number
+  readonly routes: ReadonlyMap<PrefixKey, GatewaySet>
+}
+
+interface Origin {
+  preference: number
+  readonly tenants: Map<string, Map<PrefixKey, GatewaySet>>
+  readonly sets: Map<string, GatewaySet>
+}
+
+/** Tenants and the prefixes in them whose routes may have changed. */
+export type Touched = Map<string, Set<PrefixKey>>
+
+export class PublishedRoutes {
+  readonly #origins = new Map<string, Origin>()
+  #count = 0
+
+  get count(): number {
+    return this.#count
+  }
+
+  get origins(): string[] {
+    return [...this.#origins.keys()]
+  }
+
+  /** The origins' routes of a tenant, the most preferred origin first. */
+  of(tenant: string): OriginRoutes[] {
+    const found: OriginRoutes[] = []
+    for (const [origin, { preference, tenants }] of this.#origins) {
+      const routes = tenants.get(tenant)
+      if (routes) found.push({ origin, preference, routes })
+    }
+    return found.sort((a, b) => a.preference - b.preference || (a.origin < b.origin ? -1 : 1))
+  }
+
+  /** Takes a batch over. Answers what it touched, or why it is refused. */
+  take(batch: RouteBatch): Touched | string {
+    const refused = this.#refuse(batch)
+    if (refused) return refused
+    const touched: Touched = new Map()
+    const origin = this.#origin(batch, touched)
+    const sets = batch.gateways.map((gateways) => internSet(origin, gateways))
+    const tables = batch.tenants.map((tenant) => ({
+      routes: valueAt(origin.tenants, tenant, () => new Map<PrefixKey, GatewaySet>()),
+      touched: valueAt(touched, tenant, () => new Set<PrefixKey>()),
+    }))
+    const { routes4, routes6 } = batch
+    for (const [columns, keyAt] of [
+      [routes4, keyAt4],
+      [routes6, keyAt6],
+    ] as const) {
+      for (let row = 0; row < columns.lengths.length; row++) {
+        const table = tables[columns.tables[row]!]!
+        const key = keyAt(columns, row)
+        const nextHop = columns.nextHops[row]!
+        if (nextHop === 0) {
+          if (!table.routes.delete(key)) continue
+          this.#count--
+        } else {
+          const before = table.routes.size
+          table.routes.set(key, sets[nextHop - 1]!)
+          this.#count += table.routes.size - before
+        }
+        table.touched.add(key)
+      }
+    }
+    this.#tidy(batch.origin, origin)
+    return touched
+  }
+
+  /** All routes as batches that make the same again, one an origin. */
+  snapshot(): RouteBatch[] {
+    return Array.from(this.#origins, ([name, origin]) => {
+      const tenants = [...origin.tenants.keys()]
+      const numbers = new Map<GatewaySet, number>()
+      const builders = { v4: new RouteColumnsBuilder(1), v6: new RouteColumnsBuilder(4) }
+      for (const [table, tenant] of tenants.entries()) {
+        for (const [key, set] of origin.tenants.get(tenant)!) {
+          addRow(
+            builders,
+            table,
+            key,
+            valueAt(numbers, set, () => numbers.size + 1),
+          )
+        }
+      }
+      return {
+        origin: name,
+        preference: origin.preference,
+        replaces: true,
+        tenants,
+        gateways: Array.from(numbers.keys(), ({ gateways }) => gateways),
+        routes4: builders.v4.build(),
+        routes6: builders.v6.build(),
+      }
+    })
+  }
+
+  #refuse({ origin, tenants, gateways, routes4, routes6 }: RouteBatch): string | undefined {
+    if (!this.#origins.has(origin) && this.#origins.size >= ORIGINS_MAX) return `more than ${ORIGINS_MAX} origins`
+    if (this.#count + routes4.lengths.length + routes6.lengths.length > PUBLISHED_ROUTES_MAX)
+      return `more than ${PUBLISHED_ROUTES_MAX} routes`
+    for (const { tables, nextHops } of [routes4, routes6]) {
+      for (let row = 0; row < tables.length; row++) {
+        if (tables[row]! >= tenants.length) return `a route of tenant ${tables[row]}, of ${tenants.length}`
+        if (nextHops[row]! > gateways.length) return `a route by gateways ${nextHops[row]}, of ${gateways.length}`
+      }
+    }
+    return undefined
+  }
+
+  #origin({ origin: name, preference, replaces }: RouteBatch, touched: Touched): Origin {
+    const known = this.#origins.get(name)
+    if (known && !replaces && known.preference === preference) return known
+    if (known) {
+      for (const [tenant, routes] of known.tenants) {
+        touched.set(tenant, new Set(routes.keys()))
+        if (replaces) this.#count -= routes.size
+      }
+    }
+    if (known && !replaces) {
+      known.preference = preference
+      return known
+    }
+    const fresh: Origin = { preference, tenants: new Map(), sets: new Map() }
+    this.#origins.set(name, fresh)
+    return fresh
+  }
+
+  #tidy(name: string, origin: Origin): void {
+    for (const [tenant, routes] of origin.tenants) if (routes.size === 0) origin.tenants.delete(tenant)
+    if (origin.tenants.size === 0) this.#origins.delete(name)
+    if (origin.sets.size <= SETS_KEPT) return
+    // Sets are not counted by their routes: now and then those without any are dropped.
+    const used = new Set<GatewaySet>()
+    for (const routes of origin.tenants.values()) for (const set of routes.values()) used.add(set)
+    if (used.size > origin.sets.size / 2) return
+    for (const [text, set] of origin.sets) if (!used.has(set)) origin.sets.delete(text)
+  }
+}
+
+const SETS_KEPT = 4096
+
+function internSet(origin: Origin, gateways: Gateways): GatewaySet {
+  const text = gateways.map(({ address, weight }) => `${formatAddress(address as IpAddress)}*${weight}`).join(' ')
+  return valueAt(origin.sets, text, () => ({ gateways }))
+}
+
+function valueAt<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const known = map.get(key)
+  if (known !== undefined) return known
+  const made = make()
+  map.set(key, made)
+  return made
+}
