@@ -20,11 +20,9 @@ export interface Shape {
   /** Of the underlay's wires; above the tenants' by at least a VXLAN header over IPv6, 70 bytes. */
   readonly underlayMtu: number
   readonly tenantMtu: number
-  /** Of every wire's end on the underlay. */
-  readonly queues: number
 }
 
-export const defaultShape: Shape = { underlayMtu: 1700, tenantMtu: 1500, queues: 1 }
+export const defaultShape: Shape = { underlayMtu: 1700, tenantMtu: 1500 }
 
 export interface Customer {
   readonly tenant: string
@@ -123,6 +121,8 @@ interface Member {
   readonly address: string
   /** Only switches forward for others. */
   readonly transit: boolean
+  /** Each worker wants a queue of its own on every port. */
+  readonly workers: number
   readonly wires: Wire[]
 }
 
@@ -145,8 +145,8 @@ class Fabric {
     this.#site = site
     this.#shape = shape
     const nodes = site.clusters.flatMap((cluster) => cluster.nodes)
-    const member = (transit: boolean) => (entry: { name: string; address: string }) => {
-      return { name: entry.name, address: entry.address, transit, wires: [] }
+    const member = (transit: boolean) => (entry: { name: string; address: string; workers?: number }) => {
+      return { name: entry.name, address: entry.address, transit, workers: entry.workers ?? 1, wires: [] }
     }
     this.members = [...site.switches.map(member(true)), ...nodes.map(member(false)), ...site.hosts.map(member(false))]
     this.hasIpv6 = [...this.members, ...site.vips].some(({ address }) => isIpv6(address))
@@ -206,7 +206,7 @@ class Fabric {
       const addresses = [`${end.ipv4}/31`, ...(this.hasIpv6 ? [`${end.ipv6}/127`] : [])]
       return { namespace: end.member.name, interface: checkedName(end.interface), mac: end.mac, addresses }
     })
-    this.links.push({ a: linkA!, b: linkB!, mtu: this.#shape.underlayMtu, queues: this.#shape.queues })
+    this.links.push({ a: linkA!, b: linkB!, mtu: this.#shape.underlayMtu, queues: Math.max(a.workers, b.workers) })
   }
 
   /** Own addresses on `lo`, and all the shortest routes to everybody else's. */
@@ -301,21 +301,22 @@ function customersOf(site: Site, shape: Shape, commands: Commands): Made<Custome
       const port = `${connection.switch} ${connection.port}`
       ports.set(port, [...(ports.get(port) ?? []), { tenant, connection }])
     }
-  const wire = (a: End, b: End): number => links.push({ a, b, mtu: shape.tenantMtu, queues: 1 })
+  const wire = (a: End, b: End, queues: number): number => links.push({ a, b, mtu: shape.tenantMtu, queues })
   for (const users of ports.values()) {
     const { switch: namespace, port } = users[0]!.connection
     const atSwitch: End = { namespace, interface: checkedName(port) }
+    const queues = site.switches.find(({ name }) => name === namespace)?.workers ?? 1
     const isTrunk = users.some(({ connection }) => connection.vlan !== undefined)
     const box = { namespace: `${namespace}-${port}-box`, customers: [] as { interface: string; vlan: number }[] }
     if (isTrunk) {
       boxes.push(box)
-      wire(atSwitch, { namespace: box.namespace, interface: 'trunk' })
+      wire(atSwitch, { namespace: box.namespace, interface: 'trunk' }, queues)
     }
     for (const [i, { tenant, connection }] of users.entries()) {
       const customer = customerOf(tenant, connection, commands)
       made.push(customer)
       const inside = { namespace: customer.namespace, interface: 'wan', addresses: wanAddresses(connection) }
-      wire(isTrunk ? { namespace: box.namespace, interface: `c${i}` } : atSwitch, inside)
+      wire(isTrunk ? { namespace: box.namespace, interface: `c${i}` } : atSwitch, inside, queues)
       box.customers.push({ interface: `c${i}`, vlan: connection.vlan ?? 0 })
     }
   }
@@ -326,14 +327,18 @@ function customerOf(tenant: Tenant, connection: Connection, commands: Commands):
   const { name } = connection
   const namespace = name.startsWith(`${tenant.name}-`) ? name : `${tenant.name}-${name}`
   const gateways = connection.gateway.map((text) => formatAddress(parseInterface(text)!.address))
-  commands.add(namespace, ...gateways.map((gateway) => `route add default via ${gateway} dev wan`))
   const own = connection.peers.map((peer) => peer.address)
   const behind = tenant.routes
     .filter((route) => route.via?.some(({ to }) => to === connection.name || own.includes(to)))
     .map((route) => firstHost(route.prefix))
   commands.add(namespace, ...behind.map((address) => `addr add ${hostPrefix(address)} dev lo`))
   const missing = own.filter((peer) => !behind.some((address) => isIpv6(address) === isIpv6(peer)))
-  return { tenant: tenant.name, namespace, addresses: [...behind, ...missing] }
+  const addresses = [...behind, ...missing]
+  for (const gateway of gateways) {
+    const source = addresses.find((address) => isIpv6(address) === isIpv6(gateway))
+    if (source) commands.add(namespace, `route add default via ${gateway} dev wan src ${source}`)
+  }
+  return { tenant: tenant.name, namespace, addresses }
 }
 
 /** Each peer's address with the length of the segment's prefix. */

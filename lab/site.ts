@@ -1,0 +1,195 @@
+/**
+ * A site's surroundings, made: the namespaces and wires of its topology, its customers' and machines' addresses, a vSwitch on
+ * each host, and a copy of the site file for `gatehouse up` that names them. The gateway itself is not started here.
+ */
+
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createInterface, type Interface } from 'node:readline'
+import { loadSite } from '../src/config/load.ts'
+import { type Site, vpcKey } from '../src/config/site.ts'
+import { Lab } from './namespaces.ts'
+import { renamed } from './site-file.ts'
+import { defaultShape, type Host, type Shape, type Topology, topologyOf } from './topology.ts'
+import { attachTrunk } from './trunk.ts'
+import type { VSwitchConfig, VSwitchCounters } from './vswitch/vswitch.ts'
+
+export interface SurroundingsOptions {
+  readonly shape?: Partial<Shape>
+  /** Hosts, by name, that a test equips itself; all the others get a vSwitch. */
+  readonly bareHosts?: readonly string[]
+}
+
+/** Of everyone: packets are forwarded by our programs or not at all, and asymmetric ways are right ways. */
+const SETTINGS = {
+  'net/ipv4/ip_forward': 0,
+  'net/ipv4/conf/all/rp_filter': 0,
+  'net/ipv4/conf/default/rp_filter': 0,
+  'net/ipv4/fib_multipath_hash_policy': 1,
+}
+const WITHOUT_IPV6 = { 'net/ipv6/conf/all/disable_ipv6': 1, 'net/ipv6/conf/default/disable_ipv6': 1 }
+const WITH_IPV6 = {
+  'net/ipv6/conf/default/accept_ra': 0,
+  'net/ipv6/conf/default/router_solicitations': 0,
+  'net/ipv6/conf/default/accept_dad': 0,
+  'net/ipv6/fib_multipath_hash_policy': 1,
+}
+
+export class Surroundings {
+  readonly lab: Lab
+  /** As the file describes it, under the file's own names. */
+  readonly site: Site
+  readonly topology: Topology
+  /** For `gatehouse up`. */
+  readonly siteFile: string
+  /** Where the gateway may keep its sockets, logs and state. */
+  readonly runFolder: string
+  readonly vswitches: ReadonlyMap<string, VSwitchProcess>
+  readonly #detach: readonly (() => void)[]
+
+  /** Throws with the file's errors, one a line. Needs root and iproute2. */
+  static async build(path: string, options: SurroundingsOptions = {}): Promise<Surroundings> {
+    const { site, errors } = loadSite(path)
+    if (!site)
+      throw new Error(
+        errors
+          .map(({ line, column, path: where, message }) => `${path}:${line}:${column} ${where}: ${message}`)
+          .join('\n'),
+      )
+    const text = readFileSync(path, 'utf8')
+    const topology = topologyOf(site, { ...defaultShape, ...options.shape })
+    const lab = await Lab.open()
+    try {
+      await makeNetwork(lab, topology)
+      const detach = topology.boxes.map((box) => attachTrunk(box, lab.fullName(box.namespace)))
+      const hosts = topology.hosts.filter((host) => !options.bareHosts?.includes(host.name))
+      const vswitches = await Promise.all(hosts.map((host) => VSwitchProcess.start(lab, site, host)))
+      return new Surroundings(lab, site, topology, text, vswitches, detach)
+    } catch (error) {
+      await lab.close()
+      throw error
+    }
+  }
+
+  private constructor(
+    lab: Lab,
+    site: Site,
+    topology: Topology,
+    text: string,
+    vswitches: readonly VSwitchProcess[],
+    detach: readonly (() => void)[],
+  ) {
+    this.lab = lab
+    this.site = site
+    this.topology = topology
+    this.siteFile = `${lab.folder}/site.yaml`
+    this.runFolder = `${lab.folder}/run`
+    mkdirSync(this.runFolder)
+    writeFileSync(
+      this.siteFile,
+      renamed(text, lab.id, (name) => lab.fullName(name)),
+    )
+    this.vswitches = new Map(vswitches.map((vswitch) => [vswitch.host, vswitch]))
+    this.#detach = detach
+  }
+
+  async close(): Promise<void> {
+    for (const detach of this.#detach) detach()
+    await Promise.all(Array.from(this.vswitches.values(), (vswitch) => vswitch.stop()))
+    await this.lab.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+async function makeNetwork(lab: Lab, topology: Topology): Promise<void> {
+  const { underlay, overlay, boxes, customers, hosts, links, commands } = topology
+  const withIpv6 = new Set(topology.hasIpv6Underlay ? underlay : [])
+  for (const { namespace, addresses } of [...customers, ...hosts.flatMap((host) => host.machines)])
+    if (addresses.some((address) => address.includes(':'))) withIpv6.add(namespace)
+  const names = [...underlay, ...overlay, ...boxes.map((box) => box.namespace)]
+  await lab.addNamespaces(
+    names.filter((name) => withIpv6.has(name)),
+    { ...SETTINGS, ...WITH_IPV6 },
+  )
+  await lab.addNamespaces(
+    names.filter((name) => !withIpv6.has(name)),
+    { ...SETTINGS, ...WITHOUT_IPV6 },
+  )
+  await lab.addLinks(links)
+  await lab.configure(commands)
+}
+
+export class VSwitchProcess {
+  readonly host: string
+  readonly #process: ChildProcess
+  readonly #answers: AsyncIterator<string>
+  readonly #lines: Interface
+
+  static async start(lab: Lab, site: Site, host: Host): Promise<VSwitchProcess> {
+    if (host.entry.tunnel !== 'gre' || host.entry.payload === 'ethernet')
+      throw new Error(
+        `lab: host ${host.name} wants ${host.entry.tunnel} with Ethernet; the lab's vSwitch speaks GRE with IP`,
+      )
+    const config: VSwitchConfig = {
+      address: host.entry.address,
+      gatewayMac: site.gateway.mac,
+      uplinks: host.uplinks,
+      machines: host.machines,
+      vips: vipsOf(site),
+    }
+    const file = `${lab.folder}/${host.name}.vswitch.json`
+    writeFileSync(file, JSON.stringify(config))
+    const main = new URL('./vswitch/main.ts', import.meta.url).pathname
+    const args = ['--disable-warning=ExperimentalWarning', main, file]
+    const process_ = lab.spawn(host.namespace, process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+    const vswitch = new VSwitchProcess(host.name, process_)
+    if ((await vswitch.#answer()) !== 'ready') throw new Error(`lab: the vSwitch of ${host.name} did not start`)
+    return vswitch
+  }
+
+  private constructor(host: string, process_: ChildProcess) {
+    this.host = host
+    this.#process = process_
+    this.#lines = createInterface({ input: process_.stdout! })
+    this.#answers = this.#lines[Symbol.asyncIterator]()
+  }
+
+  async #answer(): Promise<string | undefined> {
+    const { value, done } = await this.#answers.next()
+    return done ? undefined : value
+  }
+
+  async #ask(request: object): Promise<string> {
+    this.#process.stdin!.write(`${JSON.stringify(request)}\n`)
+    const answer = await this.#answer()
+    if (answer === undefined) throw new Error(`lab: the vSwitch of ${this.host} has ended`)
+    return answer
+  }
+
+  /** From now on the VPC's packets go to this VIP. */
+  async setVip(key: number, vip: string): Promise<void> {
+    await this.#ask({ setVip: { key, vip } })
+  }
+
+  async counters(): Promise<VSwitchCounters> {
+    return JSON.parse(await this.#ask({ counters: true })).counters
+  }
+
+  async stop(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
+    const exited = once(this.#process, 'exit')
+    this.#process.stdin!.end()
+    await exited
+  }
+}
+
+function vipsOf(site: Site): VSwitchConfig['vips'] {
+  const addresses = new Map(site.vips.map(({ name, address }) => [name, address]))
+  return site.tenants.flatMap((tenant) =>
+    tenant.vpcs.map((vpc) => ({ key: vpcKey(tenant, vpc), vip: addresses.get(tenant.vip)! })),
+  )
+}
