@@ -12,6 +12,7 @@ import { createFibMemory, FibReader, FibWriter } from '../dataplane/fib/fib.ts'
 import { createFrameMemory, FramePool, Frames } from '../dataplane/frames.ts'
 import { CounterReader, createCounterMemory, Ledger, type Totals } from '../dataplane/ledger.ts'
 import { MemoryPort } from '../dataplane/memory-port.ts'
+import type { Port } from '../dataplane/port.ts'
 import { createQsbrMemory, QsbrReader, QsbrWriter } from '../dataplane/qsbr.ts'
 import type { Adjacency } from '../dataplane/template.ts'
 import { Worker } from '../dataplane/worker.ts'
@@ -75,6 +76,9 @@ export class MemoryNode {
   readonly #counters: CounterReader
   readonly #parts: NodeParts
   readonly #qsbr: QsbrWriter
+  readonly #ports: Port[]
+  readonly #ledger: Ledger
+  readonly #reader: QsbrReader
   readonly #pathMtus = new Map<string, number>()
 
   constructor({ chunks, tenants, fibWords }: MemoryNodeLimits = smallNode, mtu = 1600) {
@@ -92,12 +96,13 @@ export class MemoryNode {
     this.pool = new FramePool(this.frames, 0, chunks)
     this.port = new MemoryPort('underlay', this.frames, this.pool)
     this.fib = new FibWriter(fibMemory, this.#qsbr)
-    const ledger = new Ledger(counterMemory, 0, this.pool, [this.port])
+    this.#ports = [this.port]
+    this.#ledger = new Ledger(counterMemory, 0, this.pool, this.#ports)
     this.program = new ForwardingProgram(
       {
         frames: this.frames,
         pool: this.pool,
-        ledger,
+        ledger: this.#ledger,
         fib: new FibReader(fibMemory),
         actions: new Actions(actionMemory),
         segments: new Segments(segmentMemory),
@@ -117,8 +122,15 @@ export class MemoryNode {
       send: (frame) => this.program.message(frame),
     }
     this.holdings = new Holdings(this.#parts, this.#qsbr, this.#counters, tenants)
-    const qsbr = new QsbrReader(qsbrMemory, 0)
-    this.worker = new Worker({ ports: [this.port], program: this.program, ledger, qsbr, clock: this.clock })
+    this.#reader = new QsbrReader(qsbrMemory, 0)
+    this.worker = this.workerOver(this.port)
+  }
+
+  /** The node's worker on another port than its own, which that replaces: for benchmarks that bring theirs. */
+  workerOver(port: Port): Worker {
+    this.#ports[0] = port
+    const ledger = this.#ledger
+    return new Worker({ ports: this.#ports, program: this.program, ledger, qsbr: this.#reader, clock: this.clock })
   }
 
   apply(batch: FibBatch): string | undefined {
