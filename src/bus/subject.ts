@@ -6,7 +6,7 @@
 import { BusError } from './bus.ts'
 
 /** Long enough for every name of ours, short enough that a tree of patterns stays shallow. */
-export const SUBJECT_BYTES_MAX = 255
+const SUBJECT_BYTES_MAX = 255
 
 const SUBJECT = /^[!-)+-\-/-=?-~]+(\.[!-)+-\-/-=?-~]+)*$/
 const PATTERN = /^(>|(\*|[!-)+-\-/-=?-~]+)(\.(\*|[!-)+-\-/-=?-~]+))*(\.>)?)$/

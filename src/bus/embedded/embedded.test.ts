@@ -13,7 +13,8 @@ import { ManualClock, systemClock } from '../../base/clock.ts'
 import { silent } from '../../base/log.ts'
 import { freshSeed, Random } from '../../base/random.ts'
 import { type Bus, BusError } from '../bus.ts'
-import { type BusHarness, busSuite, type SpawnedClient } from '../suite.ts'
+import type { BusHarness, SpawnedClient } from '../suite/site.ts'
+import { busSuite } from '../suite.ts'
 import { connectBus } from './client.ts'
 import { busSocket } from './main.ts'
 import {
@@ -78,10 +79,10 @@ async function harness(): Promise<BusHarness> {
     async spawnClient(source): Promise<SpawnedClient> {
       const { child, line } = spawnModule(`
         const { connectBus } = await import('${here}/client.ts')
-        const { systemClock } = await import('${here}/../../base/clock.ts')
+        const { systemClock: clock } = await import('${here}/../../base/clock.ts')
         const { Random } = await import('${here}/../../base/random.ts')
         const socketPath = '${busSocket(directory)}'
-        const bus = connectBus({ socketPath, name: 'child', clock: systemClock, random: new Random(process.pid) })
+        const bus = connectBus({ socketPath, name: 'child', clock, random: new Random(process.pid) })
         await bus.whenConnected(10_000)
         ${source}`)
       children.add(child)

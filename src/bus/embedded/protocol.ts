@@ -22,7 +22,7 @@ export const VERSION_HIGHEST = 1
 export const PAGE_BYTES_MAX = 256 * 1024
 
 /** A page may exceed its limit by one entry; 64 KB is above all names and numbers around it. */
-export const FRAME_BYTES_MAX = PAYLOAD_BYTES_MAX + PAGE_BYTES_MAX + 64 * 1024
+const FRAME_BYTES_MAX = PAYLOAD_BYTES_MAX + PAGE_BYTES_MAX + 64 * 1024
 
 /** One entry of a stream (`number` is its sequence, the key is empty) or of a bucket (its revision). */
 export interface Item {
@@ -178,7 +178,7 @@ export const toServer = {
   release: [50, { id: u32, lease: text, epoch: u53 }],
 } as const
 
-export const toClient = {
+const toClient = {
   welcome: [129, { version: u8, store: text }],
   refused: [130, { lowest: u8, highest: u8 }],
   message: [131, { subscription: u32, subject: text, payload: rest }],

@@ -33,7 +33,7 @@ export interface ServerOptions {
   readonly log: Logger
 }
 
-export interface ServerCounters {
+interface ServerCounters {
   connections: number
   /** Clients given up because of what they sent. */
   malformed: number
