@@ -1,0 +1,321 @@
+/**
+ * The agent's side of the workers: lays out the memory that all share, starts the threads, has them open their sockets, and
+ * puts the XDP programs on the interfaces, which makes the first packet come. `worker-thread.ts` is the other side.
+ *
+ * A worker that dies takes the others with it: a node whose worker is gone swallows that worker's queue and looks healthy,
+ * which is the worst of all. What then becomes of the process is for `onDeath` to say; it should end.
+ */
+
+import { Worker as Thread } from 'node:worker_threads'
+import { assert } from '../base/assert.ts'
+import { LinuxError } from '../linux/error.ts'
+import { channels } from '../linux/ethtool.ts'
+import { interfaceIndex } from '../linux/libc.ts'
+import { countersOf, listLinks } from '../linux/link.ts'
+import { excludeFromFork, firstPageIn } from '../linux/memory.ts'
+import { Netlink } from '../linux/netlink.ts'
+import { EventFd } from '../linux/poll.ts'
+import { Steering, type SteeringKind, SteeringTables, type Tunnel } from '../linux/steering.ts'
+import { allowedCores } from '../linux/thread.ts'
+import { statisticsOf, Umem, XdpSocket } from '../linux/xdp-socket.ts'
+import { createDispatchMemory } from './dispatch.ts'
+import { EXCHANGE_WORDS } from './exchange.ts'
+import { CHUNK_BYTES, createFrameMemory } from './frames.ts'
+import type { CounterMemory } from './ledger.ts'
+import type { KernelDrops } from './port.ts'
+import { queuesOf } from './queue-layout.ts'
+import { FLAG_WORDS, WorkerFlag, wake } from './worker.ts'
+import {
+  type FromWorker,
+  flagsOf,
+  type OpenedSocket,
+  type RingSizes,
+  type ToWorker,
+  type WorkerSetup,
+} from './worker-setup.ts'
+import { POOL_RESERVE } from './xdp-port.ts'
+
+export interface StartPort {
+  readonly interfaceName: string
+  readonly steering: SteeringKind
+}
+
+export interface StartOptions {
+  readonly workers: number
+  /** At least one. A port's place is its number. */
+  readonly ports: readonly StartPort[]
+  /** The module that exports `createProgram`, and what it is called with in every worker. */
+  readonly program: URL
+  readonly parameters: unknown
+  /** The agent's: its writers and readers are built on them too. */
+  readonly qsbr: SharedArrayBuffer
+  readonly counters: CounterMemory
+  /** What the steering `node` and `underlay` take for tunnel packets. */
+  readonly tunnels: readonly Tunnel[]
+  readonly rings?: RingSizes
+  readonly chunksPerWorker?: number
+  /** A core a worker. Without them the scheduler decides. */
+  readonly cores?: readonly number[]
+  readonly spin_us?: number
+  onMessage(worker: number, message: unknown): void
+  /** All workers have been told to stop; the process is to end. */
+  onDeath(death: WorkerDeath): void
+}
+
+export interface WorkerDeath {
+  readonly worker: number
+  readonly error: Error
+}
+
+/** Two milliseconds of 1 M packets/s while the worker is off its core; the send side never waits that long. */
+const defaultRings: RingSizes = { receiveSize: 2048, sendSize: 1024, fillSize: 2048, completionSize: 1024 }
+
+/** Chunks a worker beyond what its rings take: its reserve, and a ring's worth for what other workers are slow to pay back. */
+const CHUNKS_BESIDE_RINGS = POOL_RESERVE + 512
+
+/** How long a worker looks on before it sleeps, when there are cores to spare: a sleep and a wake cost some 20 us. */
+const SPIN_us = 100
+
+export interface PortState {
+  readonly name: string
+  readonly queues: number
+  readonly xdp: 'driver' | 'generic'
+  readonly socket: 'zero-copy' | 'copy'
+}
+
+export interface PortDrops extends KernelDrops {
+  readonly name: string
+  /** What the device itself dropped, for all of its users together. */
+  readonly device: { readonly received: number; readonly sent: number }
+}
+
+export async function startWorkers(options: StartOptions): Promise<Workers> {
+  assert(options.workers > 0 && options.ports.length > 0, 'workers need something to work on')
+  const workers = new Workers(options)
+  try {
+    await workers.start()
+  } catch (error) {
+    await workers.stop()
+    throw error
+  }
+  return workers
+}
+
+interface WorkerThread {
+  readonly thread: Thread
+  readonly ended: Promise<void>
+  /** Waits for the next message of the start. */
+  answered: (message: FromWorker) => void
+  isRunning: boolean
+}
+
+export class Workers {
+  /** Which packets are ours: own addresses may come and go while the workers run. */
+  readonly steering: SteeringTables
+  ports: readonly PortState[] = []
+  readonly #options: StartOptions
+  readonly #flags: SharedArrayBuffer
+  readonly #bells: EventFd[] = []
+  readonly #threads: WorkerThread[] = []
+  readonly #programs: Steering[] = []
+  readonly #netlink = new Netlink()
+  readonly #indices: number[]
+  #sockets: OpenedSocket[] = []
+  #before: PortDrops[] = []
+  #state: 'starting' | 'running' | 'stopped' = 'starting'
+  #failed: (error: Error) => void = () => {}
+
+  /** To be made by `startWorkers`. Throws when an interface is not there. */
+  constructor(options: StartOptions) {
+    this.#options = options
+    this.#indices = options.ports.map(({ interfaceName }) => interfaceIndex(interfaceName))
+    this.#flags = new SharedArrayBuffer(options.workers * FLAG_WORDS * 4)
+    this.steering = new SteeringTables(options.tunnels)
+  }
+
+  async start(): Promise<void> {
+    const death = new Promise<never>((_, reject) => {
+      this.#failed = reject
+    })
+    await Promise.race([this.#start(), death])
+    this.#state = 'running'
+  }
+
+  async #start(): Promise<void> {
+    const { ports } = this.#options
+    const queues = ports.map(({ interfaceName }) => queueCount(this.#netlink, interfaceName))
+    for (const setup of this.#setups(queues)) this.#threads.push(this.#startThread(setup))
+    await Promise.all(this.#threads.map((_, worker) => this.#answer(worker, 'made')))
+
+    // The first socket of worker 0 registers the UMEM; the others name it.
+    const sockets = await this.#open(0, undefined)
+    const others = this.#threads.slice(1).map((_, i) => this.#open(i + 1, sockets[0]!.fd))
+    this.#sockets = [...sockets, ...(await Promise.all(others)).flat()]
+
+    this.#before = this.#kernelDrops()
+    this.ports = ports.map(({ interfaceName, steering }, port) => {
+      const program = new Steering(steering, queues[port]!, this.steering)
+      this.#programs.push(program)
+      const mine = this.#sockets.filter((socket) => socket.port === port)
+      for (const { queue, fd } of mine) program.setSocket(queue, fd)
+      const xdp = program.attach(this.#indices[port]!)
+      return { name: interfaceName, queues: queues[port]!, xdp, socket: mine[0]!.mode }
+    })
+  }
+
+  post(worker: number, message: unknown): void {
+    this.#tell(worker, { kind: 'program', message })
+    const flags = flagsOf(this.#flags, worker)
+    Atomics.store(flags, WorkerFlag.mail, 1)
+    wake(flags, this.#bells[worker]!)
+  }
+
+  /** What was lost before and behind the workers since they started, a port a row. */
+  kernelDrops(): PortDrops[] {
+    return this.#kernelDrops().map((now, port) => {
+      const before = this.#before[port]!.device
+      const { received, sent } = now.device
+      return { ...now, device: { received: received - before.received, sent: sent - before.sent } }
+    })
+  }
+
+  /** Leaves the interfaces to the kernel and ends the threads. */
+  async stop(): Promise<void> {
+    this.#state = 'stopped'
+    for (const program of this.#programs.splice(0)) program.close()
+    this.#end()
+    for (const { thread, isRunning } of this.#threads) if (!isRunning) void thread.terminate()
+    await Promise.all(this.#threads.map(({ ended }) => ended))
+    for (const bell of this.#bells.splice(0)) bell.close()
+    this.steering.close()
+    this.#netlink.close()
+  }
+
+  #end(): void {
+    for (const [worker, bell] of this.#bells.entries()) {
+      Atomics.store(flagsOf(this.#flags, worker), WorkerFlag.running, 0)
+      bell.signal()
+    }
+  }
+
+  #setups(queues: readonly number[]): WorkerSetup[] {
+    const { workers, ports, counters, qsbr, program, parameters, cores } = this.#options
+    const { rings = defaultRings, chunksPerWorker = chunksFor(workers, queues, rings) } = this.#options
+    const frames = createFrameMemory(workers * chunksPerWorker + 1, firstPageIn)
+    const dispatch = createDispatchMemory(workers)
+    const relays = new SharedArrayBuffer(ports.length * workers * EXCHANGE_WORDS * 4)
+    for (const memory of [dispatch, relays, counters.buffer, ...sharedIn(parameters)]) excludeFromFork(memory)
+    for (let worker = 0; worker < workers; worker++) {
+      this.#bells.push(new EventFd())
+      flagsOf(this.#flags, worker)[WorkerFlag.running] = 1
+    }
+    const common = {
+      ...{ workers, frames, dispatch, relays, counters, qsbr, flags: this.#flags, rings },
+      bells: this.#bells.map(({ fd }) => fd),
+      copy: !ports.every((_, port) => isZeroCopy(this.#indices[port]!)),
+      program: program.href,
+      parameters,
+      spin_us: this.#options.spin_us ?? (workers + 1 > allowedCores().length ? 0 : SPIN_us),
+    }
+    return Array.from({ length: workers }, (_, worker) => ({
+      ...common,
+      worker,
+      chunks: { from: 1 + worker * chunksPerWorker, to: 1 + (worker + 1) * chunksPerWorker },
+      ports: ports.map(({ interfaceName: name }, port) => ({
+        name,
+        interfaceIndex: this.#indices[port]!,
+        queues: queuesOf(worker, workers, queues[port]!),
+      })),
+      core: cores?.[worker],
+    }))
+  }
+
+  #startThread(setup: WorkerSetup): WorkerThread {
+    const thread = new Thread(new URL('./worker-thread.ts', import.meta.url), { workerData: setup })
+    const ended = new Promise<void>((resolve) => thread.once('exit', () => resolve()))
+    const state: WorkerThread = { thread, ended, answered: () => {}, isRunning: false }
+    thread.on('message', (message: FromWorker) => {
+      if (message.kind === 'program') this.#options.onMessage(setup.worker, message.message)
+      else state.answered(message)
+    })
+    thread.on('error', (error) => this.#died(setup.worker, error as Error))
+    thread.once('exit', () => this.#died(setup.worker, new Error('the thread ended by itself')))
+    return state
+  }
+
+  #died(worker: number, error: Error): void {
+    const state = this.#state
+    if (state === 'stopped') return
+    if (state === 'running') this.#state = 'stopped'
+    this.#end()
+    if (state === 'running') this.#options.onDeath({ worker, error })
+    else this.#failed(error)
+  }
+
+  async #open(worker: number, registeredBy: number | undefined): Promise<readonly OpenedSocket[]> {
+    const answer = this.#answer(worker, 'opened')
+    this.#tell(worker, { kind: 'open', registeredBy })
+    const { sockets } = await answer
+    this.#threads[worker]!.isRunning = true
+    return sockets
+  }
+
+  #answer<Kind extends FromWorker['kind']>(worker: number, kind: Kind): Promise<Extract<FromWorker, { kind: Kind }>> {
+    const state = this.#threads[worker]!
+    return new Promise((resolve) => {
+      state.answered = (message) => {
+        assert(message.kind === kind, `a worker said ${message.kind} instead of ${kind}`)
+        resolve(message as Extract<FromWorker, { kind: Kind }>)
+      }
+    })
+  }
+
+  #tell(worker: number, message: ToWorker): void {
+    this.#threads[worker]!.thread.postMessage(message)
+  }
+
+  #kernelDrops(): PortDrops[] {
+    return this.#options.ports.map(({ interfaceName: name }, port) => {
+      const sockets = this.#sockets.filter((socket) => socket.port === port).map(({ fd }) => statisticsOf(fd))
+      const counters = countersOf(this.#netlink, this.#indices[port]!)
+      return {
+        name,
+        received: sockets.reduce((sum, seen) => sum + seen.receiveDropped + seen.receiveRingFull, 0),
+        invalid: sockets.reduce((sum, seen) => sum + seen.receiveInvalid + seen.sendInvalid, 0),
+        device: { received: counters?.receiveDropped ?? 0, sent: counters?.sendDropped ?? 0 },
+      }
+    })
+  }
+}
+
+function queueCount(netlink: Netlink, interfaceName: string): number {
+  try {
+    return Math.max(1, channels(interfaceName).receive)
+  } catch (error) {
+    if (!(error instanceof LinuxError) || error.code !== 'EOPNOTSUPP') throw error
+    return listLinks(netlink).find(({ name }) => name === interfaceName)?.receiveQueues ?? 1
+  }
+}
+
+/** Enough for every ring of the busiest worker to be full: its fill rings, and what is sent and not yet said to be. */
+function chunksFor(workers: number, queues: readonly number[], rings: RingSizes): number {
+  const sockets = queues.reduce((sum, count) => sum + Math.ceil(count / workers), 0)
+  return sockets * (rings.fillSize + rings.sendSize) + CHUNKS_BESIDE_RINGS
+}
+
+/** Tried on a UMEM of one chunk: all sockets of the one that counts are in the mode of its first. */
+function isZeroCopy(index: number): boolean {
+  const umem = new Umem(createFrameMemory(1).buffer, { chunkBytes: CHUNK_BYTES })
+  const sizes = { receiveSize: 2, sendSize: 2, fillSize: 2, completionSize: 2 }
+  const socket = XdpSocket.open({ umem, interfaceIndex: index, queue: 0, multiBuffer: true, ...sizes })
+  const { mode } = socket
+  socket.close()
+  return mode === 'zero-copy'
+}
+
+/** Shared memories among a program's parameters: tables that a forked child need not have. */
+function sharedIn(parameters: unknown): SharedArrayBuffer[] {
+  if (parameters instanceof SharedArrayBuffer) return [parameters]
+  if (typeof parameters !== 'object' || parameters === null || ArrayBuffer.isView(parameters)) return []
+  return Object.values(parameters).flatMap(sharedIn)
+}
