@@ -90,6 +90,11 @@ export class SampleSwitch extends MemorySwitch {
     for (const { group, slotOf } of this.#pathGroups) group.update(this.#members(PATHS, alive, slotOf))
   }
 
+  /** Gives the port's next hop another adjacency. */
+  layPort(port: string, adjacency: Adjacency): void {
+    this.writers.actions.set(this.#toPort.get(port)!, routedAction(adjacency))
+  }
+
   /** Lays all tunnels by the path anew; without an adjacency they drop. */
   layTunnels(path: string, adjacency: Adjacency | undefined): void {
     for (const tunnel of this.#tunnels) {
