@@ -22,7 +22,7 @@ export function sum16(frame: DataView, at: number, end: number): number {
   }
   for (; i + 2 <= end; i += 2) low += frame.getUint16(i)
   if (i < end) low += frame.getUint8(i) << 8
-  return fold(fold(high) + fold(low))
+  return fold(high + low)
 }
 
 /** Brings a sum of up to 2^32 - 1 back to 16 bits, carries added in. */

@@ -69,6 +69,15 @@ codecSuite({
   ],
 })
 
+test('an error that quotes less than a header is truncated', () => {
+  const quoting = (bytes: number): string => {
+    const frame = framed(build.icmpError({ type: ICMP_TYPE.timeExceeded }, new Uint8Array(bytes)).bytes)
+    return faultName(checkIcmp(frame, AT, frame.byteLength))
+  }
+  equal(quoting(19), 'truncated')
+  equal(quoting(20), 'none')
+})
+
 test('a quote ends where extensions begin, and otherwise with the message', () => {
   const plain = framed(fragmentationNeeded)
   equal(quoteEnd(plain, AT, plain.byteLength), plain.byteLength)

@@ -123,6 +123,11 @@ test('what follows the end of the options is not one', () => {
   equal(isSourceRouted(frame, AT), false)
 })
 
+test('an option without its length is not looked for behind the header', () => {
+  const frame = framed(build.ipv4({ options: hex('01 01 01 07'), protocol: 2 }, hex('')).bytes)
+  equal(faultName(checkIpv4(frame, AT, frame.byteLength)), 'bad-option')
+})
+
 test('padding behind the packet is no part of it', () => {
   const padded = framed(new Uint8Array([...datagram, ...hex('000000000000')]))
   equal(checkIpv4(padded, AT, padded.byteLength), Fault.none)

@@ -59,12 +59,13 @@ export function checkIpv4(frame: DataView, at: number, end: number): number {
 /** The header alone. For the packet that an ICMP error quotes, which may be cut short behind it. */
 export function checkIpv4Header(frame: DataView, at: number, end: number): number {
   if (at + ipv4.BYTES > end) return Fault.truncated
-  const versionIhl = ipv4.versionIhl.get(frame, at)
-  if (versionIhl >>> 4 !== 4) return Fault['bad-version']
-  const bytes = (versionIhl & 0x0f) * 4
+  // Version, header length, TOS and total length in one read.
+  const word = frame.getUint32(at)
+  if (word >>> 28 !== 4) return Fault['bad-version']
+  const bytes = (word >>> 22) & 0x3c
   if (bytes < ipv4.BYTES) return Fault['bad-header-length']
   if (at + bytes > end) return Fault.truncated
-  if (ipv4.totalLength.get(frame, at) < bytes) return Fault['bad-header-length']
+  if ((word & 0xffff) < bytes) return Fault['bad-header-length']
   if (headerSum(frame, at, bytes) !== 0xffff) return Fault['bad-checksum']
   return bytes === ipv4.BYTES ? Fault.none : checkOptions(frame, at + ipv4.BYTES, at + bytes)
 }

@@ -61,6 +61,7 @@ test('files that are not captures, or corrupt ones, are named', () => {
   deepEqual(spoilt(4, '0003'), ['bad-version', 0])
   deepEqual(spoilt(6, '0003'), ['bad-version', 0])
   deepEqual(spoilt(24 + 8, 'ffffffff'), ['bad-record', 0])
+  deepEqual(spoilt(24 + 8, 'ffffffff ffffffff'), ['bad-record', 0])
   deepEqual(spoilt(24 + 8, '00000006'), ['bad-record', 0])
   deepEqual(spoilt(24 + 21 + 8, '00002328'), ['cut', 1])
 })
