@@ -8,11 +8,12 @@ import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createInterface, type Interface } from 'node:readline'
 import { loadSite } from '../src/config/load.ts'
-import { type Site, vpcKey } from '../src/config/site.ts'
+import type { Site } from '../src/config/site.ts'
 import { Lab } from './namespaces.ts'
 import { renamed } from './site-file.ts'
 import { defaultShape, type Host, type Shape, type Topology, topologyOf } from './topology.ts'
 import { attachTrunk } from './trunk.ts'
+import { vipsByKey } from './vips.ts'
 import type { VSwitchConfig, VSwitchCounters } from './vswitch/vswitch.ts'
 
 export interface SurroundingsOptions {
@@ -139,7 +140,7 @@ export class VSwitchProcess {
       gatewayMac: site.gateway.mac,
       uplinks: host.uplinks,
       machines: host.machines,
-      vips: vipsOf(site),
+      vips: Array.from(vipsByKey(site), ([key, vip]) => ({ key, vip })),
     }
     const file = `${lab.folder}/${host.name}.vswitch.json`
     writeFileSync(file, JSON.stringify(config))
@@ -185,11 +186,4 @@ export class VSwitchProcess {
     this.#process.stdin!.end()
     await exited
   }
-}
-
-function vipsOf(site: Site): VSwitchConfig['vips'] {
-  const addresses = new Map(site.vips.map(({ name, address }) => [name, address]))
-  return site.tenants.flatMap((tenant) =>
-    tenant.vpcs.map((vpc) => ({ key: vpcKey(tenant, vpc), vip: addresses.get(tenant.vip)! })),
-  )
 }
