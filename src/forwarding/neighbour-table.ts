@@ -50,7 +50,7 @@ export class NeighbourTable {
   readonly #learnt: (segment: number, address: IpAddress, mac: MacAddress) => void
   #gleaned = 0
 
-  /** `learnt` is told of every new or changed MAC address that packets of this node brought. */
+  /** `learnt` is told what packets of this node brought, known or not: another node may be waiting for it. */
   constructor(clock: Clock, random: Random, learnt: (segment: number, address: IpAddress, mac: MacAddress) => void) {
     this.#clock = clock
     this.#random = random
@@ -76,11 +76,11 @@ export class NeighbourTable {
     const entry = this.#entries.get(keyOf(segment, address))
     if (!entry) return
     entry.tries = 0
+    if (firsthand) this.#learnt(segment, address, mac)
     if (entry.mac && equalBytes(entry.mac, mac)) return
     entry.mac = mac
     entry.wanted.resolved(mac)
     this.#schedule(entry)
-    if (firsthand) this.#learnt(segment, address, mac)
   }
 
   macOf(segment: number, address: IpAddress): MacAddress | undefined {

@@ -52,7 +52,7 @@ const REPORTS_BURST = 500
 
 /** What was reported is not said again for a while; direct-mapped, so a collision only says something twice. */
 const REMEMBERED = 4096
-const REMEMBER_us = 10e6
+const REMEMBER_us = 1e6
 
 const ADVERTISEMENT_BYTES = neighbourAdvertisement.BYTES + linkLayerOption.BYTES
 const ND_HOP_LIMIT = 255
