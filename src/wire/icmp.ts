@@ -55,6 +55,9 @@ export const ICMP_UNREACHABLE = {
   administrativelyProhibited: 13,
 } as const
 
+/** Deprecated by RFC 6633, yet an error. */
+const SOURCE_QUENCH = 4
+
 /** The quoted datagram is padded to at least this where extensions follow it, RFC 4884 section 4. */
 const EXTENDED_QUOTE_MIN = 128
 
@@ -87,9 +90,6 @@ export function isIcmpError(type: number): boolean {
     type === SOURCE_QUENCH
   )
 }
-
-/** Deprecated by RFC 6633, yet an error. */
-const SOURCE_QUENCH = 4
 
 /** Where the quoted datagram of an error ends: before extensions, where there are any. */
 export function quoteEnd(frame: DataView, at: number, end: number): number {
