@@ -1,7 +1,7 @@
 /**
  * The forwarding node's stages, as a worker runs them (design of DSR section 4.1.2: a short pipeline, one lookup):
  *
- *   classify -> (dispatcher) -> admit -> route -> rewrite
+ *   classify -> (dispatcher) -> admit -> lookup -> route -> rewrite
  *
  * Each is a loop over the batch. Whatever is not plain forwarding (ARP, neighbour discovery, packets for the gateway, ICMP
  * errors, fragmentation) branches off in `route` to files of its own.
@@ -31,6 +31,7 @@ import { checkTcp, clampMss } from '../wire/tcp.ts'
 import { Answers } from './answers.ts'
 import { Classifier } from './classify.ts'
 import { Fragmenter } from './fragment.ts'
+import { Lookup } from './lookup.ts'
 import { type NeighbourReport, Neighbours } from './neighbours.ts'
 import { TunnelKind } from './segments.ts'
 import { type NodeViews, REWRITTEN, Shared } from './shared.ts'
@@ -53,6 +54,7 @@ export class ForwardingProgram implements Program {
   readonly originated: Batch
   readonly #shared: Shared
   readonly #classifier: Classifier
+  readonly #lookup: Lookup
   readonly #neighbours: Neighbours
   readonly #answers: Answers
   readonly #fragmenter: Fragmenter
@@ -61,6 +63,7 @@ export class ForwardingProgram implements Program {
     this.#shared = new Shared(views)
     this.originated = this.#shared.originated
     this.#classifier = new Classifier(views.frames, this.#shared.columns)
+    this.#lookup = new Lookup(this.#shared)
     this.#neighbours = new Neighbours(this.#shared, report)
     this.#answers = new Answers(this.#shared)
     this.#fragmenter = new Fragmenter(this.#shared)
@@ -76,6 +79,7 @@ export class ForwardingProgram implements Program {
       if (batch.verdict[row] === FORWARD) batch.verdict[row] = this.#admit(batch, row)
     }
     this.#shared.ledger.admitted(batch)
+    this.#lookup.run(batch)
     for (let row = 0; row < batch.count; row++)
       if (batch.verdict[row] === FORWARD) batch.verdict[row] = this.#route(batch, row)
     for (let row = 0; row < batch.count; row++)
@@ -191,9 +195,9 @@ export class ForwardingProgram implements Program {
     return FORWARD
   }
 
-  // The lookup, and what the TTL has to say. Writes `action`.
+  // What the slot says, and what the TTL has to say. Writes `action`.
   #choose(batch: Batch, row: number, etherType: number, ttl: number): number {
-    const at = this.#shared.lookup(batch, row, etherType)
+    const at = this.#shared.actions.resolve(this.#shared.columns.slot[row]!, batch.hash[row]!)
     const words = this.#shared.actions.words
     const kind = words[at]!
     batch.action[row] = at

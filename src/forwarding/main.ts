@@ -1,0 +1,209 @@
+/**
+ * The forwarding module as a process: one node of a cluster, as the site file names it. It starts with what it was last told
+ * (on disk), follows the control module over the bus, answers the switches' BFD once it is ready, and says what it knows to
+ * whoever asks.
+ */
+
+import { BatchFollower } from '../agent/follower.ts'
+import { Latest } from '../agent/latest.ts'
+import { BUCKET, fibFeed, neighbourSubject, pathSubject, showSubject } from '../agent/names.ts'
+import { equalBytes, type IpAddress, parseAddress } from '../base/address.ts'
+import { systemClock } from '../base/clock.ts'
+import type { Logger } from '../base/log.ts'
+import { freshSeed, Random } from '../base/random.ts'
+import { defaultBfdTimers } from '../bfd/session.ts'
+import { BfdSpeaker } from '../bfd/speaker.ts'
+import { UdpBfdTransport } from '../bfd/transport.ts'
+import type { Bus } from '../bus/bus.ts'
+import { connectBus } from '../bus/embedded/client.ts'
+import { busSocket } from '../bus/embedded/main.ts'
+import { nodesOf, type Site } from '../config/site.ts'
+import { unaccounted } from '../dataplane/ledger.ts'
+import { Underlay } from '../dataplane/underlay.ts'
+import { setScheduling } from '../linux/thread.ts'
+import { type FibBatch, fibBatch } from '../wire/control/fib.ts'
+import { neighbourNews, nodeState, pathNews } from '../wire/control/report.ts'
+import { ForwardingAgent } from './agent.ts'
+
+/** A node without its cluster's news waits no longer than this for neighbours before it takes traffic. */
+const SETTLE_MAX_ms = 3000
+const SETTLE_LOOK_ms = 20
+
+const STATE_EVERY_ms = 1000
+
+export interface RunOptions {
+  readonly site: Site
+  /** The node, as the site file names it. */
+  readonly name: string
+  /** The site's run directory. */
+  readonly directory: string
+  readonly log: Logger
+}
+
+export async function runForwarding(options: RunOptions): Promise<{ close(): Promise<void> }> {
+  const module = new ForwardingModule(options)
+  await module.start()
+  return module
+}
+
+class ForwardingModule {
+  readonly #options: RunOptions
+  readonly #bus: Bus
+  readonly #underlay: Underlay
+  readonly #agent: ForwardingAgent
+  readonly #bfd: BfdSpeaker
+  readonly #follower: BatchFollower<FibBatch>
+  readonly #state: Latest
+  readonly #ownAddress: IpAddress
+  readonly #closers: { close(): void }[] = []
+  #ready = false
+
+  constructor(options: RunOptions) {
+    this.#options = options
+    const { site, name, directory, log } = options
+    const found = nodesOf(site).find(({ node }) => node.name === name)
+    if (!found) throw new Error(`the site ${site.site} has no node named ${name}`)
+    const { node, cluster } = found
+    this.#ownAddress = parseAddress(node.address)!
+    // The agent's deadlines (BFD, failovers) must hold beside spinning workers.
+    setScheduling('round-robin')
+    const random = new Random(freshSeed())
+    const bus = connectBus({ socketPath: busSocket(directory), name: `forwarding.${name}`, clock: systemClock, random })
+    this.#bus = bus
+    this.#underlay = Underlay.open({ ports: node.ports, clock: systemClock })
+    this.#agent = new ForwardingAgent({
+      name,
+      ports: node.ports,
+      workers: node.workers,
+      underlay: this.#underlay,
+      clock: systemClock,
+      random,
+      log,
+      shareNeighbour: (news) => bus.publish(neighbourSubject(cluster), neighbourNews.encode(news)),
+      sharePath: (news) => bus.publish(pathSubject(cluster), pathNews.encode(news)),
+      onDeath: (error) => this.#die(error),
+    })
+    this.#bfd = new BfdSpeaker({
+      transport: new UdpBfdTransport(),
+      clock: systemClock,
+      random,
+      news: ({ peer, state, diagnostic }) =>
+        log.info({ peer: peer.remote.join('.'), state, diagnostic }, 'BFD session'),
+      accept: ({ local }) =>
+        this.#isOwn(local) ? { ...defaultBfdTimers, role: 'passive', enabled: this.#ready } : undefined,
+    })
+    this.#follower = new BatchFollower({
+      bus,
+      feed: fibFeed(cluster),
+      message: fibBatch,
+      module: name,
+      directory,
+      clock: systemClock,
+      log,
+      apply: (batch) => this.#apply(batch),
+    })
+    this.#state = new Latest(bus, bus.bucket(BUCKET.nodes), name)
+    this.#listen(cluster)
+  }
+
+  async start(): Promise<void> {
+    const { name, log } = this.#options
+    this.#follower.start()
+    await this.#agent.start()
+    await this.#follower.holding
+    await this.#settled()
+    this.#ready = true
+    this.#bfd.setEnabled(true)
+    this.#report()
+    this.#closers.push(cancelled(systemClock.every(STATE_EVERY_ms, () => this.#report())))
+    const modules = new Latest(this.#bus, this.#bus.bucket(BUCKET.modules), name)
+    modules.put(Buffer.from(JSON.stringify({ role: 'forwarding', pid: process.pid })))
+    this.#closers.push(modules)
+    log.info({ generation: this.#follower.generation, ports: this.#agent.ports() }, 'ready')
+  }
+
+  /** Tells the switches first, so that nothing is sent here any more when the workers stop. */
+  async close(): Promise<void> {
+    this.#ready = false
+    this.#bfd.setEnabled(false)
+    for (const closer of this.#closers) closer.close()
+    await this.#follower.close()
+    await this.#agent.stop()
+    this.#bfd.stop()
+    this.#underlay.close()
+    this.#state.close()
+    await this.#bus.close()
+  }
+
+  #listen(cluster: string): void {
+    const neighbours = this.#bus.subscribe(neighbourSubject(cluster), ({ payload }) => {
+      const news = neighbourNews.decode(payload)
+      if (news.ok) this.#agent.neighbourNews(news.value)
+    })
+    const paths = this.#bus.subscribe(pathSubject(cluster), ({ payload }) => {
+      const news = pathNews.decode(payload)
+      if (news.ok) this.#agent.pathNews(news.value)
+    })
+    const show = this.#bus.respond(showSubject(this.#options.name, 'state'), () =>
+      Buffer.from(JSON.stringify(this.#describe())),
+    )
+    for (const subscription of [neighbours, paths, show]) subscription.ready.catch(() => {})
+    this.#closers.push(neighbours, paths, show)
+  }
+
+  #apply(batch: FibBatch): string | undefined {
+    const failed = this.#agent.apply(batch)
+    const vips = [...this.#agent.holdings.tenants()].map(({ vip }) => vip)
+    this.#agent.takeTunnelsTo([this.#ownAddress, ...vips])
+    return failed
+  }
+
+  #isOwn(address: IpAddress): boolean {
+    return equalBytes(address, this.#ownAddress) || this.#underlay.isLocal(address)
+  }
+
+  // Next hops that are to be asked for have answered, so that the first packets need not wait.
+  async #settled(): Promise<void> {
+    const until_us = systemClock.now_us() + SETTLE_MAX_ms * 1000
+    while (this.#agent.neighbours.unresolved > 0 && systemClock.now_us() < until_us)
+      await new Promise<void>((resolve) => systemClock.after(SETTLE_LOOK_ms, resolve))
+  }
+
+  #report(): void {
+    const { name } = this.#options
+    const totals = this.#agent.counters.node()
+    const { drops, ...basic } = totals
+    const counters = [
+      ...Object.entries(basic).map(([counter, value]) => ({ name: counter, value })),
+      ...Object.entries(drops).map(([reason, value]) => ({ name: `drop.${reason}`, value })),
+    ]
+    const { epoch, generation } = this.#follower
+    const tenants = this.#agent.tenants().length
+    this.#state.put(nodeState.encode({ node: name, ready: this.#ready, epoch, generation, tenants, counters }))
+  }
+
+  #describe() {
+    const node = this.#agent.counters.node()
+    return {
+      role: 'forwarding',
+      name: this.#options.name,
+      ready: this.#ready,
+      generation: this.#follower.generation,
+      node: { ...node, unaccounted: unaccounted(node) },
+      tenants: this.#agent.tenants().map(({ name, totals }) => ({ name, ...totals, unaccounted: unaccounted(totals) })),
+      ports: this.#agent.ports(),
+      kernelDrops: this.#agent.kernelDrops(),
+      bfd: this.#bfd.sessions().map(({ peer, session }) => ({ remote: peer.remote.join('.'), state: session.state })),
+    }
+  }
+
+  // A half-dead node that swallows a queue is the worst of all: no cleaning up, the kernel does it.
+  #die(error: Error): void {
+    this.#options.log.error({ error: error.stack }, 'a worker died')
+    process.exit(1)
+  }
+}
+
+function cancelled(timer: { cancel(): void }): { close(): void } {
+  return { close: () => timer.cancel() }
+}
