@@ -153,7 +153,8 @@ export class Lab {
   ): ChildProcess {
     const env = { ...(options.env ?? process.env), [MARK]: this.id }
     const [program, ...words] = namespace ? this.#inNamespace(namespace, command, args) : [command, ...args]
-    return spawn(program!, words, { ...options, env })
+    // A session of its own: Ctrl-C is for the owner, who stops the others in order.
+    return spawn(program!, words, { ...options, env, detached: true })
   }
 
   /** Runs a program to its end and returns what it printed. Throws with its stderr when it fails. */

@@ -1,0 +1,204 @@
+/**
+ * `gatehouse demo [SITE.yaml] [--for 20s] [--json]`: a whole site on this machine, with real traffic through it. Makes the
+ * surroundings, runs the gateway as `gatehouse up` does, keeps pings, TCP and HTTP going, shows them, and takes everything
+ * down again. Exit code 0 only when nothing was lost and every frame is accounted for.
+ */
+
+import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { systemClock } from '../src/base/clock.ts'
+import { withNamespace } from '../src/linux/namespace.ts'
+import { Gateway } from './gateway.ts'
+import { ensurePackage, isRoot } from './packages.ts'
+import { Surroundings } from './site.ts'
+import { isFlawless, lineOf, type Moment, screenOf, summaryOf } from './summary.ts'
+import { PingSet } from './traffic/pinger.ts'
+import { type PingPlan, planTraffic } from './traffic/plan.ts'
+import { Traffic } from './traffic/traffic.ts'
+
+const DEFAULT_SITE = resolve(import.meta.dirname, '../examples/two-tenants.yaml')
+const USAGE = 'usage: gatehouse demo [SITE.yaml] [--for 20s] [--json]'
+const REACH_MS = 15_000
+const SETTLE_MS = 5000
+const EVENTS_SHOWN = 5
+
+interface Wish {
+  readonly site: string
+  /** Undefined: until it is interrupted. */
+  readonly for_ms: number | undefined
+  readonly json: boolean
+}
+
+/** Undefined, and said on stderr, when it cannot be understood. */
+function wishOf(args: string[]): Wish | undefined {
+  try {
+    const options = { for: { type: 'string' }, json: { type: 'boolean', default: false } } as const
+    const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+    const for_ms = values.for === undefined ? undefined : milliseconds(values.for)
+    if (positionals.length > 1 || Number.isNaN(for_ms)) throw new Error(USAGE)
+    return { site: positionals[0] ?? DEFAULT_SITE, for_ms, json: values.json }
+  } catch (error) {
+    console.error(error instanceof Error && error.message !== USAGE ? `${error.message}\n${USAGE}` : USAGE)
+    return undefined
+  }
+}
+
+/** `20s`, `5m`, `1h`; a plain number is seconds. NaN for what is none. */
+function milliseconds(text: string): number {
+  const [, number, unit = 's'] = /^(\d+(?:\.\d+)?)(s|m|h)?$/.exec(text) ?? []
+  return number === undefined
+    ? Number.NaN
+    : Number(number) * { s: 1000, m: 60_000, h: 3_600_000 }[unit as 's' | 'm' | 'h']
+}
+
+function say(text: string): void {
+  console.error(`gatehouse: ${text}`)
+}
+
+/** Why it cannot run here, undefined when it can. */
+function obstacle(): string | undefined {
+  if (!isRoot()) return 'the demo makes network namespaces and needs root: sudo ./gatehouse demo'
+  const state = ensurePackage('iproute2', 'ip')
+  return typeof state === 'string' ? undefined : `the demo needs iproute2, and ${state.missing}`
+}
+
+class Demo {
+  readonly #wish: Wish
+  readonly #stop: AbortSignal
+  readonly #events: string[] = []
+  #drawn = 0
+
+  constructor(wish: Wish, stop: AbortSignal) {
+    this.#wish = wish
+    this.#stop = stop
+  }
+
+  async run(): Promise<number> {
+    say('making the namespaces and wires')
+    await using surroundings = await Surroundings.build(this.#wish.site)
+    await using stack = new AsyncDisposableStack()
+    say('starting the gateway')
+    const gateway = Gateway.start(surroundings)
+    stack.defer(() => gateway.stop())
+    await gateway.whenReady(this.#stop)
+    const plan = planTraffic(surroundings.topology)
+    const traffic = await Traffic.prepare(surroundings.lab, plan)
+    say('waiting until every tenant reaches its machines')
+    const fullName = (ping: PingPlan): PingPlan => ({ ...ping, namespace: surroundings.lab.fullName(ping.namespace) })
+    await this.#untilReachable(plan.pings.map(fullName), gateway)
+    say('traffic flows')
+    traffic.start()
+    const start_us = systemClock.now_us()
+    await this.#watch(gateway, traffic, start_us)
+    const seconds = (systemClock.now_us() - start_us) / 1e6
+    say('ending the traffic')
+    await traffic.stop()
+    const modules = await settled(gateway)
+    const summary = summaryOf({ seconds, tenants: traffic.tenants, modules })
+    if (this.#wish.json) console.log(JSON.stringify(summary, null, 2))
+    else console.log(lineOf({ seconds, tenants: traffic.tenants, modules }))
+    for (const { name, trouble } of traffic.tenants) if (trouble) say(`${name}: ${trouble}`)
+    const verdict = isFlawless(summary) ? 'nothing was lost, every frame is accounted for' : 'not flawless, see above'
+    say(`${verdict}; taking everything down`)
+    return isFlawless(summary) ? 0 : 1
+  }
+
+  /** The first packets find no neighbours yet, and are no traffic of anybody's. */
+  async #untilReachable(pings: readonly PingPlan[], gateway: Gateway): Promise<void> {
+    const probes = pings.map((plan) => {
+      const set = withNamespace(plan.namespace, () => new PingSet([plan.to], PROBE_IDENTIFIER))
+      set.start(PROBE_INTERVAL_MS)
+      return { plan, set }
+    })
+    try {
+      for (let waited_ms = 0; ; waited_ms += PROBE_INTERVAL_MS) {
+        const silent = probes.filter(({ set }) => set.report().latency.length === 0)
+        if (silent.length === 0) return
+        if (waited_ms > REACH_MS)
+          throw new Error(
+            `no answer after ${REACH_MS / 1000} s:\n${silent.map(({ plan }) => `${plan.namespace} to ${plan.to}`).join('\n')}` +
+              `\n${gateway.lastLines(gateway.observer.expected)}`,
+          )
+        await sleep(PROBE_INTERVAL_MS, undefined, { signal: this.#stop })
+      }
+    } finally {
+      await Promise.all(probes.map(({ set }) => set.stop()))
+    }
+  }
+
+  async #watch(gateway: Gateway, traffic: Traffic, start_us: number): Promise<void> {
+    const { for_ms = Number.POSITIVE_INFINITY } = this.#wish
+    const elapsed_ms = (): number => (systemClock.now_us() - start_us) / 1000
+    const moment = async (): Promise<Moment> => {
+      const modules = await gateway.observer.counters()
+      return { seconds: elapsed_ms() / 1000, tenants: traffic.tenants, modules }
+    }
+    let before = await moment()
+    let known = await gateway.observer.presence()
+    while (!this.#stop.aborted && elapsed_ms() < for_ms) {
+      await sleep(Math.min(1000, for_ms - elapsed_ms()), undefined, { signal: this.#stop }).catch(() => {})
+      const [now, present] = [await moment(), await gateway.observer.presence()]
+      for (const name of gateway.observer.expected) this.#note(name, known.get(name)?.pid, present.get(name)?.pid, now)
+      known = present
+      if (!this.#wish.json) this.#show(before, now)
+      before = now
+      if (gateway.hasEnded) throw new Error(`gatehouse up has ended:\n${gateway.lastLines([])}`)
+    }
+  }
+
+  #note(name: string, before: number | undefined, now: number | undefined, { seconds }: Moment): void {
+    if (before === now) return
+    const what = now === undefined ? 'is gone' : `runs as process ${now}`
+    this.#events.push(`${Math.round(seconds)} s: ${name} ${what}`)
+    if (this.#events.length > EVENTS_SHOWN) this.#events.shift()
+  }
+
+  #show(before: Moment, now: Moment): void {
+    if (!process.stdout.isTTY) {
+      console.log([lineOf(now), ...this.#events.splice(0)].join('\n'))
+      return
+    }
+    const lines = screenOf(before, now, this.#events)
+    const width = process.stdout.columns
+    const up = this.#drawn > 0 ? `\x1b[${this.#drawn}A` : ''
+    process.stdout.write(`${up}${lines.map((line) => `\x1b[2K${line.slice(0, width - 1)}\n`).join('')}\x1b[0J`)
+    this.#drawn = lines.length
+  }
+}
+
+const PROBE_IDENTIFIER = 0x4000
+const PROBE_INTERVAL_MS = 100
+
+/** The counters once nothing moves any more: what is between two counters of a node is nowhere. */
+async function settled(gateway: Gateway): ReturnType<Gateway['observer']['counters']> {
+  const conserved = (modules: Awaited<ReturnType<typeof settled>>): boolean =>
+    summaryOf({ seconds: 1, tenants: [], modules }).conserved
+  let modules = await gateway.observer.counters()
+  for (let waited_ms = 0; !conserved(modules) && waited_ms < SETTLE_MS; waited_ms += 100) {
+    await sleep(100)
+    modules = await gateway.observer.counters()
+  }
+  return modules
+}
+
+async function main(): Promise<number> {
+  const wish = wishOf(process.argv.slice(2))
+  if (!wish) return 2
+  const reason = obstacle()
+  if (reason) {
+    say(reason)
+    return 1
+  }
+  const stop = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort())
+  try {
+    return await new Demo(wish, stop.signal).run()
+  } catch (error) {
+    if (stop.signal.aborted) say('interrupted; everything is taken down')
+    else console.error(error instanceof Error ? error.message : error)
+    return 1
+  }
+}
+
+process.exitCode = await main()
