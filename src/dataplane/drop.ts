@@ -47,6 +47,7 @@ const reasons = [
   ['unknown-vip', 'the attachment leads to a VIP without a route'],
   ['same-port', 'the destination is behind the port that it came from'],
   ['no-attachment', 'nothing is attached to this VNI here'],
+  ['link-local', 'link-local addresses do not leave their link (RFC 4291 section 2.5.6)'],
   ['injected-loss', 'a fault-injecting port lost it on purpose'],
   ['link-control', 'a frame of the link itself (spanning tree, LACP, LLDP, pause), which no bridge passes on'],
 ] as const

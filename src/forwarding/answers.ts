@@ -8,11 +8,12 @@ import { Drop } from '../dataplane/drop.ts'
 import { NO_FRAME } from '../dataplane/frames.ts'
 import { mayReportTo4, mayReportTo6, writeIcmpError, writeIcmpv6Error } from '../dataplane/icmp-error.ts'
 import { updated16 } from '../wire/checksum.ts'
-import { ETHERTYPE } from '../wire/ethernet.ts'
+import { ETHERTYPE, ethernet } from '../wire/ethernet.ts'
 import { ICMP_TYPE, ICMP_UNREACHABLE, icmp } from '../wire/icmp.ts'
 import { ICMPV6_TYPE, ICMPV6_UNREACHABLE, icmpv6 } from '../wire/icmpv6.ts'
 import { ipv4, ipv4HeaderBytes, isIpv4Fragment, PROTOCOL, writeIpv4Checksum } from '../wire/ipv4.ts'
 import { ipv6 } from '../wire/ipv6.ts'
+import { isLinkLocal6 } from '../wire/neighbour-discovery.ts'
 import type { Shared } from './shared.ts'
 
 const REPLY_TTL = 64
@@ -93,6 +94,9 @@ export class Answers {
       icmpv6.type.set(view, at, ICMPV6_TYPE.echoReply)
       const sum = icmpv6.checksum.get(view, at)
       icmpv6.checksum.set(view, at, updated16(sum, ICMPV6_TYPE.echoRequest << 8, ICMPV6_TYPE.echoReply << 8))
+      // No route leads to a link-local address: the reply goes where the request came from.
+      if (isLinkLocal6(view, l3 + ipv6.destination.offset) && columns.l2[row] !== 0)
+        return this.#shared.turnRound(batch, row, ethernet.source, columns.l2[row]!)
       return this.#shared.chooseAction(batch, row, ETHERTYPE.ipv6)
     }
     this.#error6(batch, row, ICMPV6_TYPE.destinationUnreachable, ICMPV6_UNREACHABLE.port, 0)

@@ -47,6 +47,8 @@ export class Columns {
   readonly end = new Uint32Array(BATCH_MAX)
   /** Up to where the inner packet may be read: the end of the packet or of the head. */
   readonly readable = new Uint32Array(BATCH_MAX)
+  /** The slot that leads back to the sender, for whole Ethernet frames; known once admitted. */
+  readonly replySlot = new Uint32Array(BATCH_MAX)
   /** What the FIB says of the inner destination; see `lookup.ts`. */
   readonly slot = new Uint32Array(BATCH_MAX)
 }

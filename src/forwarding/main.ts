@@ -159,7 +159,7 @@ class ForwardingModule {
   }
 
   #isOwn(address: IpAddress): boolean {
-    return equalBytes(address, this.#ownAddress) || this.#underlay.isLocal(address)
+    return this.#underlay.localAddresses().some((own) => equalBytes(own, address))
   }
 
   // Next hops that are to be asked for have answered, so that the first packets need not wait.

@@ -7,11 +7,10 @@
 import { mix32 } from '../base/hash.ts'
 import { RateLimits } from '../base/rate-limit.ts'
 import { ActionKind } from '../dataplane/action.ts'
-import { type Batch, DELIVERED, FORWARD } from '../dataplane/batch.ts'
+import { type Batch, DELIVERED } from '../dataplane/batch.ts'
 import { Drop } from '../dataplane/drop.ts'
-import { encapsulate } from '../dataplane/encapsulate.ts'
 import { ARP_OPERATION, arp } from '../wire/arp.ts'
-import { ETHERTYPE, ethernet } from '../wire/ethernet.ts'
+import { ethernet } from '../wire/ethernet.ts'
 import { Fault } from '../wire/fault.ts'
 import { bytesOf, type Field } from '../wire/header.ts'
 import { checkIcmpv6, ICMPV6_TYPE, icmpv6, writeIcmpv6Checksum } from '../wire/icmpv6.ts'
@@ -27,7 +26,7 @@ import {
   neighbourSolicitation,
 } from '../wire/neighbour-discovery.ts'
 import { chunkEnd } from './classify.ts'
-import { REWRITTEN, type Shared } from './shared.ts'
+import type { Shared } from './shared.ts'
 
 /** From a worker to its agent: somebody on a segment said what its MAC address is. */
 export interface NeighbourHeard {
@@ -84,7 +83,7 @@ export class Neighbours {
     segments.writeGatewayMac(segment, view, at + arp.senderMac.offset)
     arp.senderIp.set(view, at, target)
     columns.end[row] = at + arp.BYTES
-    return this.#sendBack(batch, row, arp.targetMac, at)
+    return this.#shared.turnRound(batch, row, arp.targetMac, at)
   }
 
   /** Is the IPv6 packet neighbour discovery, as far as can be told without walking extension headers? */
@@ -151,29 +150,13 @@ export class Neighbours {
     segments.writeGatewayMac(batch.segment[row]!, view, option + linkLayerOption.address.offset)
     writeIcmpv6Checksum(view, at, end, l3)
     columns.end[row] = end
-    return this.#sendBack(batch, row, ethernet.source, columns.l2[row]!)
+    return this.#shared.turnRound(batch, row, ethernet.source, columns.l2[row]!)
   }
 
   /** A packet met an unresolved next hop. Where that is a neighbour's address of its own, the packet's destination is it. */
   missed(segment: number, address: Field, l3: number): void {
     if (this.#limit.take(0, this.#shared.now_us))
       this.#report({ kind: 'missed', segment, address: bytesOf(address, this.#shared.frames.view, l3) })
-  }
-
-  // Turns the frame round: to the MAC address in `to`, from the gateway's, through the tunnel that it came by.
-  #sendBack(batch: Batch, row: number, to: Field, header: number): number {
-    const { frames, segments, columns, actions } = this.#shared
-    const l2 = columns.l2[row]!
-    const at = actions.resolve(batch.action[row]!, batch.hash[row]!)
-    if (actions.words[at] !== ActionKind.send) return Drop['underlay-unresolved']
-    const destination = l2 + ethernet.destination.offset
-    frames.bytes.copyWithin(destination, header + to.offset, header + to.offset + 6)
-    segments.writeGatewayMac(batch.segment[row]!, frames.view, l2 + ethernet.source.offset)
-    batch.length[row] = columns.end[row]! - batch.address[row]!
-    batch.total[row] = batch.length[row]!
-    encapsulate(frames, actions, batch, row, at, l2, 0, ETHERTYPE.bridgedEthernet)
-    batch.action[row] = REWRITTEN
-    return FORWARD
   }
 
   // An address of the gateway on this segment, or on all of them (link-local).

@@ -254,6 +254,18 @@ describe('a ping of the gateway', () => {
     deepEqual(frame, toEdge(toPeer(packet), ACME.vni, fromPort(frame!)))
   })
 
+  test('from a link-local address goes back where it came from, and such a packet goes no further', () => {
+    const site = node()
+    const ping = icmpv6Echo({ identifier: 7, sequence: 1 }, DATA)
+    const [frame] = site.send(fromCustomer(ipv6({ source: 'fe80::c', destination: 'fe80::67:68ff:fe00:1' }, ping)))
+    const reply = icmpv6Echo({ reply: true, identifier: 7, sequence: 1 }, DATA)
+    const packet = ipv6({ source: 'fe80::67:68ff:fe00:1', destination: 'fe80::c', hopLimit: 64 }, reply)
+    deepEqual(frame, toEdge(toPeer(packet), ACME.vni, fromPort(frame!)))
+    deepEqual(site.send(fromCustomer(ipv6({ source: 'fe80::c', destination: '2001:db8:16::5' }, ping))), [])
+    equal(site.totals('acme')!.drops['link-local'], 1)
+    conserved(site)
+  })
+
   test('is not answered more often than the limit', () => {
     const site = node()
     const ping = fromCustomer(ipv4({ source: '10.1.2.3', destination: '192.168.1.1' }, icmpEcho()))

@@ -27,6 +27,7 @@ import {
   setTos,
 } from '../wire/ipv4.ts'
 import { FRAGMENT, ipv6, ipv6Walk, setTrafficClass, trafficClass, walkIpv6 } from '../wire/ipv6.ts'
+import { isLinkLocal6 } from '../wire/neighbour-discovery.ts'
 import { checkTcp, clampMss } from '../wire/tcp.ts'
 import { Answers } from './answers.ts'
 import { Classifier } from './classify.ts'
@@ -117,7 +118,7 @@ export class ForwardingProgram implements Program {
     const segment = segments.segmentOf(entry)
     batch.segment[row] = segment
     batch.tenant[row] = segments.tenantOf(segment)
-    batch.action[row] = segments.replySlotOf(entry)
+    columns.replySlot[row] = segments.replySlotOf(entry)
     const l2 = columns.l2[row]!
     if (l2 !== 0 && !segments.isGatewayMac(segment, view, l2 + ethernet.destination.offset)) {
       if (!isGroupAddressed(view, l2)) return Drop['not-for-gateway']
@@ -183,6 +184,7 @@ export class ForwardingProgram implements Program {
     if (isGroupOrBad6(view, l3 + ipv6.destination.offset)) return Drop.multicast
     const verdict = this.#choose(batch, row, ETHERTYPE.ipv6, ipv6.hopLimit.get(view, l3))
     if (verdict !== FORWARD || batch.action[row] === REWRITTEN) return verdict
+    if (isLinkLocal6(view, l3 + ipv6.source.offset)) return Drop['link-local']
     const mtu = this.#shared.actions.words[batch.action[row]! + 4]!
     if (columns.end[row]! - l3 > mtu) {
       this.#answers.tooBig(batch, row, ETHERTYPE.ipv6, mtu)
@@ -211,7 +213,7 @@ export class ForwardingProgram implements Program {
   // A reply to a ping has its action already: it is rewritten here and passes the checks for packets in transit by.
   #toGateway(batch: Batch, row: number, etherType: number): number {
     const verdict = this.#answers.toGateway(batch, row, etherType)
-    if (verdict !== FORWARD) return verdict
+    if (verdict !== FORWARD || batch.action[row] === REWRITTEN) return verdict
     this.#shared.rewrite(batch, row, etherType)
     batch.action[row] = REWRITTEN
     return FORWARD

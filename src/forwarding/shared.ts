@@ -11,7 +11,8 @@ import { encapsulate } from '../dataplane/encapsulate.ts'
 import type { FibReader } from '../dataplane/fib/fib.ts'
 import { type FramePool, type Frames, HEADROOM, NO_FRAME } from '../dataplane/frames.ts'
 import type { Ledger } from '../dataplane/ledger.ts'
-import { ETHERTYPE } from '../wire/ethernet.ts'
+import { ETHERTYPE, ethernet } from '../wire/ethernet.ts'
+import type { Field } from '../wire/header.ts'
 import { ipv4 } from '../wire/ipv4.ts'
 import { ipv6, trafficClass } from '../wire/ipv6.ts'
 import { Columns } from './classify.ts'
@@ -104,5 +105,24 @@ export class Shared {
     const l3 = batch.l3[row]!
     const tos = etherType === ETHERTYPE.ipv4 ? ipv4.tos.get(view, l3) : trafficClass(view, l3)
     encapsulate(this.frames, this.actions, batch, row, batch.action[row]!, l3, tos, etherType)
+  }
+
+  /**
+   * Turns a frame round: to the MAC address in the field `to` of the header at `header`, from the gateway's, through the
+   * tunnel that it came by. Its inner packet ends where the column `end` says.
+   */
+  turnRound(batch: Batch, row: number, to: Field, header: number): number {
+    const { frames, segments, columns, actions } = this
+    const l2 = columns.l2[row]!
+    const at = actions.resolve(columns.replySlot[row]!, batch.hash[row]!)
+    if (actions.words[at] !== ActionKind.send) return Drop['underlay-unresolved']
+    const destination = l2 + ethernet.destination.offset
+    frames.bytes.copyWithin(destination, header + to.offset, header + to.offset + 6)
+    segments.writeGatewayMac(batch.segment[row]!, frames.view, l2 + ethernet.source.offset)
+    batch.length[row] = columns.end[row]! - batch.address[row]!
+    batch.total[row] = batch.length[row]!
+    encapsulate(frames, actions, batch, row, at, l2, 0, ETHERTYPE.bridgedEthernet)
+    batch.action[row] = REWRITTEN
+    return FORWARD
   }
 }

@@ -141,7 +141,8 @@ function isMulticast6(frame: DataView, address: number): boolean {
   return frame.getUint8(address) === 0xff
 }
 
-function isLinkLocal6(frame: DataView, address: number): boolean {
+/** fe80::/10, RFC 4291 section 2.5.6. */
+export function isLinkLocal6(frame: DataView, address: number): boolean {
   return (frame.getUint16(address) & 0xffc0) === 0xfe80
 }
 
