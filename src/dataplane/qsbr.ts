@@ -41,6 +41,7 @@ export class QsbrReader {
 
   /** The worker holds no reference into shared structures. Once a batch. */
   quiescent(): void {
+    // Who has seen an epoch sees also all that was unlinked before it: plain loads will do for the lookups that follow.
     Atomics.store(this.#words, this.#mine, Atomics.load(this.#words, EPOCH))
   }
 
@@ -51,6 +52,8 @@ export class QsbrReader {
 
   online(): void {
     this.quiescent()
+    // Keeps the lookups that follow behind the store, on processors that would let them overtake it.
+    Atomics.load(this.#words, this.#mine)
   }
 }
 

@@ -6,44 +6,82 @@
 import { type IpAddress, masked, type Prefix } from '../../base/address.ts'
 import type { Random } from '../../base/random.ts'
 import type { Family } from './layout.ts'
+import type { RouteColumns } from './route-list.ts'
+import type { Route } from './writer.ts'
 
-const nameOf = (prefix: Prefix): string => `${prefix.address.join('.')}/${prefix.length}`
+const nameOf = (address: IpAddress, length: number): string => `${address.join('.')}/${length}`
 
 export class Model {
-  readonly #routes = new Map<string, { prefix: Prefix; slot: number }>()
+  readonly #rows = new Map<string, number>()
+  readonly #routes: Route[] = []
 
   get size(): number {
-    return this.#routes.size
+    return this.#routes.length
+  }
+
+  get routes(): readonly Route[] {
+    return this.#routes
   }
 
   insert(prefix: Prefix, slot: number): void {
-    this.#routes.set(nameOf(prefix), { prefix, slot })
+    const name = nameOf(prefix.address, prefix.length)
+    const row = this.#rows.get(name) ?? this.#routes.length
+    this.#rows.set(name, row)
+    this.#routes[row] = { prefix, slot }
   }
 
   remove(prefix: Prefix): boolean {
-    return this.#routes.delete(nameOf(prefix))
+    const name = nameOf(prefix.address, prefix.length)
+    const row = this.#rows.get(name)
+    if (row === undefined) return false
+    this.#rows.delete(name)
+    const last = this.#routes.pop()!
+    if (row === this.#routes.length) return true
+    this.#routes[row] = last
+    this.#rows.set(nameOf(last.prefix.address, last.prefix.length), row)
+    return true
+  }
+
+  clear(): void {
+    this.#rows.clear()
+    this.#routes.length = 0
   }
 
   lookup(address: IpAddress): number {
     for (let length = address.length * 8; length >= 0; length--) {
-      const found = this.#routes.get(nameOf({ address: masked(address, length), length }))
-      if (found) return found.slot
+      const row = this.#rows.get(nameOf(masked(address, length), length))
+      if (row !== undefined) return this.#routes[row]!.slot
     }
     return 0
   }
 
-  routes(): { prefix: Prefix; slot: number }[] {
-    return [...this.#routes.values()]
+  /** Sorted as the FIB sorts. */
+  sorted(): Route[] {
+    return this.#routes.toSorted(
+      (a, b) => Buffer.compare(a.prefix.address, b.prefix.address) || a.prefix.length - b.prefix.length,
+    )
   }
 
-  /** Sorted as the FIB sorts. */
-  sorted(): { prefix: Prefix; slot: number }[] {
-    return this.routes().sort(
-      (a, b) =>
-        a.prefix.address.length - b.prefix.address.length ||
-        Buffer.compare(a.prefix.address, b.prefix.address) ||
-        a.prefix.length - b.prefix.length,
-    )
+  /** In random order, some prefixes twice, the second time with the right slot. */
+  columns(random: Random, family: Family): RouteColumns {
+    const routes = this.#routes.toSorted(() => random.below(3) - 1)
+    const before = routes.filter(() => random.chance(0.1)).map(({ prefix }) => ({ prefix, slot: 0xabcdef }))
+    return columnsOf([...before, ...routes], family)
+  }
+}
+
+function columnsOf(routes: readonly Route[], family: Family): RouteColumns {
+  const words = family === 4 ? 1 : 4
+  const addresses = new Uint32Array(routes.length * words)
+  for (const [i, { prefix }] of routes.entries()) {
+    const view = new DataView(prefix.address.buffer, prefix.address.byteOffset)
+    for (let word = 0; word < words; word++) addresses[i * words + word] = view.getUint32(4 * word)
+  }
+  return {
+    count: routes.length,
+    addresses,
+    lengths: Uint8Array.from(routes, ({ prefix }) => prefix.length),
+    slots: Uint32Array.from(routes, ({ slot }) => slot),
   }
 }
 

@@ -42,7 +42,7 @@ function writeParents(words: Int32Array, parents: number, list: RouteList, from:
     while (depth > 0 && !encloses(list, enclosing[depth - 1]!, row)) depth--
     const parent = depth > 0 ? enclosing[depth - 1]! - from : NO_PARENT
     const at = parents + ((row - from) >> 1)
-    words[at] = ((row - from) & 1) === 0 ? parent | (NO_PARENT << 16) : (words[at]! & 0xffff) | (parent << 16)
+    words[at] = ((row - from) & 1) === 0 ? parent : words[at]! | (parent << 16)
     enclosing[depth++] = row
   }
 }

@@ -9,7 +9,7 @@ import { assert } from '../../base/assert.ts'
 import type { QsbrWriter, RetireQueue } from '../qsbr.ts'
 import { Arena } from './arena.ts'
 import { Builder } from './build.ts'
-import { addressWords, type Family, isNode, isSlot, ROOTS, rootOf, SLOT_MAX, UPDATES } from './layout.ts'
+import { addressWords, type Family, isNode, isSlot, isWide, ROOTS, rootOf, SLOT_MAX, UPDATES } from './layout.ts'
 import type { FibMemory } from './memory.ts'
 import { type RouteColumns, RouteList } from './route-list.ts'
 import { Trie } from './trie.ts'
@@ -27,9 +27,10 @@ export interface FibStats {
   readonly words: { readonly limit: number; readonly used: number; readonly taken: number }
   readonly routes4: number
   readonly routes6: number
-  /** Roots, two a VRF, that have routes: one sorted table, or a trie. */
+  /** Roots, two a VRF, that have routes: one sorted table, a trie, or a trie that begins with 16 bits at once. */
   readonly small: number
   readonly large: number
+  readonly wide: number
   /** Blocks, with those that wait for the workers. */
   readonly tables: number
   readonly nodes: number
@@ -138,9 +139,11 @@ export class FibWriter {
   stats(): FibStats {
     let small = 0
     let large = 0
+    let wide = 0
     for (let at = ROOTS; at < ROOTS + 2 * this.#vrfs; at++) {
       const entry = this.#words[at]!
-      if (isNode(entry)) large++
+      if (isWide(entry)) wide++
+      else if (isNode(entry)) large++
       else if (!isSlot(entry)) small++
     }
     return {
@@ -149,6 +152,7 @@ export class FibWriter {
       routes6: this.#trie6.routes,
       small,
       large,
+      wide,
       tables: this.#builder.tables,
       nodes: this.#builder.nodes,
       retired: this.#retired.length,
