@@ -36,6 +36,7 @@ for (const [what, message] of [
   ['quotes no tunnel', tooBig(ipv4({ source: VIP, destination: HOST.ip }, tcp({})))],
   ['names an absurd MTU', tooBig(ipv4({ source: VIP, destination: HOST.ip }, tunnel), 68)],
   ['is another error', icmpError({ type: 11 }, ipv4({ source: VIP }, tunnel)).bytes],
+  ['has a wrong checksum', corrupted(tooBig(ipv4({ source: VIP, destination: HOST.ip }, tunnel)))],
   ['is cut short', tooBig(ipv4({ source: VIP, destination: HOST.ip }, tunnel)).slice(0, 30)],
 ] as const)
   test(`a message that ${what} teaches nothing`, () => {
@@ -52,3 +53,8 @@ test('a learnt MTU only shrinks, and is forgotten after its lifetime', () => {
   clock.advance(PATH_MTU_LIFETIME_s * 1000)
   deepEqual(changes, [1400, 1300, undefined])
 })
+
+function corrupted(message: Uint8Array): Uint8Array {
+  message[message.length - 1]! ^= 1
+  return message
+}

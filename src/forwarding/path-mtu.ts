@@ -8,7 +8,7 @@ import { formatAddress, type IpAddress } from '../base/address.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import { Fault } from '../wire/fault.ts'
 import { bytesOf } from '../wire/header.ts'
-import { ICMP_TYPE, ICMP_UNREACHABLE, icmpError } from '../wire/icmp.ts'
+import { checkIcmp, ICMP_TYPE, ICMP_UNREACHABLE, icmpError } from '../wire/icmp.ts'
 import { ICMPV6_TYPE, icmpv6 } from '../wire/icmpv6.ts'
 import { checkIpv4Header, ipv4, ipv4HeaderBytes, PROTOCOL } from '../wire/ipv4.ts'
 import { checkIpv6Header, IPV6_MTU_MIN, ipv6 } from '../wire/ipv6.ts'
@@ -39,7 +39,8 @@ export function learntFrom(
 
 function learnt4(view: DataView, isOurs: (source: IpAddress) => boolean): LearntMtu | undefined {
   const end = view.byteLength
-  if (end < icmpError.BYTES + ipv4.BYTES + udp.BYTES) return undefined
+  // Raw sockets are handed messages whose checksum nobody has looked at.
+  if (end < icmpError.BYTES + ipv4.BYTES + udp.BYTES || checkIcmp(view, 0, end) !== Fault.none) return undefined
   if (icmpError.type.get(view, 0) !== ICMP_TYPE.destinationUnreachable) return undefined
   if (icmpError.code.get(view, 0) !== ICMP_UNREACHABLE.fragmentationNeeded) return undefined
   const quoted = icmpError.BYTES
