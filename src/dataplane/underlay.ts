@@ -1,0 +1,255 @@
+/**
+ * The underlay as the agent sees it: the kernel is its control plane, and this follows it. For every tunnel endpoint that
+ * somebody watches it says by which port and to which MAC addresses packets leave, says so again when a route, neighbour or
+ * link changes, and has the kernel find the neighbours that it needs and keep them fresh.
+ *
+ * What follows from routes and neighbours is `route-choice.ts`'s. A device that was removed and made again is another
+ * device: the sockets of its port are gone, and nothing leads there any more until the process starts anew.
+ */
+
+import { isDeepStrictEqual } from 'node:util'
+import { formatAddress, formatMac, type IpAddress } from '../base/address.ts'
+import type { Clock, Timer } from '../base/clock.ts'
+import { LinuxError } from '../linux/error.ts'
+import { hasCarrier } from '../linux/ethtool.ts'
+import { interfaceIndex } from '../linux/libc.ts'
+import type { Link } from '../linux/link.ts'
+import { deleteNeighbour, manageNeighbour, type Neighbour, type NeighbourKey } from '../linux/neighbour.ts'
+import { type NetworkEvent, NetworkView } from '../linux/network-view.ts'
+import { type ForwardingRoute, neighbourName, type Resolution, RouteChoice } from './route-choice.ts'
+import type { Adjacency } from './template.ts'
+
+/** How late a lost carrier may be seen: the kernel tells of one at once, and of the next within a second of it. */
+const CARRIER_POLL_ms = 10
+
+/** A neighbour that does not answer is asked for again; the kernel itself would try every five seconds. */
+const NEIGHBOUR_RETRY_ms = 1000
+
+export interface UnderlayOptions {
+  /** Names of interfaces; a port's place is its number. */
+  readonly ports: readonly string[]
+  readonly clock: Clock
+  /** Somebody forwards by all of `routes()`, as a switch does: the neighbours of all routes are sought. */
+  readonly followRoutes?: boolean
+  /** Something changed: routes, neighbours, own addresses, links. After the watches concerned have been told. */
+  onChange?(): void
+}
+
+export interface Watch {
+  close(): void
+}
+
+interface Watched {
+  readonly destination: IpAddress
+  readonly listeners: Set<() => void>
+  resolution: Resolution
+  /** Of the neighbours that the resolution hangs on. */
+  names: readonly string[]
+}
+
+export class Underlay {
+  readonly #options: UnderlayOptions
+  readonly #view: NetworkView
+  readonly #choice: RouteChoice
+  readonly #portLinks: readonly number[]
+  readonly #timers: readonly Timer[]
+  readonly #watched = new Map<string, Watched>()
+  /** What the wire said last, where the kernel has not told of it yet. */
+  readonly #carrier = new Map<number, boolean>()
+  readonly #macs = new Map<string, string>()
+  /** Neighbours that the kernel keeps for us, by name. */
+  readonly #managed = new Map<string, NeighbourKey>()
+  /** What changed since the watches were last told. */
+  #changed = { routes: false, all: false, neighbours: new Set<string>() }
+  #isUpdateDue = false
+
+  /** Of the calling thread's namespace. Throws when an interface is not there. */
+  static open(options: UnderlayOptions): Underlay {
+    return new Underlay(options)
+  }
+
+  private constructor(options: UnderlayOptions) {
+    const { ports, clock } = options
+    this.#options = options
+    this.#portLinks = ports.map(interfaceIndex)
+    this.#view = new NetworkView(clock, (event) => this.#hear(event))
+    for (const neighbour of this.#view.neighbours.values()) this.#isNews(neighbour)
+    const numbers = new Map(this.#portLinks.map((index, port) => [index, port]))
+    this.#choice = new RouteChoice(this.#view, numbers, (link) => this.#carrier.get(link.index) ?? link.carrier)
+    this.#timers = [
+      clock.every(CARRIER_POLL_ms, () => this.#pollCarrier()),
+      clock.every(NEIGHBOUR_RETRY_ms, () => this.#seekNeighbours()),
+    ]
+    this.#seekNeighbours()
+  }
+
+  /** Where packets to the destination go now, or why nowhere. */
+  resolve(destination: IpAddress): Resolution {
+    return this.#watched.get(formatAddress(destination))?.resolution ?? this.#choice.resolve(destination)
+  }
+
+  /** The members of its ECMP group; none while it is unresolved. */
+  adjacencies(destination: IpAddress): readonly Adjacency[] {
+    const resolution = this.resolve(destination)
+    return resolution.status === 'resolved' ? resolution.adjacencies : []
+  }
+
+  /** Has the destination's neighbours found, and `changed` called whenever `resolve` says something else than before. */
+  watch(destination: IpAddress, changed: () => void): Watch {
+    const key = formatAddress(destination)
+    const listener = (): void => changed() // of its own: the same function may watch twice
+    const known = this.#watched.get(key)
+    if (known) known.listeners.add(listener)
+    else {
+      const watched = { destination, listeners: new Set([listener]), ...this.#resolved(destination) }
+      this.#watched.set(key, watched)
+      this.#seek(watched.resolution.neighbours)
+    }
+    return { close: () => this.#leave(key, listener) }
+  }
+
+  /** All that the kernel routes, for who forwards by all of it. */
+  routes(): Iterable<ForwardingRoute> {
+    return this.#choice.routes()
+  }
+
+  /** The host's own addresses, those of the loopback interface among them. */
+  localAddresses(): IpAddress[] {
+    return [...this.#view.addresses.values()].filter(({ usable }) => usable).map(({ address }) => address)
+  }
+
+  /** Is the port's device there, up, and on a wire that carries? */
+  isUp(port: number): boolean {
+    const link = this.#view.links.get(this.#portLinks[port]!)
+    return link?.up === true && (this.#carrier.get(link.index) ?? link.carrier)
+  }
+
+  close(): void {
+    for (const timer of this.#timers) timer.cancel()
+    this.#watched.clear()
+    this.#release(this.#managed.keys())
+    this.#view.close()
+  }
+
+  #leave(key: string, listener: () => void): void {
+    const watched = this.#watched.get(key)
+    watched?.listeners.delete(listener)
+    if (watched?.listeners.size === 0) this.#watched.delete(key)
+  }
+
+  #resolved(destination: IpAddress): Pick<Watched, 'resolution' | 'names'> {
+    const resolution = this.#choice.resolve(destination)
+    return { resolution, names: resolution.neighbours.map(neighbourName) }
+  }
+
+  // ---- what changes
+
+  #hear({ kind, change, value }: NetworkEvent): void {
+    if (kind === 'neighbour') {
+      const gone = change === 'removed'
+      if (gone) this.#managed.delete(neighbourName(value))
+      if (!this.#isNews(gone ? { ...value, mac: undefined } : value)) return
+      this.#changed.neighbours.add(neighbourName(value))
+    } else {
+      if (kind === 'link') this.#carrier.delete(value.index)
+      if (kind === 'route') this.#changed.routes = true
+      this.#changed.all = true
+    }
+    this.#updateSoon()
+  }
+
+  /** Most events of a neighbour say that it was asked, or answered, as before. */
+  #isNews(neighbour: Neighbour): boolean {
+    const name = neighbourName(neighbour)
+    const mac = neighbour.mac && formatMac(neighbour.mac)
+    if (this.#macs.get(name) === mac) return false
+    if (mac === undefined) this.#macs.delete(name)
+    else this.#macs.set(name, mac)
+    return true
+  }
+
+  // Events come in groups, such as a link with its routes: they are one change.
+  #updateSoon(): void {
+    if (this.#isUpdateDue) return
+    this.#isUpdateDue = true
+    queueMicrotask(() => this.#update())
+  }
+
+  #update(): void {
+    const { routes, all, neighbours } = this.#changed
+    this.#changed = { routes: false, all: false, neighbours: new Set() }
+    this.#isUpdateDue = false
+    if (routes) this.#choice.routesChanged()
+    const told: Watched[] = []
+    for (const watched of this.#watched.values()) {
+      if (!all && !watched.names.some((name) => neighbours.has(name))) continue
+      const now = this.#resolved(watched.destination)
+      if (!isDeepStrictEqual(now.resolution, watched.resolution)) told.push(watched)
+      Object.assign(watched, now)
+    }
+    for (const { listeners } of told) for (const listener of listeners) listener()
+    this.#options.onChange?.()
+    this.#seekNeighbours()
+  }
+
+  #pollCarrier(): void {
+    for (const index of this.#portLinks) {
+      const link = this.#view.links.get(index)
+      if (!link?.up) continue
+      const now = carrierOf(link)
+      if (now === (this.#carrier.get(index) ?? link.carrier)) continue
+      this.#carrier.set(index, now)
+      this.#changed.all = true
+      this.#updateSoon()
+    }
+  }
+
+  // ---- neighbours
+
+  /** Asks for those that have not answered, and no longer for those that nobody needs. */
+  #seekNeighbours(): void {
+    const needed = new Map<string, NeighbourKey>()
+    const add = (key: NeighbourKey): void => void needed.set(neighbourName(key), key)
+    for (const { resolution } of this.#watched.values()) resolution.neighbours.forEach(add)
+    if (this.#options.followRoutes) for (const key of this.#choice.neighbours()) add(key)
+    this.#release([...this.#managed.keys()].filter((name) => !needed.has(name)))
+    this.#seek(needed.values())
+  }
+
+  #seek(neighbours: Iterable<NeighbourKey>): void {
+    for (const key of neighbours) {
+      const name = neighbourName(key)
+      if (this.#managed.has(name) && this.#macs.has(name)) continue
+      // The link may be down or gone by now. Then the neighbour is sought again when it is back.
+      if (wasTaken(() => manageNeighbour(this.#view.netlink, key))) this.#managed.set(name, key)
+    }
+  }
+
+  #release(names: Iterable<string>): void {
+    for (const name of names) {
+      const key = this.#managed.get(name)!
+      this.#managed.delete(name)
+      wasTaken(() => deleteNeighbour(this.#view.netlink, key))
+    }
+  }
+}
+
+/** False when the kernel refused: the device is down or gone, the neighbour is not there. */
+function wasTaken(change: () => void): boolean {
+  try {
+    change()
+    return true
+  } catch (error) {
+    if (error instanceof LinuxError) return false
+    throw error
+  }
+}
+
+function carrierOf(link: Link): boolean {
+  try {
+    return hasCarrier(link.name)
+  } catch (error) {
+    if (error instanceof LinuxError) return false
+    throw error
+  }
+}
