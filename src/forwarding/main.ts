@@ -6,8 +6,10 @@
 
 import { BatchFollower } from '../agent/follower.ts'
 import { Latest } from '../agent/latest.ts'
-import { BUCKET, fibFeed, neighbourSubject, pathSubject, showSubject } from '../agent/names.ts'
-import { equalBytes, type IpAddress, parseAddress } from '../base/address.ts'
+import { BUCKET, fibFeed, neighbourSubject, pathSubject } from '../agent/names.ts'
+import { announce } from '../agent/presence.ts'
+import { showing } from '../agent/show.ts'
+import { equalBytes, formatAddress, type IpAddress, parseAddress } from '../base/address.ts'
 import { systemClock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import { freshSeed, Random } from '../base/random.ts'
@@ -88,7 +90,7 @@ class ForwardingModule {
       clock: systemClock,
       random,
       news: ({ peer, state, diagnostic }) =>
-        log.info({ peer: peer.remote.join('.'), state, diagnostic }, 'BFD session'),
+        log.info({ peer: formatAddress(peer.remote), state, diagnostic }, 'BFD session'),
       accept: ({ local }) =>
         this.#isOwn(local) ? { ...defaultBfdTimers, role: 'passive', enabled: this.#ready } : undefined,
     })
@@ -116,9 +118,7 @@ class ForwardingModule {
     this.#bfd.setEnabled(true)
     this.#report()
     this.#closers.push(cancelled(systemClock.every(STATE_EVERY_ms, () => this.#report())))
-    const modules = new Latest(this.#bus, this.#bus.bucket(BUCKET.modules), name)
-    modules.put(Buffer.from(JSON.stringify({ role: 'forwarding', pid: process.pid })))
-    this.#closers.push(modules)
+    this.#announceReady()
     log.info({ generation: this.#follower.generation, ports: this.#agent.ports() }, 'ready')
   }
 
@@ -144,11 +144,24 @@ class ForwardingModule {
       const news = pathNews.decode(payload)
       if (news.ok) this.#agent.pathNews(news.value)
     })
-    const show = this.#bus.respond(showSubject(this.#options.name, 'state'), () =>
-      Buffer.from(JSON.stringify(this.#describe())),
-    )
-    for (const subscription of [neighbours, paths, show]) subscription.ready.catch(() => {})
-    this.#closers.push(neighbours, paths, show)
+    const { name } = this.#options
+    const shown = [
+      showing(this.#bus, name, 'counters', () => this.#counters()),
+      showing(this.#bus, name, 'tenants', () => this.#tenants()),
+      showing(this.#bus, name, 'node', () => this.#node()),
+    ]
+    for (const subscription of [neighbours, paths, ...shown]) {
+      subscription.ready.catch(() => {})
+      this.#closers.push(subscription)
+    }
+  }
+
+  // Again after each connection: a bus that lost its directory does not know of us.
+  #announceReady(): void {
+    const presence = { role: 'forwarding', pid: process.pid, ready: true, since: systemClock.wall_ms() }
+    const tell = (): void => void announce(this.#bus, this.#options.name, presence).catch(() => {})
+    if (this.#bus.connected) tell()
+    this.#closers.push({ close: this.#bus.onConnection((connected) => connected && tell()) })
   }
 
   #apply(batch: FibBatch): string | undefined {
@@ -182,18 +195,29 @@ class ForwardingModule {
     this.#state.put(nodeState.encode({ node: name, ready: this.#ready, epoch, generation, tenants, counters }))
   }
 
-  #describe() {
-    const node = this.#agent.counters.node()
+  #counters() {
+    const kernelDrops = this.#agent.kernelDrops()
     return {
-      role: 'forwarding',
+      totals: this.#agent.counters.node(),
+      kernelDrops: kernelDrops.reduce((sum, { received, invalid }) => sum + received + invalid, 0),
+    }
+  }
+
+  #tenants() {
+    return this.#agent.tenants().map(({ name, totals }) => ({ name, ...totals, unaccounted: unaccounted(totals) }))
+  }
+
+  #node() {
+    return {
       name: this.#options.name,
       ready: this.#ready,
       generation: this.#follower.generation,
-      node: { ...node, unaccounted: unaccounted(node) },
-      tenants: this.#agent.tenants().map(({ name, totals }) => ({ name, ...totals, unaccounted: unaccounted(totals) })),
       ports: this.#agent.ports(),
       kernelDrops: this.#agent.kernelDrops(),
-      bfd: this.#bfd.sessions().map(({ peer, session }) => ({ remote: peer.remote.join('.'), state: session.state })),
+      bfd: this.#bfd.sessions().map(({ peer, session }) => ({
+        remote: formatAddress(peer.remote),
+        state: session.state,
+      })),
     }
   }
 
