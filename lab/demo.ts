@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
 import { systemClock } from '../src/base/clock.ts'
 import { withNamespace } from '../src/linux/namespace.ts'
 import { Gateway } from './gateway.ts'
+import type { ModuleCounters } from './observe.ts'
 import { ensurePackage, isRoot } from './packages.ts'
 import { Surroundings } from './site.ts'
 import { isFlawless, lineOf, type Moment, screenOf, summaryOf } from './summary.ts'
@@ -131,26 +132,25 @@ class Demo {
     const { for_ms = Number.POSITIVE_INFINITY } = this.#wish
     const elapsed_ms = (): number => (systemClock.now_us() - start_us) / 1000
     const moment = async (): Promise<Moment> => {
-      const modules = await gateway.observer.counters()
+      const modules = await gateway.observer.modules()
       return { seconds: elapsed_ms() / 1000, tenants: traffic.tenants, modules }
     }
     let before = await moment()
-    let known = await gateway.observer.presence()
     while (!this.#stop.aborted && elapsed_ms() < for_ms) {
       await sleep(Math.min(1000, for_ms - elapsed_ms()), undefined, { signal: this.#stop }).catch(() => {})
-      const [now, present] = [await moment(), await gateway.observer.presence()]
-      for (const name of gateway.observer.expected) this.#note(name, known.get(name)?.pid, present.get(name)?.pid, now)
-      known = present
+      const now = await moment()
+      for (const [i, module] of now.modules.entries()) this.#note(before.modules[i]!, module, now.seconds)
       if (!this.#wish.json) this.#show(before, now)
       before = now
       if (gateway.hasEnded) throw new Error(`gatehouse up has ended:\n${gateway.lastLines([])}`)
     }
   }
 
-  #note(name: string, before: number | undefined, now: number | undefined, { seconds }: Moment): void {
-    if (before === now) return
-    const what = now === undefined ? 'is gone' : `runs as process ${now}`
-    this.#events.push(`${Math.round(seconds)} s: ${name} ${what}`)
+  #note(before: ModuleCounters, now: ModuleCounters, seconds: number): void {
+    const stateOf = ({ totals, ready }: ModuleCounters): string =>
+      totals ? (ready ? 'is ready' : 'is starting') : 'does not answer'
+    if (stateOf(before) === stateOf(now)) return
+    this.#events.push(`${Math.round(seconds)} s: ${now.name} ${stateOf(now)}`)
     if (this.#events.length > EVENTS_SHOWN) this.#events.shift()
   }
 
@@ -171,13 +171,13 @@ const PROBE_IDENTIFIER = 0x4000
 const PROBE_INTERVAL_MS = 100
 
 /** The counters once nothing moves any more: what is between two counters of a node is nowhere. */
-async function settled(gateway: Gateway): ReturnType<Gateway['observer']['counters']> {
+async function settled(gateway: Gateway): ReturnType<Gateway['observer']['modules']> {
   const conserved = (modules: Awaited<ReturnType<typeof settled>>): boolean =>
     summaryOf({ seconds: 1, tenants: [], modules }).conserved
-  let modules = await gateway.observer.counters()
+  let modules = await gateway.observer.modules()
   for (let waited_ms = 0; !conserved(modules) && waited_ms < SETTLE_MS; waited_ms += 100) {
     await sleep(100)
-    modules = await gateway.observer.counters()
+    modules = await gateway.observer.modules()
   }
   return modules
 }

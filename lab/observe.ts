@@ -4,12 +4,11 @@
  */
 
 import { BUCKET } from '../src/agent/names.ts'
-import { modulesOf, type Presence } from '../src/agent/presence.ts'
 import { askToShow } from '../src/agent/show.ts'
 import { formatAddress } from '../src/base/address.ts'
 import { systemClock } from '../src/base/clock.ts'
 import { freshSeed, Random } from '../src/base/random.ts'
-import type { Bus, Subscription } from '../src/bus/bus.ts'
+import { type Bus, BusError, type Subscription } from '../src/bus/bus.ts'
 import { connectBus } from '../src/bus/embedded/client.ts'
 import { busSocket } from '../src/bus/embedded/main.ts'
 import type { Totals } from '../src/dataplane/ledger.ts'
@@ -19,17 +18,28 @@ import type { Surroundings } from './site.ts'
 export interface ModuleCounters {
   readonly name: string
   readonly role: 'forwarding' | 'access'
+  readonly ready: boolean
   /** Undefined while it does not answer. */
   readonly totals: Totals | undefined
-  /** Frames that the kernel had no room for before the module saw them. */
+  /** Frames that the kernel lost before the module saw them or after it sent them. */
   readonly kernelDrops: number
 }
 
-/** The answer to `show.MODULE.counters`. */
-interface CountersAnswer {
-  readonly totals: Totals
-  readonly kernelDrops: number
+/** What a packet module answers to `state`, as far as it matters here. */
+interface StateAnswer {
+  readonly ready: boolean
+  readonly node: Totals
+  readonly kernelDrops: readonly {
+    readonly received: number
+    readonly invalid: number
+    readonly device: { readonly received: number; readonly sent: number }
+  }[]
 }
+
+/** What the control module answers to `nodes`. */
+type NodesAnswer = readonly { readonly name: string; readonly current: boolean }[]
+
+const CONTROL = 'control'
 
 export class Observer {
   /** The modules that a site of this kind has, by name. */
@@ -41,7 +51,7 @@ export class Observer {
   constructor(surroundings: Surroundings) {
     const { runFolder } = surroundings
     this.#surroundings = surroundings
-    this.expected = ['control', ...this.#packetModules().map(({ name }) => name)]
+    this.expected = [CONTROL, ...this.#packetModules().map(({ name }) => name)]
     this.#bus = connectBus({
       socketPath: busSocket(runFolder),
       name: `lab.${process.pid}`,
@@ -61,25 +71,33 @@ export class Observer {
   }
 
   /** The names of the modules that are not ready, all of them while the bus is not there. */
-  async notReady(): Promise<string[]> {
-    const present = await this.presence()
-    return this.expected.filter((name) => !present.get(name)?.ready)
+  async notReady(): Promise<readonly string[]> {
+    if (!this.#bus.connected) return this.expected
+    const [nodes, modules] = await Promise.all([this.#ask<NodesAnswer>(CONTROL, 'nodes'), this.modules()])
+    const waiting = modules.filter((module) => !module.ready || isBehind(nodes, module.name)).map(({ name }) => name)
+    return nodes ? waiting : [CONTROL, ...waiting]
   }
 
-  async presence(): Promise<Map<string, Presence>> {
-    if (!this.#bus.connected) return new Map()
-    return await modulesOf(this.#bus).catch(() => new Map())
-  }
-
-  async counters(): Promise<ModuleCounters[]> {
+  async modules(): Promise<ModuleCounters[]> {
     return await Promise.all(
       this.#packetModules().map(async ({ name, role }) => {
-        const answer = (await askToShow(this.#bus, name, 'counters').catch(() => undefined)) as
-          | CountersAnswer
-          | undefined
-        return { name, role, totals: answer?.totals, kernelDrops: answer?.kernelDrops ?? 0 }
+        const answer = await this.#ask<StateAnswer>(name, 'state')
+        const kernelDrops = (answer?.kernelDrops ?? []).reduce(
+          (sum, { received, invalid, device }) => sum + received + invalid + device.received + device.sent,
+          0,
+        )
+        return { name, role, ready: answer?.ready ?? false, totals: answer?.node, kernelDrops }
       }),
     )
+  }
+
+  async #ask<T>(module: string, thing: string): Promise<T | undefined> {
+    try {
+      return (await askToShow(this.#bus, module, thing)) as T
+    } catch (error) {
+      if (error instanceof BusError) return undefined
+      throw error
+    }
   }
 
   /** A VPC that moved to another VIP moves on its hosts too. */
@@ -94,4 +112,8 @@ export class Observer {
     this.#hosts.close()
     await this.#bus.close()
   }
+}
+
+function isBehind(nodes: NodesAnswer | undefined, name: string): boolean {
+  return nodes?.some((node) => node.name === name && !node.current) ?? false
 }

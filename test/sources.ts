@@ -51,7 +51,8 @@ export interface FunctionLength {
 // A line that opens a function's body: `=> {`, `function name(...) {`, `method(...): Type {`, or the last line of any of
 // them when its parameters stand on lines of their own.
 const OPENS = /=> \{$|\bfunction\b.*\{$|^\s*\)(: .+)? \{$|^\s*[\w#[\].'* ]+(<.+>)?\(.*\)(: .+)? \{$/
-const NO_FUNCTION = /^\s*(\} )?(else )?(if|for|while|switch|catch|with)\b/
+// A suite's callback is a list of tests, read one by one.
+const NO_FUNCTION = /^\s*(\} )?(else )?(if|for|while|switch|catch|with|suite|describe)\b/
 
 export function functionLengths(source: Source): FunctionLength[] {
   const found: FunctionLength[] = []

@@ -113,7 +113,7 @@ suite('the code is tidy', () => {
       names.filter((path) => !kebab.test(path)),
       [],
     )
-    const says_nothing = /^(utils?|helpers?|common|misc|shared)$/
+    const says_nothing = /^(utils?|helpers?|common|misc)$/
     deepEqual(
       names.filter((path) => path.split('/').some((part) => says_nothing.test(basename(part, '.ts')))),
       [],
