@@ -109,7 +109,7 @@ class ForwardingModule {
   }
 
   async start(): Promise<void> {
-    const { name, log } = this.#options
+    const { log } = this.#options
     this.#follower.start()
     await this.#agent.start()
     await this.#follower.holding
@@ -146,9 +146,9 @@ class ForwardingModule {
     })
     const { name } = this.#options
     const shown = [
-      showing(this.#bus, name, 'counters', () => this.#counters()),
+      showing(this.#bus, name, 'counters', () => [this.#counters()]),
       showing(this.#bus, name, 'tenants', () => this.#tenants()),
-      showing(this.#bus, name, 'node', () => this.#node()),
+      showing(this.#bus, name, 'node', () => [this.#node()]),
     ]
     for (const subscription of [neighbours, paths, ...shown]) {
       subscription.ready.catch(() => {})
