@@ -147,8 +147,8 @@ class Demo {
   }
 
   #note(before: ModuleCounters, now: ModuleCounters, seconds: number): void {
-    const stateOf = ({ totals, ready }: ModuleCounters): string =>
-      totals ? (ready ? 'is ready' : 'is starting') : 'does not answer'
+    const stateOf = ({ totals, pid }: ModuleCounters): string =>
+      totals ? `runs as process ${pid ?? '?'}` : 'does not answer'
     if (stateOf(before) === stateOf(now)) return
     this.#events.push(`${Math.round(seconds)} s: ${now.name} ${stateOf(now)}`)
     if (this.#events.length > EVENTS_SHOWN) this.#events.shift()

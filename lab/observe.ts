@@ -4,6 +4,7 @@
  */
 
 import { BUCKET } from '../src/agent/names.ts'
+import { modulesOf, type Presence } from '../src/agent/presence.ts'
 import { askToShow } from '../src/agent/show.ts'
 import { formatAddress } from '../src/base/address.ts'
 import { systemClock } from '../src/base/clock.ts'
@@ -18,26 +19,19 @@ import type { Surroundings } from './site.ts'
 export interface ModuleCounters {
   readonly name: string
   readonly role: 'forwarding' | 'access'
-  readonly ready: boolean
+  /** Of its process; undefined while it is not ready. */
+  readonly pid: number | undefined
   /** Undefined while it does not answer. */
   readonly totals: Totals | undefined
   /** Frames that the kernel lost before the module saw them or after it sent them. */
   readonly kernelDrops: number
 }
 
-/** What a packet module answers to `state`, as far as it matters here. */
-interface StateAnswer {
-  readonly ready: boolean
-  readonly node: Totals
-  readonly kernelDrops: readonly {
-    readonly received: number
-    readonly invalid: number
-    readonly device: { readonly received: number; readonly sent: number }
-  }[]
+/** The one row that a packet module answers to `counters`. */
+interface CountersRow {
+  readonly totals: Totals
+  readonly kernelDrops: number
 }
-
-/** What the control module answers to `nodes`. */
-type NodesAnswer = readonly { readonly name: string; readonly current: boolean }[]
 
 const CONTROL = 'control'
 
@@ -72,32 +66,28 @@ export class Observer {
 
   /** The names of the modules that are not ready, all of them while the bus is not there. */
   async notReady(): Promise<readonly string[]> {
-    if (!this.#bus.connected) return this.expected
-    const [nodes, modules] = await Promise.all([this.#ask<NodesAnswer>(CONTROL, 'nodes'), this.modules()])
-    const waiting = modules.filter((module) => !module.ready || isBehind(nodes, module.name)).map(({ name }) => name)
-    return nodes ? waiting : [CONTROL, ...waiting]
+    const present = await this.#presence()
+    return this.expected.filter((name) => !present.get(name)?.ready)
   }
 
   async modules(): Promise<ModuleCounters[]> {
+    const present = await this.#presence()
     return await Promise.all(
       this.#packetModules().map(async ({ name, role }) => {
-        const answer = await this.#ask<StateAnswer>(name, 'state')
-        const kernelDrops = (answer?.kernelDrops ?? []).reduce(
-          (sum, { received, invalid, device }) => sum + received + invalid + device.received + device.sent,
-          0,
-        )
-        return { name, role, ready: answer?.ready ?? false, totals: answer?.node, kernelDrops }
+        const row = await this.#counters(name)
+        const { pid, ready } = present.get(name) ?? {}
+        return { name, role, pid: ready ? pid : undefined, totals: row?.totals, kernelDrops: row?.kernelDrops ?? 0 }
       }),
     )
   }
 
-  async #ask<T>(module: string, thing: string): Promise<T | undefined> {
-    try {
-      return (await askToShow(this.#bus, module, thing)) as T
-    } catch (error) {
-      if (error instanceof BusError) return undefined
-      throw error
-    }
+  async #presence(): Promise<Map<string, Presence>> {
+    return this.#bus.connected ? await modulesOf(this.#bus).catch(noneOf<Map<string, Presence>>(new Map())) : new Map()
+  }
+
+  async #counters(name: string): Promise<CountersRow | undefined> {
+    const [row] = await askToShow(this.#bus, name, 'counters').catch(noneOf<unknown[]>([]))
+    return row as CountersRow | undefined
   }
 
   /** A VPC that moved to another VIP moves on its hosts too. */
@@ -114,6 +104,10 @@ export class Observer {
   }
 }
 
-function isBehind(nodes: NodesAnswer | undefined, name: string): boolean {
-  return nodes?.some((node) => node.name === name && !node.current) ?? false
+/** For what the bus refuses while modules come and go. */
+function noneOf<T>(value: T): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof BusError) return value
+    throw error
+  }
 }

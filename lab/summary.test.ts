@@ -20,7 +20,7 @@ const totals = (values: Partial<Totals>): Totals => ({
 const node = (values: Partial<ModuleCounters> = {}): ModuleCounters => ({
   name: 'fn-1',
   role: 'forwarding',
-  ready: true,
+  pid: 4711,
   totals: totals({ received: 12, originated: 1, sent: 10, sentBytes: 125e6, delivered: 1, drops: { 'no-route': 2 } }),
   kernelDrops: 0,
   ...values,
