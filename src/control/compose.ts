@@ -42,15 +42,16 @@ export class FibComposer {
     this.#tenants.push(record)
   }
 
-  removeTenant(id: number): void {
+  removeTenant(id: number, hops: Iterable<number>): void {
     this.#removedTenants.push(id)
+    this.removeHops(hops)
   }
 
   addHops(hops: readonly NextHop[]): void {
     for (const hop of hops) this.#nextHops.push(hop)
   }
 
-  removeHops(ids: readonly number[]): void {
+  removeHops(ids: Iterable<number>): void {
     for (const id of ids) this.#removedNextHops.push(id)
   }
 

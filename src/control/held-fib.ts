@@ -50,10 +50,7 @@ export class HeldFib {
       this.tenants.get(this.#owners.get(id) ?? 0)?.hops.delete(id)
       this.#owners.delete(id)
     }
-    for (const id of batch.removedTenants) {
-      for (const hop of this.tenants.get(id)?.hops.keys() ?? []) this.#owners.delete(hop)
-      this.tenants.delete(id)
-    }
+    for (const id of batch.removedTenants) this.tenants.delete(id)
   }
 
   /** Things keep the numbers that they have here. */
@@ -80,7 +77,7 @@ export class HeldFib {
       if (held) addDifference(composer, held, fib, vip)
       else composer.addWhole(fib, vip)
     }
-    for (const id of this.tenants.keys()) if (!kept.has(id)) composer.removeTenant(id)
+    for (const [id, { hops }] of this.tenants) if (!kept.has(id)) composer.removeTenant(id, hops.keys())
     return composer
   }
 

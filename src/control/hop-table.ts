@@ -57,6 +57,11 @@ export class HopTable {
     return this.#entries.get(id)?.hop
   }
 
+  /** The hops that FIBs have, as of the changes that were taken last. */
+  get told(): Iterable<number> {
+    return this.#told
+  }
+
   all(): NextHop[] {
     return Array.from(this.#entries.values(), ({ hop }) => hop)
   }

@@ -6,8 +6,8 @@
  *
  * A batch is a snapshot, which replaces all that a node holds, or the difference from generation `base` to `generation`.
  * It is applied in this order: tenants, next hops, routes, then removed next hops and removed tenants; so nothing ever
- * names what is not there. A removed tenant takes its segments, next hops and routes with it. Whoever obeys it refuses an
- * `epoch` below one that it has seen.
+ * names what is not there. A removed tenant takes its segments and routes with it; its next hops are named. Whoever obeys it
+ * refuses an `epoch` below one that it has seen.
  */
 
 import {

@@ -5,6 +5,8 @@ import { address, flag, list, type MessageValue, mac, message, optional, record,
 /** A module has taken over a batch, or why it could not. */
 export const ack = message('acknowledgement', 5, {
   module: text,
+  /** Of the feed that it was in. */
+  incarnation: text,
   epoch: u53,
   generation: u53,
   /** Undefined: it took effect. */

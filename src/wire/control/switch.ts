@@ -39,5 +39,5 @@ export type SwitchBatch = MessageValue<typeof switchBatch>
 const exit = record({ key: u32, vip: address, accepts: list(address) })
 export type Exit = Value<typeof exit>
 
-export const hostBatch = message('host batch', 4, { host: text, epoch: u53, generation: u53, exits: list(exit) })
+export const hostBatch = message('host batch', 4, { host: text, epoch: u53, exits: list(exit) })
 export type HostBatch = MessageValue<typeof hostBatch>

@@ -1,0 +1,30 @@
+/** What things are called on the bus. Names of nodes, switches, clusters and hosts have at most 48 characters of its 64. */
+
+/** A stream of batches to the nodes of a cluster, and to a switch. */
+export const fibFeed = (cluster: string): string => `fib-${cluster}`
+export const switchFeed = (name: string): string => `switch-${name}`
+
+/** The stream that sources append their routes to, in pieces, and what the control module has made of them. */
+export const ROUTES_STREAM = 'routes'
+
+export const BUCKET = {
+  /** The site as it is to be: `current`, and its parts. */
+  site: 'site',
+  /** By feed: where it starts. */
+  feeds: 'feeds',
+  /** By feed and module: the latest acknowledgement. */
+  acks: 'acks',
+  /** By module: that it works. */
+  modules: 'modules',
+  /** By node: its state. */
+  nodes: 'nodes',
+  /** By host: where its VPCs send to. */
+  hosts: 'hosts',
+} as const
+
+/** Plain publishes among the nodes of a cluster. */
+export const neighbourSubject = (cluster: string): string => `news.neighbours.${cluster}`
+export const pathSubject = (cluster: string): string => `news.paths.${cluster}`
+
+/** Requests for what a module knows, answered in JSON. */
+export const showSubject = (module: string, thing: string): string => `show.${module}.${thing}`

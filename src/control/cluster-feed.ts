@@ -1,0 +1,113 @@
+/** What one cluster's nodes are told: which tenants they hold, and batch by batch how those change. */
+
+import { fibFeed } from '../agent/names.ts'
+import type { Logger } from '../base/log.ts'
+import type { Bus } from '../bus/bus.ts'
+import { fibBatch } from '../wire/control/fib.ts'
+import { FibComposer, tenantRecord } from './compose.ts'
+import { FeedWriter } from './feed-writer.ts'
+import { HeldFib } from './held-fib.ts'
+import type { TenantChanges, TenantFib } from './tenant-fib.ts'
+
+export class ClusterFeed {
+  readonly name: string
+  readonly #writer: FeedWriter
+  readonly #epoch: number
+  readonly #log: Logger
+  /** Each with the address that the nodes send from. */
+  #held: ReadonlyMap<TenantFib, string> = new Map()
+  #generation: number
+
+  /** Answers the feed and what was told on it before. `fresh` is the name of the feed if it starts over. */
+  static async open(bus: Bus, name: string, fresh: string, epoch: number, log: Logger) {
+    const { writer, messages } = await FeedWriter.open(bus, fibFeed(name), fresh)
+    let before = new HeldFib()
+    for (const message of messages) {
+      const decoded = fibBatch.decode(message)
+      if (decoded.ok) before.apply(decoded.value)
+      else {
+        log.error({ cluster: name, reason: decoded.message }, 'a batch on the feed cannot be read; it starts over')
+        writer.startOver(fresh)
+        before = new HeldFib()
+        break
+      }
+    }
+    return { feed: new ClusterFeed(name, writer, epoch, before.generation, log), before }
+  }
+
+  private constructor(name: string, writer: FeedWriter, epoch: number, generation: number, log: Logger) {
+    this.name = name
+    this.#writer = writer
+    this.#epoch = epoch
+    this.#generation = generation
+    this.#log = log
+  }
+
+  get generation(): number {
+    return this.#generation
+  }
+
+  get incarnation(): string {
+    return this.#writer.incarnation
+  }
+
+  get tenants(): ReadonlyMap<TenantFib, string> {
+    return this.#held
+  }
+
+  /** The first batch of an epoch is sent also if it says nothing new: from then on older epochs are refused. */
+  async takeOver(before: HeldFib, wanted: ReadonlyMap<TenantFib, string>): Promise<void> {
+    this.#held = wanted
+    if (this.#generation === 0) return this.#snapshot(1)
+    await this.#send(before.differenceTo(wanted))
+  }
+
+  /** Tells what changed since the last time. `changes` are those of all tenants. */
+  async update(
+    wanted: ReadonlyMap<TenantFib, string>,
+    changes: ReadonlyMap<TenantFib, TenantChanges>,
+    gone: Gone,
+  ): Promise<void> {
+    const composer = new FibComposer()
+    for (const fib of this.#held.keys()) if (!wanted.has(fib)) composer.removeTenant(fib.id, gone.get(fib) ?? [])
+    for (const [fib, vip] of wanted) {
+      const before = this.#held.get(fib)
+      if (before === undefined) {
+        composer.addWhole(fib, vip)
+        continue
+      }
+      const changed = changes.get(fib)
+      if (before !== vip || changed?.segments) composer.addTenant(tenantRecord(fib, vip))
+      if (changed) composer.addChanges(fib, changed)
+    }
+    this.#held = wanted
+    if (!composer.isEmpty) await this.#send(composer)
+    if (this.#writer.isSnapshotDue) await this.#snapshot(this.#generation)
+  }
+
+  async #send(composer: FibComposer): Promise<void> {
+    const base = this.#generation
+    const generation = base + 1
+    const batch = composer.build({ cluster: this.name, epoch: this.#epoch, generation, base, snapshot: false })
+    await this.#writer.append(fibBatch.encode(batch), false)
+    this.#generation = generation
+    this.#log.info({ cluster: this.name, generation, ...sizesOf(batch) }, 'told a cluster')
+  }
+
+  async #snapshot(generation: number): Promise<void> {
+    const composer = new FibComposer()
+    for (const [fib, vip] of this.#held) composer.addWhole(fib, vip)
+    const head = { cluster: this.name, epoch: this.#epoch, generation, base: generation, snapshot: true }
+    const batch = composer.build(head)
+    await this.#writer.append(fibBatch.encode(batch), true)
+    this.#generation = generation
+    this.#log.info({ cluster: this.name, generation, snapshot: true, ...sizesOf(batch) }, 'told a cluster')
+  }
+}
+
+/** The next hops that FIBs have of tenants that are about to be taken from some. */
+export type Gone = ReadonlyMap<TenantFib, readonly number[]>
+
+function sizesOf({ tenants, nextHops, routes4, routes6 }: ReturnType<FibComposer['build']>) {
+  return { tenants: tenants.length, nextHops: nextHops.length, routes: routes4.lengths.length + routes6.lengths.length }
+}

@@ -1,0 +1,313 @@
+/**
+ * The control module while it leads: the site and the published routes in, batches for clusters, switches and hosts out. All
+ * that it tells goes through one loop, so what is told last is what holds. What it must remember is on the bus: the feeds
+ * say what was told, and so where tenants were; a new leader reads them and goes on.
+ */
+
+import { BUCKET, fibFeed, switchFeed } from '../agent/names.ts'
+import { getSite, watchSite } from '../agent/site-store.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Logger } from '../base/log.ts'
+import { aborted } from '../base/signal.ts'
+import type { Bus } from '../bus/bus.ts'
+import { describeDifference, diffSites } from '../config/difference.ts'
+import type { Site } from '../config/site.ts'
+import { hostBatch } from '../wire/control/switch.ts'
+import { Acks } from './acks.ts'
+import { ClusterFeed } from './cluster-feed.ts'
+import { hostBatchesOf, switchBatchOf } from './edge.ts'
+import type { HeldFib, Numbering } from './held-fib.ts'
+import { Ids } from './ids.ts'
+import { indexSite, networkOf } from './network.ts'
+import { type Feeds, Placement, type Progress } from './placement.ts'
+import { PublishedRoutes, type Touched } from './published-routes.ts'
+import { recoverPlaces } from './recover.ts'
+import { RouteLog } from './route-log.ts'
+import { SwitchFeed } from './switch-feed.ts'
+import { type TenantChanges, TenantFib } from './tenant-fib.ts'
+
+/** While tenants move: how often to see whether a drain is over or a node too late. */
+const MOVE_CHECK_MS = 100
+
+export interface ControllerOptions {
+  readonly bus: Bus
+  readonly clock: Clock
+  readonly log: Logger
+  /** The leader's lease: feeds carry it, and readers refuse lower ones. */
+  readonly epoch: number
+  /** A name that no feed had before. */
+  newIncarnation(): string
+}
+
+export class Controller implements Feeds {
+  readonly #options: ControllerOptions
+  readonly #numbering: Numbering = { tenants: new Ids(), segments: new Ids(), hops: new Ids() }
+  readonly #published = new PublishedRoutes()
+  readonly #placement = new Placement()
+  readonly #tenants = new Map<string, TenantFib>()
+  readonly #clusters = new Map<string, ClusterFeed>()
+  readonly #switchFeeds = new Map<string, SwitchFeed>()
+  readonly #hosts = new Map<string, Buffer>()
+  readonly #touched: Touched = new Map()
+  /** By cluster: the tenants that it holds, each with the address that its nodes send from. */
+  readonly #wanted = new Map<string, Map<TenantFib, string>>()
+  readonly #acks: Acks
+  #site: Site
+  #siteChanged = false
+  #placesChanged = true
+  #wake = (): void => {}
+
+  private constructor(options: ControllerOptions, site: Site) {
+    this.#options = options
+    this.#site = site
+    this.#acks = new Acks(options.bus, (feed, { module, generation, error }) => {
+      if (error !== undefined) options.log.error({ feed, module, generation, error }, 'a batch was not taken over')
+      this.#wake()
+    })
+  }
+
+  /** Leads until the signal. Rejects with what the bus says, 'wrong-sequence' if somebody else leads. */
+  static async lead(
+    options: ControllerOptions,
+    signal: AbortSignal,
+    ready: (controller: Controller) => void,
+  ): Promise<void> {
+    const changed = Promise.withResolvers<void>()
+    const first = watchSite(options.bus, changed.resolve)
+    await Promise.race([changed.promise, aborted(signal)])
+    first.close()
+    const site = signal.aborted ? undefined : await getSite(options.bus)
+    if (!site) return
+    const controller = new Controller(options, site)
+    const watch = watchSite(options.bus, () => {
+      controller.#siteChanged = true
+      controller.#wake()
+    })
+    try {
+      const routes = new RouteLog(options.bus, controller.#published, options.log)
+      await routes.load()
+      await controller.#takeOver()
+      ready(controller)
+      const follow = routes.follow((touched) => controller.#touch(touched), signal)
+      await Promise.race([controller.#run(signal), follow.then(() => aborted(signal))])
+    } finally {
+      watch.close()
+      controller.#acks.close()
+    }
+  }
+
+  get site(): Site {
+    return this.#site
+  }
+
+  get tenants(): ReadonlyMap<string, TenantFib> {
+    return this.#tenants
+  }
+
+  get placement(): Placement {
+    return this.#placement
+  }
+
+  get switches(): string[] {
+    return [...this.#switchFeeds.keys()]
+  }
+
+  cluster(name: string): Progress {
+    const feed = this.#clusters.get(name)
+    const nodes = this.#site.clusters.find((cluster) => cluster.name === name)?.nodes ?? []
+    return this.#progress(
+      fibFeed(name),
+      feed,
+      nodes.map((node) => node.name),
+    )
+  }
+
+  /** Of one node. */
+  progressOf(cluster: string, node: string): { published: number; acked: number } {
+    const { published, ackedByAll } = this.#progress(fibFeed(cluster), this.#clusters.get(cluster), [node])
+    return { published, acked: ackedByAll }
+  }
+
+  switch(name: string): Progress {
+    return this.#progress(switchFeed(name), this.#switchFeeds.get(name), [name])
+  }
+
+  #progress(feed: string, writer: ClusterFeed | SwitchFeed | undefined, readers: readonly string[]): Progress {
+    if (!writer) return { published: 0, ackedByAll: 0, ackedByOne: 0 }
+    const acked = readers.map((reader) => this.#acks.generationOf(feed, writer.incarnation, reader))
+    return { published: writer.generation, ackedByAll: Math.min(...acked), ackedByOne: Math.max(...acked) }
+  }
+
+  /** From what the feeds say to what the site wants. */
+  async #takeOver(): Promise<void> {
+    this.#placement.setSite(this.#site)
+    const held = new Map<string, HeldFib>()
+    for (const { name } of this.#site.clusters) held.set(name, await this.#openCluster(name))
+    for (const before of held.values()) before.teach(this.#numbering)
+    for (const { name } of this.#site.switches) await this.#openSwitch(name)
+    const told = Array.from(this.#switchFeeds.values(), ({ last }) => last)
+    recoverPlaces(this.#site, told, held, this.#placement)
+    this.#buildTenants()
+    for (const fib of this.#tenants.values()) fib.takeChanges()
+    this.#place()
+    for (const feed of this.#clusters.values()) await feed.takeOver(held.get(feed.name)!, this.#wantedBy(feed))
+    await this.#tellEdges()
+    this.#placesChanged = false
+    this.#placement.published(this.#options.clock.now_us(), this)
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options
+    while (!signal.aborted) {
+      const woken = Promise.withResolvers<void>()
+      this.#wake = woken.resolve
+      await this.#step()
+      const isIdle = !this.#siteChanged && this.#touched.size === 0
+      const timer = isIdle && this.#placement.isMoving ? clock.after(MOVE_CHECK_MS, woken.resolve) : undefined
+      if (isIdle) await Promise.race([woken.promise, aborted(signal)])
+      timer?.cancel()
+    }
+  }
+
+  /** Takes in what has come, and tells what follows from it. */
+  async #step(): Promise<void> {
+    const { clock } = this.#options
+    if (this.#siteChanged) await this.#reload()
+    this.#takeTouched()
+    if (this.#placement.advance(clock.now_us(), this)) this.#placesChanged = true
+    await this.#tell()
+    this.#placement.published(clock.now_us(), this)
+  }
+
+  async #reload(): Promise<void> {
+    const { bus, log } = this.#options
+    this.#siteChanged = false
+    const site = await getSite(bus)
+    if (!site) return
+    const difference = describeDifference(diffSites(this.#site, site))
+    if (difference.length === 0) return
+    log.info({ difference }, 'the site changed')
+    this.#site = site
+    this.#placesChanged = true
+    for (const { name } of site.clusters) {
+      if (this.#clusters.has(name)) continue
+      const before = await this.#openCluster(name)
+      await this.#clusters.get(name)!.takeOver(before, new Map())
+    }
+    for (const { name } of site.switches) if (!this.#switchFeeds.has(name)) await this.#openSwitch(name)
+    keepOnly(this.#clusters, site.clusters)
+    keepOnly(this.#switchFeeds, site.switches)
+    this.#placement.setSite(site)
+    this.#buildTenants()
+  }
+
+  /** The site's tenants, with all that is published for them. */
+  #buildTenants(): void {
+    const index = indexSite(this.#site)
+    for (const name of this.#tenants.keys()) {
+      if (this.#site.tenants.some((tenant) => tenant.name === name)) continue
+      this.#tenants.delete(name)
+      this.#numbering.tenants.forget(name)
+    }
+    for (const tenant of this.#site.tenants) {
+      const network = networkOf(tenant, index, this.#numbering.segments)
+      const known = this.#tenants.get(tenant.name)
+      if (known) known.setNetwork(network)
+      else
+        this.#addTenant(
+          new TenantFib(tenant.name, this.#numbering.tenants.of(tenant.name), network, this.#numbering.hops),
+        )
+    }
+  }
+
+  #addTenant(fib: TenantFib): void {
+    const published = this.#published.of(fib.name)
+    fib.setPublished(published, new Set(published.flatMap(({ routes }) => [...routes.keys()])))
+    this.#tenants.set(fib.name, fib)
+  }
+
+  #touch(touched: Touched): void {
+    for (const [tenant, keys] of touched) {
+      const known = this.#touched.get(tenant)
+      if (known) for (const key of keys) known.add(key)
+      else this.#touched.set(tenant, keys)
+    }
+    this.#wake()
+  }
+
+  #takeTouched(): void {
+    for (const [tenant, keys] of this.#touched) {
+      this.#tenants.get(tenant)?.setPublished(this.#published.of(tenant), keys)
+    }
+    this.#touched.clear()
+  }
+
+  /** Every change is told to every cluster that holds the tenant; which clusters do is part of it. */
+  async #tell(): Promise<void> {
+    if (this.#placesChanged) this.#place()
+    const gone = new Map<TenantFib, readonly number[]>()
+    if (this.#placesChanged) {
+      for (const feed of this.#clusters.values()) {
+        for (const fib of feed.tenants.keys()) if (!this.#wantedBy(feed).has(fib)) gone.set(fib, [...fib.hops.told])
+      }
+    }
+    const changes = new Map<TenantFib, TenantChanges>()
+    for (const fib of this.#tenants.values()) {
+      const changed = fib.takeChanges()
+      if (changed) changes.set(fib, changed)
+    }
+    if (changes.size > 0 || this.#placesChanged) {
+      await Promise.all([...this.#clusters.values()].map((feed) => feed.update(this.#wantedBy(feed), changes, gone)))
+    }
+    if (this.#placesChanged) await this.#tellEdges()
+    this.#placesChanged = false
+  }
+
+  #wantedBy(feed: ClusterFeed): ReadonlyMap<TenantFib, string> {
+    return this.#wanted.get(feed.name) ?? new Map()
+  }
+
+  /** Works out which clusters hold which tenants, each with the address that the cluster's nodes send from. */
+  #place(): void {
+    const addresses = new Map(this.#site.vips.map(({ name, address }) => [name, address]))
+    this.#wanted.clear()
+    for (const fib of this.#tenants.values()) {
+      for (const [cluster, vip] of this.#placement.holdersOf(fib.name)) {
+        const wanted = this.#wanted.get(cluster) ?? new Map<TenantFib, string>()
+        this.#wanted.set(cluster, wanted)
+        wanted.set(fib, addresses.get(vip)!)
+      }
+    }
+  }
+
+  async #tellEdges(): Promise<void> {
+    const { bus, epoch } = this.#options
+    for (const one of this.#site.switches) {
+      await this.#switchFeeds.get(one.name)!.tell(switchBatchOf(this.#site, one, this.#placement))
+    }
+    const bucket = bus.bucket(BUCKET.hosts)
+    for (const [name, batch] of hostBatchesOf(this.#site, this.#placement)) {
+      const bytes = Buffer.from(hostBatch.encode({ ...batch, epoch }))
+      if (this.#hosts.get(name)?.equals(bytes)) continue
+      await bucket.put(name, bytes)
+      this.#hosts.set(name, bytes)
+    }
+  }
+
+  async #openCluster(name: string): Promise<HeldFib> {
+    const { bus, epoch, log, newIncarnation } = this.#options
+    const { feed, before } = await ClusterFeed.open(bus, name, newIncarnation(), epoch, log)
+    this.#clusters.set(name, feed)
+    return before
+  }
+
+  async #openSwitch(name: string): Promise<void> {
+    const { bus, epoch, log, newIncarnation } = this.#options
+    this.#switchFeeds.set(name, await SwitchFeed.open(bus, name, newIncarnation(), epoch, log))
+  }
+}
+
+function keepOnly(feeds: Map<string, unknown>, wanted: readonly { readonly name: string }[]): void {
+  const names = new Set(wanted.map(({ name }) => name))
+  for (const name of feeds.keys()) if (!names.has(name)) feeds.delete(name)
+}

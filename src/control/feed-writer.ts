@@ -1,0 +1,119 @@
+/**
+ * The writing end of a feed: messages into a stream of the bus, in pieces, with a note of where the latest snapshot starts.
+ * There is one writer. Each piece is appended only behind the last one that the writer knows of, so of two control modules
+ * that both believe to lead the older one fails here and not at the nodes.
+ */
+
+import { FEED_LIMITS } from '../agent/follower.ts'
+import { BUCKET } from '../agent/names.ts'
+import { type Bus, BusError, PAYLOAD_BYTES_MAX, type Stream } from '../bus/bus.ts'
+import { cut, Joiner } from '../wire/control/pieces.ts'
+import { feedStart } from '../wire/control/report.ts'
+
+/** A new snapshot is due when the differences since the last one are as large as it, and at least this large. */
+const SNAPSHOT_AFTER_BYTES = 1024 * 1024
+const RECONNECT_WITHIN_MS = 60_000
+
+export class FeedWriter {
+  readonly #bus: Bus
+  readonly #name: string
+  readonly #stream: Stream
+  #incarnation: string
+  #last: number
+  #snapshotBytes = 0
+  #bytesSince = 0
+
+  /**
+   * Answers the writer and what is on the feed since its latest snapshot; nothing if the feed starts over, and then the
+   * first message has to be a snapshot. `fresh` is the name of a feed that starts over.
+   */
+  static async open(bus: Bus, name: string, fresh: string): Promise<{ writer: FeedWriter; messages: Uint8Array[] }> {
+    const stream = bus.stream(name, FEED_LIMITS)
+    const { first, last } = await stream.bounds()
+    const entry = await bus.bucket(BUCKET.feeds).get(name)
+    const start = entry && feedStart.decode(entry.value)
+    if (!start?.ok || start.value.sequence < first || start.value.sequence > last) {
+      return { writer: new FeedWriter(bus, name, stream, fresh, last), messages: [] }
+    }
+    const writer = new FeedWriter(bus, name, stream, start.value.incarnation, last)
+    return { writer, messages: await writer.#read(start.value.sequence) }
+  }
+
+  private constructor(bus: Bus, name: string, stream: Stream, incarnation: string, last: number) {
+    this.#bus = bus
+    this.#name = name
+    this.#stream = stream
+    this.#incarnation = incarnation
+    this.#last = last
+  }
+
+  get incarnation(): string {
+    return this.#incarnation
+  }
+
+  /** What is on the feed is of no use: the next message is a snapshot, and readers forget what they had. */
+  startOver(fresh: string): void {
+    this.#incarnation = fresh
+  }
+
+  get isSnapshotDue(): boolean {
+    return this.#bytesSince > Math.max(this.#snapshotBytes, SNAPSHOT_AFTER_BYTES)
+  }
+
+  /** Waits for a connection if there is none. Rejects with 'wrong-sequence' if somebody else writes, or with 'closed'. */
+  async append(message: Uint8Array, isSnapshot: boolean): Promise<void> {
+    const sequence = this.#last + 1
+    for (const piece of cut(message, PAYLOAD_BYTES_MAX)) await this.#appendPiece(piece)
+    this.#bytesSince += message.length
+    if (!isSnapshot) return
+    this.#snapshotBytes = message.length
+    this.#bytesSince = 0
+    const start = feedStart.encode({ incarnation: this.#incarnation, sequence })
+    await this.#persist(() => this.#bus.bucket(BUCKET.feeds).put(this.#name, start))
+  }
+
+  async #read(from: number): Promise<Uint8Array[]> {
+    const joiner = new Joiner()
+    const messages: Uint8Array[] = []
+    while (from <= this.#last) {
+      for (const { sequence, payload } of await this.#stream.read(from)) {
+        const { message } = joiner.push(payload)
+        if (message) messages.push(message)
+        from = sequence + 1
+      }
+    }
+    return messages
+  }
+
+  async #appendPiece(piece: Uint8Array): Promise<void> {
+    let isUncertain = false
+    await this.#persist(async () => {
+      try {
+        await this.#stream.append(piece, { expectLast: this.#last })
+      } catch (error) {
+        if (!(error instanceof BusError)) throw error
+        if (error.code !== 'wrong-sequence' || !isUncertain) {
+          isUncertain = true
+          throw error
+        }
+        // An attempt whose outcome was unknown may have been stored after all.
+        const [stored] = await this.#stream.read(this.#last + 1)
+        if (!stored || Buffer.compare(stored.payload, piece) !== 0) throw error
+      }
+    })
+    this.#last++
+  }
+
+  /** Tries until there is an answer. */
+  async #persist(attempt: () => Promise<unknown>): Promise<void> {
+    for (;;) {
+      try {
+        await attempt()
+        return
+      } catch (error) {
+        if (!(error instanceof BusError) || (error.code !== 'timeout' && error.code !== 'disconnected')) throw error
+        await this.#bus.whenConnected(RECONNECT_WITHIN_MS).catch(() => {})
+      }
+    }
+  }
+}

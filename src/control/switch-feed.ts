@@ -1,0 +1,56 @@
+/** What one switch is told: always the whole of it, and only when it changed. */
+
+import { isDeepStrictEqual } from 'node:util'
+import { switchFeed } from '../agent/names.ts'
+import type { Logger } from '../base/log.ts'
+import type { Bus } from '../bus/bus.ts'
+import { type SwitchBatch, switchBatch } from '../wire/control/switch.ts'
+import type { Unsent } from './edge.ts'
+import { FeedWriter } from './feed-writer.ts'
+
+export class SwitchFeed {
+  readonly #writer: FeedWriter
+  readonly #epoch: number
+  readonly #log: Logger
+  #last: SwitchBatch | undefined
+
+  /** `fresh` is the name of the feed if it starts over. */
+  static async open(bus: Bus, name: string, fresh: string, epoch: number, log: Logger): Promise<SwitchFeed> {
+    const { writer, messages } = await FeedWriter.open(bus, switchFeed(name), fresh)
+    const decoded = messages.map((message) => switchBatch.decode(message)).findLast(({ ok }) => ok)
+    if (!decoded?.ok && messages.length > 0) writer.startOver(fresh)
+    return new SwitchFeed(writer, epoch, decoded?.ok ? decoded.value : undefined, log)
+  }
+
+  private constructor(writer: FeedWriter, epoch: number, last: SwitchBatch | undefined, log: Logger) {
+    this.#writer = writer
+    this.#epoch = epoch
+    this.#last = last
+    this.#log = log
+  }
+
+  get generation(): number {
+    return this.#last?.generation ?? 0
+  }
+
+  get incarnation(): string {
+    return this.#writer.incarnation
+  }
+
+  /** What it was told last. */
+  get last(): SwitchBatch | undefined {
+    return this.#last
+  }
+
+  async tell(batch: Unsent<SwitchBatch>): Promise<void> {
+    const same = { ...batch, epoch: this.#epoch, generation: this.generation }
+    if (isDeepStrictEqual(same, this.#last)) return
+    // Under a new epoch the same is said again, under the same generation: there is nothing to do but to note the epoch.
+    const isNew = !isDeepStrictEqual(same, { ...this.#last, epoch: this.#epoch })
+    const next = isNew ? { ...same, generation: this.generation + 1 } : same
+    await this.#writer.append(switchBatch.encode(next), true)
+    this.#last = next
+    const { switch: name, generation, attachments } = next
+    if (isNew) this.#log.info({ switch: name, generation, attachments: attachments.length }, 'told a switch')
+  }
+}

@@ -1,0 +1,80 @@
+/** What the control module tells people: tenants, their routes, and how far nodes have come. */
+
+import { formatAddress } from '../base/address.ts'
+import type { NextHop } from '../wire/control/fib.ts'
+import type { Controller } from './controller.ts'
+import { formatKey } from './prefix-key.ts'
+import type { TenantFib } from './tenant-fib.ts'
+
+/** Beyond that a person asks for one tenant. */
+const ROUTES_TOLD_MAX = 20_000
+
+export interface ToldTenant {
+  readonly name: string
+  readonly id: number
+  readonly vip: string | null
+  readonly clusters: readonly string[]
+  readonly routes: number
+  readonly unreachable: number
+}
+
+export function tellTenants({ tenants, placement }: Controller): ToldTenant[] {
+  return Array.from(tenants.values(), (fib) => ({
+    name: fib.name,
+    id: fib.id,
+    vip: placement.vipOf(fib.name) ?? null,
+    clusters: [...placement.holdersOf(fib.name).keys()],
+    routes: fib.routes.size,
+    unreachable: fib.unreachable,
+  }))
+}
+
+export interface ToldRoute {
+  readonly tenant: string
+  readonly prefix: string
+  readonly via: readonly string[]
+}
+
+/** Of one tenant, or of all. */
+export function tellRoutes({ tenants }: Controller, wanted: string): ToldRoute[] {
+  const told: ToldRoute[] = []
+  for (const fib of tenants.values()) {
+    if (wanted !== '' && fib.name !== wanted) continue
+    for (const [key, nextHop] of fib.routes) {
+      if (told.length === ROUTES_TOLD_MAX) return told
+      told.push({ tenant: fib.name, prefix: formatKey(key), via: describe(fib, fib.hops.get(nextHop)!) })
+    }
+  }
+  return told
+}
+
+function describe(fib: TenantFib, hop: NextHop): string[] {
+  if (hop.kind === 'group') {
+    return hop.members.flatMap(({ nextHop, weight }) =>
+      describe(fib, fib.hops.get(nextHop)!).map((text) => (weight === 1 ? text : `${text} weight ${weight}`)),
+    )
+  }
+  if (hop.kind === 'discard') return ['discard']
+  const on = fib.segments.find(({ id }) => id === hop.segment)?.name ?? ''
+  if (hop.kind === 'local') return [`local on ${on}`]
+  if (hop.kind === 'connected') return [`connected on ${on}`]
+  if (hop.kind === 'peer') return [`${formatAddress(hop.address)} on ${on}`]
+  return [`${hop.address ? `${formatAddress(hop.address)} at ` : ''}host ${formatAddress(hop.remote)} on ${on}`]
+}
+
+export interface ToldNode {
+  readonly name: string
+  readonly cluster: string
+  readonly generation: number
+  /** It has acknowledged all that its cluster was told. */
+  readonly current: boolean
+}
+
+export function tellNodes(controller: Controller): ToldNode[] {
+  return controller.site.clusters.flatMap(({ name: cluster, nodes }) =>
+    nodes.map(({ name }) => {
+      const { published, acked } = controller.progressOf(cluster, name)
+      return { name, cluster, generation: acked, current: acked === published }
+    }),
+  )
+}
