@@ -224,22 +224,17 @@ export interface Lease extends LeaseHolder {
 
 /** Waits for one's turn at a lease, across lost connections. Rejects with 'closed' after the signal or with the bus. */
 export async function campaign(bus: Bus, name: string, options: LeaseOptions, signal: AbortSignal): Promise<Lease> {
-  const state = { free: true, wake: () => {} }
-  const wake = (): void => state.wake()
-  const watch = bus.watchLease(name, (present) => {
-    state.free = present === undefined || present.holder === options.holder
-    wake()
-  })
+  let changed = Promise.withResolvers<void>()
+  const wake = (): void => changed.resolve()
+  const watch = bus.watchLease(name, wake)
   const stopConnection = bus.onConnection(wake)
   signal.addEventListener('abort', wake)
   try {
     for (;;) {
       if (signal.aborted) throw new BusError('closed', `campaign for lease ${name} was stopped`)
-      const changed = new Promise<void>((resolve) => {
-        state.wake = resolve
-      })
-      const lease = state.free ? await attempt(bus, name, options) : 'wait'
-      if (lease === 'wait') await changed
+      changed = Promise.withResolvers()
+      const lease = await attempt(bus, name, options)
+      if (lease === 'wait') await changed.promise
       else if (lease !== 'again') return lease
     }
   } finally {

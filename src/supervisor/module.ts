@@ -142,11 +142,12 @@ export class Module {
     this.#lastEnd = await run.ended
     over.abort()
     if (run.identity) killGroup(run.identity)
-    forget()
     const expected = this.#stopping.signal.aborted || (spec.restart === 'never' && this.#lastEnd.code === 0)
     if (expected) log.info({ module: spec.name, pid, ...this.#lastEnd }, 'module ended')
     else log.error({ module: spec.name, pid, ...this.#lastEnd }, 'module ended unexpectedly')
+    // It is forgotten only then: should we be killed meanwhile, the next supervisor finds it dead and sees to it again.
     if (!expected) await this.#crashed()
+    forget()
     emit('exit', this.status(), expected)
     this.#process = undefined
     return expected

@@ -12,7 +12,7 @@ import { systemClock } from '../base/clock.ts'
 import { silent } from '../base/log.ts'
 import { Random } from '../base/random.ts'
 import type { ModuleSpec, ModuleStatus } from './module.ts'
-import { identify } from './process.ts'
+import { identify, isAlive, killGroup } from './process.ts'
 import { Supervisor, type SupervisorOptions } from './supervisor.ts'
 
 /** Notes each of its ends and beginnings, and ends when asked to. */
@@ -204,6 +204,29 @@ test('a module that does not heed SIGTERM is killed, with what it spawned', asyn
   await until(() => leftovers(directory).length === 0)
 })
 
+test('what a killed module leaves behind does not stay', async (t) => {
+  const directory = runDirectory(t)
+  const command = ['sh', '-c', `sleep 1000 & echo $! >> ${directory}/children; wait`]
+  const up = supervisor(directory, [{ name: 'parent', command, restart: 'always' }])
+  await up.start()
+  const children = (): number[] => readFileSync(join(directory, 'children'), 'latin1').trim().split('\n').map(Number)
+  await until(() => existsSync(join(directory, 'children')) && children()[0]! > 0)
+  const again = started(up, 'parent')
+  process.kill(up.status()[0]!.pid!, 'SIGKILL')
+  await again
+  equal(identify(children()[0]!), undefined)
+})
+
+test('a group whose leader is not the one that it was is left alone', async (t) => {
+  const stranger = spawn('sleep', ['1000'], { stdio: 'ignore', detached: true })
+  t.after(() => stranger.kill('SIGKILL'))
+  const identity = identify(stranger.pid!)!
+  killGroup({ pid: identity.pid, startTime: identity.startTime - 1 })
+  ok(isAlive(identity))
+  killGroup(identity)
+  deepEqual(await once(stranger, 'exit'), [null, 'SIGKILL'])
+})
+
 test('a second supervisor of the same directory is refused and disturbs nothing', async (t) => {
   const directory = runDirectory(t)
   const up = supervisor(directory, [sleeper('a')])
@@ -315,7 +338,7 @@ test('an id that now belongs to somebody else is neither adopted nor signalled',
   const path = join(directory, 'modules.json')
   const state = JSON.parse(readFileSync(path, 'utf8'))
   await first.stop()
-  state.modules[0].identity.pid = stranger.pid
+  state.modules[0].identity = { pid: stranger.pid, startTime: identify(stranger.pid!)!.startTime - 1 }
   state.modules[1].identity = { pid: process.pid, startTime: identify(process.pid)?.startTime }
   writeFileSync(path, JSON.stringify(state))
   const up = supervisor(directory, [sleeper('a')])

@@ -245,6 +245,16 @@ test('too many subscriptions are refused by name, and one may go for another', a
   await bus.subscribe('s.again', () => {}).ready
 })
 
+test('a requester learns at once that its responder has left', async (t) => {
+  const { join: joinBus } = await serverHere(t)
+  const [leaver, asker] = [await joinBus('leaver'), await joinBus('asker')]
+  await leaver.respond('ask', () => {
+    void leaver.close()
+    return new Promise(() => {})
+  }).ready
+  await rejects(asker.request('ask', new Uint8Array(0), { timeout_ms: 60_000 }), /no-responders: .*went away/)
+})
+
 test('a lease ends when its time by the server is over, not before; a new server gives it its whole time', async (t) => {
   const { server, clock, directory, socketPath, join: joinBus } = await serverHere(t)
   const { socket, frames } = await raw(t, socketPath)
@@ -312,11 +322,18 @@ test('a store that was replaced is noticed: watches start over, consumers are to
   const told = rejects(consuming, (error) => error instanceof BusError && error.code === 'wrong-sequence')
   await server.close()
   await settled(() => !bus.connected)
-  const second = await startServer({ socketPath, directory: join(directory, 'new'), clock: systemClock, log: silent })
+  // The other store has seen more than the old one, so that nothing but its name gives it away.
+  const other = { directory: join(directory, 'other'), clock: systemClock, log: silent }
+  const before = await startServer({ ...other, socketPath: join(directory, 'other.sock') })
+  const writer = client(join(directory, 'other.sock'), 'writer')
+  await writer.whenConnected(5000)
+  for (let i = 0; i < 5; i++) await writer.bucket('b').put('fresh', new Uint8Array(2))
+  for (let i = 0; i < 5; i++) await writer.stream('s', { entriesMax: 10, bytesMax: 1000 }).append(new Uint8Array(1))
+  await writer.close()
+  await before.close()
+  const second = await startServer({ ...other, socketPath })
   t.after(() => second.close())
-  await bus.whenConnected(5000)
   await told
-  await bus.bucket('b').put('fresh', new Uint8Array(2))
   await settled(() => changes.length === 3)
   deepEqual(changes.toSorted(), ['fresh 2', 'gone 1', 'gone undefined'])
 })

@@ -112,15 +112,17 @@ export const crashes: SuiteCases = {
     for (const key of ['first', 'gone', 'stays']) await bucket.put(key, bytes('1'))
     const watcher = await site.harness.spawnClient(`
       const known = new Set()
+      let told = 0
       const ended = Promise.withResolvers()
       await bus.bucket('forgotten').watch('>', ({ key, value }) => {
+        if (key === 'stays') told++
         if (value) known.add(key)
         else known.delete(key)
         if (key === 'end') setImmediate(ended.resolve)
       }).ready
       console.log([...known].toSorted().join())
       await ended.promise
-      console.log([...known].toSorted().join())`)
+      console.log([...known].toSorted().join(), 'told', told)`)
     equal(await watcher.line(), 'first,gone,stays')
     watcher.pause()
     await bucket.delete('gone')
@@ -131,7 +133,7 @@ export const crashes: SuiteCases = {
     }
     await bucket.put('end', bytes('1'))
     watcher.resume()
-    equal(await watcher.line(), 'end,first,stays')
+    equal(await watcher.line(), 'end,first,stays told 1')
     await watcher.kill()
   },
 
