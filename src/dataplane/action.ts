@@ -102,7 +102,7 @@ export class Actions {
   resolve(slot: number, hash: number): number {
     const words = this.words
     let at = this.#slots[slot]! * ROW_WORDS
-    for (let depth = 0; depth < DEPTH_MAX; depth++) {
+    for (let depth = 0; depth <= DEPTH_MAX; depth++) {
       const kind = words[at]!
       if (kind < ActionKind.select) return at
       const first = words[at + 6]!

@@ -105,7 +105,10 @@ export class Ledger {
       else if (verdict === MOVED) this.#counters[COLUMNS.handedOver]! += 1
       else {
         if (verdict === DELIVERED) this.#count(batch.tenant[row]!, COLUMNS.delivered)
-        else this.#count(batch.tenant[row]!, DROPS_AT + verdict)
+        else {
+          assert(verdict < dropReasons.length, `${verdict} is no verdict`)
+          this.#count(batch.tenant[row]!, DROPS_AT + verdict)
+        }
         this.#pool.giveChain(batch.address[row]!, batch.length[row]!, batch.total[row]!)
       }
     }
