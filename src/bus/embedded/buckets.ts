@@ -13,9 +13,9 @@ import type { Database } from './database.ts'
 import { type Item, itemBytes, PAGE_BYTES_MAX } from './protocol.ts'
 
 /** A returning watcher that missed more deletions than these is told to start over. */
-const DELETIONS_KEPT = 4096
+const DELETIONS_KEPT = 1024
 /** How many deletions between two rounds of forgetting. */
-const DELETIONS_ROUND = 1024
+const DELETIONS_ROUND = 256
 /** Entries looked at for one page, matching or not: some milliseconds during which nobody else is served. */
 const SCAN_ROWS_MAX = 4096
 /** A bucket is for a kind of thing, of which a site has dozens. */
