@@ -98,6 +98,21 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
+test('an update ends what is gone, starts what is new and what changed again, and leaves the rest alone', async (t) => {
+  const directory = runDirectory(t)
+  const up = supervisor(directory, [sleeper('kept'), sleeper('changed'), sleeper('gone')])
+  await up.start()
+  const before = pidsOf(up.status())
+  await up.update([sleeper('new'), sleeper('kept'), { ...sleeper('changed'), env: { PART: '2' } }])
+  const after = pidsOf(up.status())
+  deepEqual(Object.keys(after), ['new', 'kept', 'changed'])
+  equal(after['kept'], before['kept'])
+  notEqual(after['changed'], before['changed'])
+  deepEqual(leftovers(directory).toSorted(), Object.values(after).toSorted())
+  await up.stop()
+  deepEqual(leftovers(directory), [])
+})
+
 test('modules start in order, each when the one before is ready, and stop in reverse', async (t) => {
   const directory = runDirectory(t)
   const order: string[] = []

@@ -65,7 +65,8 @@ export interface SupervisorOptions {
 
 export class Supervisor extends EventEmitter<ModuleEvents> {
   readonly #options: SupervisorOptions
-  readonly #modules: Module[]
+  readonly #specs = new Map<string, ModuleSpec>()
+  #modules: Module[]
   readonly #records = new Map<string, ModuleRecord>()
   #lock: FileLock | undefined
   #logTimer: Timer | undefined
@@ -74,12 +75,10 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
 
   constructor(options: SupervisorOptions) {
     super()
-    const names = options.modules.map(({ name }) => name)
     assert(isAbsolute(options.directory), 'the run directory is an absolute path')
-    assert(new Set(names).size === names.length, 'two modules of one name')
-    for (const name of names) assert(/^[\w.-]+$/.test(name), `${name} is no name of a module`)
+    checkNames(options.modules)
     this.#options = options
-    this.#modules = options.modules.map((spec) => new Module(this.#moduleOptions(spec)))
+    this.#modules = options.modules.map((spec) => this.#module(spec))
   }
 
   /**
@@ -100,6 +99,31 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
       if (this.#stopped) return
       if (!module.running) module.start()
       await this.#untilReady(module)
+    }
+  }
+
+  /**
+   * Makes the modules what they are to be from now on: ends those that are gone, starts those that are new, and starts those
+   * again whose command or environment changed, one at a time. The others notice nothing. After `start`; rejects as it does.
+   */
+  async update(modules: readonly ModuleSpec[]): Promise<void> {
+    checkNames(modules)
+    const wanted = new Map(modules.map((spec) => [spec.name, spec]))
+    const gone = this.#modules.filter(({ name }) => !wanted.has(name))
+    const kept = new Map(this.#modules.filter(({ name }) => wanted.has(name)).map((module) => [module.name, module]))
+    for (const module of gone.toReversed()) await module.stop()
+    for (const { name } of gone) this.#specs.delete(name)
+    this.#modules = modules.map((spec) => kept.get(spec.name) ?? this.#module(spec))
+    for (const [place, spec] of modules.entries()) {
+      if (this.#stopped) return
+      const before = kept.get(spec.name)
+      if (before && sameCommand(spec, this.#specs.get(spec.name)!)) continue
+      if (before) {
+        await before.stop()
+        this.#modules[place] = this.#module(spec)
+      }
+      this.#modules[place]!.start()
+      await this.#untilReady(this.#modules[place]!)
     }
   }
 
@@ -181,6 +205,11 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
     return adoptProcess(identity, clock)
   }
 
+  #module(spec: ModuleSpec): Module {
+    this.#specs.set(spec.name, spec)
+    return new Module(this.#moduleOptions(spec))
+  }
+
   #moduleOptions(spec: ModuleSpec): ModuleOptions {
     const { clock, random, log, stopTimeout_ms = STOP_TIMEOUT_ms } = this.#options
     return {
@@ -243,7 +272,13 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
   }
 }
 
-function sameCommand(spec: ModuleSpec, record: ModuleRecord): boolean {
+function checkNames(modules: readonly ModuleSpec[]): void {
+  const names = modules.map(({ name }) => name)
+  assert(new Set(names).size === names.length, 'two modules of one name')
+  for (const name of names) assert(/^[\w.-]+$/.test(name), `${name} is no name of a module`)
+}
+
+function sameCommand(spec: ModuleSpec, record: Pick<ModuleRecord, 'command' | 'env'> | ModuleSpec): boolean {
   const plain = ({ command, env = {} }: Pick<ModuleSpec, 'command' | 'env'>): string =>
     JSON.stringify([command, Object.entries(env).toSorted(([a], [b]) => (a < b ? -1 : 1))])
   return plain(spec) === plain(record)
