@@ -15,6 +15,7 @@ import { MemoryPort } from '../dataplane/memory-port.ts'
 import type { Port } from '../dataplane/port.ts'
 import { createQsbrMemory, QsbrReader, QsbrWriter } from '../dataplane/qsbr.ts'
 import type { Adjacency } from '../dataplane/template.ts'
+import { type Underlay, Ways } from '../dataplane/ways.ts'
 import { Worker } from '../dataplane/worker.ts'
 import type { FibBatch } from '../wire/control/fib.ts'
 import { Holdings } from './holdings.ts'
@@ -23,7 +24,6 @@ import type { NeighbourReport } from './neighbours.ts'
 import type { NodeParts } from './node-parts.ts'
 import { ForwardingProgram } from './program.ts'
 import { createSegmentMemory, Segments, SegmentWriter } from './segments.ts'
-import { type Underlay, Ways } from './ways.ts'
 
 export interface MemoryNodeLimits {
   readonly chunks: number

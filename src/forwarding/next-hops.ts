@@ -10,11 +10,11 @@ import type { Action } from '../dataplane/action.ts'
 import { Drop } from '../dataplane/drop.ts'
 import { openSelectGroup } from '../dataplane/group.ts'
 import { type Adjacency, greAction, type InnerEthernet, vxlanAction } from '../dataplane/template.ts'
+import type { Way } from '../dataplane/ways.ts'
 import type { NextHop } from '../wire/control/fib.ts'
 import type { NodeParts } from './node-parts.ts'
 import type { SegmentState } from './segment-state.ts'
 import type { TenantState } from './tenant-state.ts'
-import type { Way } from './ways.ts'
 
 type Tunnelled = Extract<NextHop, { kind: 'peer' | 'host' | 'connected' }>
 

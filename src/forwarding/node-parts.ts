@@ -2,11 +2,11 @@
 
 import type { ActionWriter } from '../dataplane/action.ts'
 import type { FibWriter } from '../dataplane/fib/fib.ts'
+import type { Ways } from '../dataplane/ways.ts'
 import type { NeighbourTable } from './neighbour-table.ts'
 import type { SendFrame } from './program.ts'
 import type { SegmentState } from './segment-state.ts'
 import type { SegmentWriter } from './segments.ts'
-import type { Ways } from './ways.ts'
 
 export interface NodeParts {
   readonly actions: ActionWriter

@@ -7,13 +7,13 @@
 import { equalBytes, type IpAddress, type MacAddress, masked } from '../base/address.ts'
 import { entropyPort } from '../dataplane/encapsulate.ts'
 import { type Adjacency, greAction, vxlanAction } from '../dataplane/template.ts'
+import type { Way } from '../dataplane/ways.ts'
 import type { FibHost, FibInterface, FibSegment } from '../wire/control/fib.ts'
 import type { Gleaner } from './next-hops.ts'
 import type { NodeParts } from './node-parts.ts'
 import { TunnelKind } from './segments.ts'
 import { inTunnel, questionFrame } from './solicit.ts'
 import type { TenantState } from './tenant-state.ts'
-import type { Way } from './ways.ts'
 
 interface Remote {
   readonly host: FibHost

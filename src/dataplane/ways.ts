@@ -5,9 +5,9 @@
  */
 
 import { formatAddress, type IpAddress } from '../base/address.ts'
-import type { Action, ActionWriter } from '../dataplane/action.ts'
-import { Drop } from '../dataplane/drop.ts'
-import type { Adjacency } from '../dataplane/template.ts'
+import type { Action, ActionWriter } from './action.ts'
+import { Drop } from './drop.ts'
+import type { Adjacency } from './template.ts'
 
 /** What `underlay.ts` says of a destination. */
 export interface Underlay {
