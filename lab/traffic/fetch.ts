@@ -8,13 +8,14 @@ import { systemClock, type Timer } from '../../src/base/clock.ts'
 import { Histogram } from './histogram.ts'
 import { isPatternAt, patternAt } from './pattern.ts'
 import { type FetchPlan, type FetchReport, HTTP_PORT } from './plan.ts'
+import { boundDescriptor, connectFrom } from './socket.ts'
 
 const PAGE_BYTES = 10_000
 const TIMEOUT_MS = 5000
 /** A page further on for each request, so that an answer to another request shows. */
 const PAGE_STEP = 997
 
-export function httpServer(address: string): Promise<Server> {
+export function httpServer(namespace: string, address: string): Promise<Server> {
   const server = createServer((request, response) => {
     const position = Number(request.url!.slice(1))
     response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': PAGE_BYTES })
@@ -22,7 +23,7 @@ export function httpServer(address: string): Promise<Server> {
   })
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host: address, port: HTTP_PORT }, () => resolve(server))
+    server.listen({ fd: boundDescriptor(namespace, address, HTTP_PORT) }, () => resolve(server))
   })
 }
 
@@ -36,9 +37,10 @@ export class Fetcher {
   #trouble: string | undefined
   #timer: Timer | undefined
 
-  constructor(plan: FetchPlan) {
+  constructor(namespace: string, plan: FetchPlan) {
     this.#plan = plan
     this.#agent = new Agent({ keepAlive: !plan.fresh, maxSockets: plan.fresh ? Number.POSITIVE_INFINITY : 1 })
+    this.#agent.createConnection = () => connectFrom(namespace, plan.from, plan.to, HTTP_PORT)
   }
 
   start(interval_ms: number): void {
@@ -62,7 +64,7 @@ export class Fetcher {
   }
 
   async #page(position: number): Promise<Buffer> {
-    const options = { agent: this.#agent, localAddress: this.#plan.from, signal: AbortSignal.timeout(TIMEOUT_MS) }
+    const options = { agent: this.#agent, signal: AbortSignal.timeout(TIMEOUT_MS) }
     const host = this.#plan.to.includes(':') ? `[${this.#plan.to}]` : this.#plan.to
     const request = get(`http://${host}:${HTTP_PORT}/${position}`, options)
     const parts: Buffer[] = []

@@ -15,14 +15,12 @@ const TELL_INTERVAL_MS = 500
 
 /** A worker and the latest that it has told. */
 class Helper {
-  readonly kind: Job['kind']
   readonly ready: Promise<void>
   readonly final: Promise<void>
   reports: readonly TrafficReport[] = []
   readonly #worker: Worker
 
   constructor(job: Job) {
-    this.kind = job.kind
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: job })
     this.#worker.on('error', (error) => {
       console.error(error)
@@ -48,11 +46,9 @@ class Helper {
 
 const plan: TrafficPlan = JSON.parse(readFileSync(process.argv[2]!, 'utf8'))
 const { pings, servers, clients, ...pace } = plan
-const helpers = [
-  new Helper({ kind: 'pings', pings, ...pace }),
-  ...servers.map((server) => new Helper({ kind: 'server', server, ...pace })),
-  ...clients.map((client) => new Helper({ kind: 'client', client, ...pace })),
-]
+const server = new Helper({ kind: 'servers', servers, ...pace })
+const senders = [new Helper({ kind: 'pings', pings, ...pace }), new Helper({ kind: 'clients', clients, ...pace })]
+const helpers = [server, ...senders]
 
 function tell(kind: News['kind']): void {
   console.log(JSON.stringify({ kind, reports: helpers.flatMap((helper) => helper.reports) }))
@@ -78,8 +74,8 @@ process.on('SIGINT', () => {})
 process.once('SIGTERM', () => orders.close())
 orders.once('close', async () => {
   timer?.cancel()
-  await stop(helpers.filter((helper) => helper.kind !== 'server'))
-  await stop(helpers.filter((helper) => helper.kind === 'server'))
+  await stop(senders)
+  await stop([server])
   tell('final')
   process.exit(0)
 })

@@ -6,25 +6,17 @@
  *   down    client: "down RATE\n"  ...  "stop\n"        server: the pattern ..., FIN
  */
 
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { systemClock } from '../../src/base/clock.ts'
-import { SOL_SOCKET, setOption } from '../../src/linux/option.ts'
 import { isPatternAt, patternAt } from './pattern.ts'
 import { STREAM_PORT, type StreamPlan, type StreamReport } from './plan.ts'
+import { boundDescriptor, connectFrom, pace } from './socket.ts'
 
-const SO_MAX_PACING_RATE = 47
 const WRITE_BYTES = 64 << 10
 const COUNT_INTERVAL_MS = 100
 /** Without a byte for so long a stream has failed; TCP itself would wait for a quarter of an hour. */
 const STALL_MS = 5000
 const CLOSE_MS = 5000
-
-/** Spreads what leaves the socket over time, so that no queue on the way sees bursts. */
-function pace(socket: Socket, bit_per_s: number): void {
-  // Node keeps the descriptor to itself, and the kernel alone can pace.
-  const { fd } = (socket as unknown as { _handle: { fd: number } })._handle
-  setOption(fd, SOL_SOCKET, SO_MAX_PACING_RATE, Math.round(bit_per_s / 8))
-}
 
 /** Writes the pattern for as long as the socket takes it. */
 class PatternSender {
@@ -53,7 +45,7 @@ class PatternSender {
   }
 }
 
-export function streamServer(address: string): Promise<Server> {
+export function streamServer(namespace: string, address: string): Promise<Server> {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => {}) // the client tells of it
     socket.once('data', (first: Buffer) => {
@@ -65,7 +57,7 @@ export function streamServer(address: string): Promise<Server> {
   })
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host: address, port: STREAM_PORT }, () => resolve(server))
+    server.listen({ fd: boundDescriptor(namespace, address, STREAM_PORT) }, () => resolve(server))
   })
 }
 
@@ -99,7 +91,6 @@ function sendDown(socket: Socket, bit_per_s: number): void {
 /** One stream, from its first byte to its end. */
 export class StreamClient {
   readonly #socket: Socket
-  readonly #direction: StreamPlan['direction']
   #sender: PatternSender | undefined
   #bytes = 0
   #trouble: string | undefined
@@ -107,18 +98,15 @@ export class StreamClient {
   #stopping = false
   readonly #closed: Promise<void>
 
-  constructor({ from, to, direction }: StreamPlan, bit_per_s: number) {
-    this.#direction = direction
-    this.#socket = connect({ host: to, port: STREAM_PORT, localAddress: from, allowHalfOpen: true })
+  constructor(namespace: string, { from, to, direction }: StreamPlan, bit_per_s: number) {
+    this.#socket = connectFrom(namespace, from, to, STREAM_PORT)
     this.#socket.setTimeout(STALL_MS, () => this.#fail('stalled'))
     this.#socket.on('error', (error) => this.#fail(error.message))
-    this.#socket.on('connect', () => {
-      if (direction === 'down') this.#socket.write(`down ${bit_per_s}\n`)
-      else {
-        this.#socket.write('up\n')
-        this.#sender = new PatternSender(this.#socket, bit_per_s)
-      }
-    })
+    if (direction === 'down') this.#socket.write(`down ${bit_per_s}\n`)
+    else {
+      this.#socket.write('up\n')
+      this.#sender = new PatternSender(this.#socket, bit_per_s)
+    }
     let rest = ''
     this.#socket.on('data', (data: Buffer) => {
       if (direction === 'down') this.#take(data)
@@ -155,8 +143,7 @@ export class StreamClient {
     this.#stopping = true
     const deadline = systemClock.after(CLOSE_MS, () => this.#fail('did not end'))
     if (this.#sender) this.#sender.stop()
-    else if (this.#direction === 'down') this.#socket.write('stop\n')
-    else this.#fail('never connected')
+    else this.#socket.write('stop\n')
     await this.#closed
     deadline.cancel()
     if (this.#trouble) return

@@ -1,11 +1,11 @@
 /**
- * A thread of the traffic process. A thread can enter a network namespace by itself, so one process carries all of a site's
- * traffic: one thread a customer, one a machine, and one for all pings, whose timing nothing else is to disturb.
+ * A thread of the traffic process: one carries all servers, one all clients, and one all pings, whose timing nothing else is to
+ * disturb. Sockets lie in the namespaces of customers and machines, the threads in none of them.
  */
 
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../../src/base/clock.ts'
-import { enterNamespace, withNamespace } from '../../src/linux/namespace.ts'
+import { withNamespace } from '../../src/linux/namespace.ts'
 import { Fetcher, httpServer } from './fetch.ts'
 import { Histogram } from './histogram.ts'
 import { PingSet } from './pinger.ts'
@@ -21,8 +21,8 @@ interface Pace {
 /** Namespaces by their full names. */
 export type Job = Pace &
   (
-    | { readonly kind: 'server'; readonly server: ServerPlan }
-    | { readonly kind: 'client'; readonly client: ClientPlan }
+    | { readonly kind: 'servers'; readonly servers: readonly ServerPlan[] }
+    | { readonly kind: 'clients'; readonly clients: readonly ClientPlan[] }
     | { readonly kind: 'pings'; readonly pings: readonly PingPlan[] }
   )
 
@@ -42,9 +42,12 @@ interface Work {
 
 const REPORT_INTERVAL_MS = 500
 
-async function serve({ server }: { server: ServerPlan }): Promise<Work> {
-  enterNamespace(server.namespace)
-  const servers = await Promise.all(server.addresses.flatMap((address) => [streamServer(address), httpServer(address)]))
+async function serve(plans: readonly ServerPlan[]): Promise<Work> {
+  const servers = await Promise.all(
+    plans.flatMap(({ namespace, addresses }) =>
+      addresses.flatMap((address) => [streamServer(namespace, address), httpServer(namespace, address)]),
+    ),
+  )
   return {
     start() {},
     async stop() {
@@ -54,25 +57,48 @@ async function serve({ server }: { server: ServerPlan }): Promise<Work> {
   }
 }
 
-function connect({ client, ...pace }: Pace & { client: ClientPlan }): Work {
-  enterNamespace(client.namespace)
-  let streams: StreamClient[] = []
-  const fetchers = client.fetches.map((plan) => new Fetcher(plan))
+/** A customer's end. */
+class Client {
+  readonly #plan: ClientPlan
+  readonly #pace: Pace
+  readonly #fetchers: readonly Fetcher[]
+  #streams: readonly StreamClient[] = []
+
+  constructor(plan: ClientPlan, pace: Pace) {
+    this.#plan = plan
+    this.#pace = pace
+    this.#fetchers = plan.fetches.map((fetch) => new Fetcher(plan.namespace, fetch))
+  }
+
+  start(): void {
+    const { namespace, streams } = this.#plan
+    this.#streams = streams.map((plan) => new StreamClient(namespace, plan, this.#pace.streamRate_bit_per_s))
+    for (const fetcher of this.#fetchers) fetcher.start(this.#pace.fetchInterval_ms)
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#streams, ...this.#fetchers].map((each) => each.stop()))
+  }
+
+  report(): TrafficReport {
+    const tcp = this.#streams.map((stream) => stream.report)
+    const http = this.#fetchers.map((fetcher) => fetcher.report)
+    const trouble = [...tcp, ...http].find((report) => report.trouble)?.trouble
+    const { tenant } = this.#plan
+    return { tenant, tcp: sumOfStreams(tcp), http: sumOfFetches(http), ...(trouble && { trouble }) }
+  }
+}
+
+function connect(plans: readonly ClientPlan[], pace: Pace): Work {
+  const clients = plans.map((plan) => new Client(plan, pace))
   return {
     start() {
-      streams = client.streams.map((plan) => new StreamClient(plan, pace.streamRate_bit_per_s))
-      for (const fetcher of fetchers) fetcher.start(pace.fetchInterval_ms)
+      for (const client of clients) client.start()
     },
     async stop() {
-      await Promise.all([...streams, ...fetchers].map((each) => each.stop()))
+      await Promise.all(clients.map((client) => client.stop()))
     },
-    reports() {
-      const tcp = streams.map((stream) => stream.report)
-      const http = fetchers.map((fetcher) => fetcher.report)
-      const trouble = [...tcp, ...http].find((report) => report.trouble)?.trouble
-      const { tenant } = client
-      return [{ tenant, tcp: sumOfStreams(tcp), http: sumOfFetches(http), ...(trouble && { trouble }) }]
-    },
+    reports: () => clients.map((client) => client.report()),
   }
 }
 
@@ -96,7 +122,7 @@ function sumOfFetches(reports: readonly FetchReport[]): FetchReport {
   return { ...sum, latency: latency.data() }
 }
 
-function ping({ pings, pingInterval_ms }: Pace & { pings: readonly PingPlan[] }): Work {
+function ping(pings: readonly PingPlan[], { pingInterval_ms }: Pace): Work {
   const sets: { tenant: string; set: PingSet }[] = []
   for (const [namespace, plans] of Map.groupBy(pings, (plan) => plan.namespace)) {
     const destinations = plans!.map(({ to }) => to)
@@ -113,10 +139,15 @@ function ping({ pings, pingInterval_ms }: Pace & { pings: readonly PingPlan[] })
   }
 }
 
+async function workOf(job: Job): Promise<Work> {
+  if (job.kind === 'servers') return await serve(job.servers)
+  return job.kind === 'clients' ? connect(job.clients, job) : ping(job.pings, job)
+}
+
 async function main(): Promise<void> {
   const job: Job = workerData
   const tell = (news: News): void => parentPort!.postMessage(news)
-  const work = job.kind === 'server' ? await serve(job) : job.kind === 'client' ? connect(job) : ping(job)
+  const work = await workOf(job)
   let timer: { cancel(): void } | undefined
   parentPort!.on('message', async (order: Order) => {
     if (order === 'start') {
