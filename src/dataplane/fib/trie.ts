@@ -12,7 +12,7 @@
  */
 
 import type { Arena } from './arena.ts'
-import { type Builder, FibFullError, tableMax, WIDE_FROM, wideEntries, wideHeader } from './build.ts'
+import { type Builder, FibFullError, WIDE_FROM, wideEntries, wideHeader } from './build.ts'
 import { blockOf, FANOUT, type Family, Header, infoOf, isNode, isSlot, isWide, Table } from './layout.ts'
 import * as prefixes from './node-prefixes.ts'
 import { RouteList } from './route-list.ts'
@@ -240,16 +240,9 @@ export class Trie {
     const words = this.#words
     const list = this.#list
     const entry = words[at]!
-    const header = headerOf(entry)
     list.clear()
     this.#builder.gather(entry, key, depth, list)
-    const max = list.count === 0 ? 0 : tableMax(list, 0, list.count, depth)
-    if (list.count > max && list.count < WIDE_FROM && !isWide(entry)) {
-      // It was made for routes that had more bits in common than these have.
-      prefixes.setCollapseAt(words, header, Math.min(max, list.count - 1) >> 1)
-      return
-    }
-    const next = this.#tryBuild(depth, words[header + Header.fallback]!)
+    const next = this.#tryBuild(depth, words[headerOf(entry) + Header.fallback]!)
     if (next !== undefined) this.#publish(at, next)
   }
 
