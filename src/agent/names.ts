@@ -4,7 +4,7 @@
 export const fibFeed = (cluster: string): string => `fib-${cluster}`
 export const switchFeed = (name: string): string => `switch-${name}`
 
-/** The stream that sources append their routes to, in pieces, and what the control module has made of them. */
+/** The stream that sources of routes append their batches to, each whole. */
 export const ROUTES_STREAM = 'routes'
 
 export const BUCKET = {

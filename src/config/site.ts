@@ -30,8 +30,10 @@ export function hostPayload(host: { tunnel: string; payload?: 'ip' | 'ethernet' 
   return host.payload ?? (host.tunnel === 'vxlan' ? 'ethernet' : 'ip')
 }
 
+export const RUN_ROOT = '/run/gatehouse'
+
 /** Where the modules of the site on this host meet, unless the command line says otherwise. */
-export const runDirectory = (site: Site): string => site.bus.directory ?? `/run/gatehouse/${site.site}`
+export const runDirectory = (site: Site): string => site.bus.directory ?? `${RUN_ROOT}/${site.site}`
 
 /** The modules of a site that are processes with a name of their own in the file, by role. */
 export function nodesOf(site: Site): { cluster: string; node: Node }[] {

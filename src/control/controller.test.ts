@@ -16,8 +16,8 @@ import { type FibBatch, fibBatch, type NextHop } from '../wire/control/fib.ts'
 import { type RouteBatch, routeBatch } from '../wire/control/route.ts'
 import { type SwitchBatch, switchBatch } from '../wire/control/switch.ts'
 import { HeldFib } from './held-fib.ts'
-import { runControl } from './main.ts'
 import { formatKey } from './prefix-key.ts'
+import { serveControl } from './serve.ts'
 
 interface Wish {
   acme?: string
@@ -141,7 +141,7 @@ async function scene(t: TestContext): Promise<Scene> {
     edge,
     lead(site = siteOf()) {
       const options = { name: 'control', bus: control, clock: systemClock, log: silent, site }
-      const one = runControl({ ...options, newIncarnation: () => `i${incarnations++}` })
+      const one = serveControl({ ...options, newIncarnation: () => `i${incarnations++}` })
       here.atEnd(() => one.close())
       return () => one.close()
     },

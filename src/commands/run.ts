@@ -1,0 +1,75 @@
+/** `gatehouse run`: one module in this process, until it is told to end. `up` runs every module this way. */
+
+import { mkdirSync } from 'node:fs'
+import { pino } from 'pino'
+import type { Logger } from '../base/log.ts'
+import { nodesOf, runDirectory, type Site } from '../config/site.ts'
+import { EXIT, Failure, loadOrFail } from './failure.ts'
+
+export const ROLES = ['bus', 'control', 'access', 'forwarding'] as const
+export type Role = (typeof ROLES)[number]
+
+interface RunOptions {
+  readonly name?: string
+  readonly run?: string
+}
+
+interface Module {
+  close(): Promise<void>
+}
+
+export async function run(role: string, path: string, options: RunOptions): Promise<void> {
+  const site = loadOrFail(path)
+  const name = options.name ?? role
+  const directory = options.run ?? runDirectory(site)
+  const log = pino({ base: { module: name } }, pino.destination({ dest: 2, sync: true }))
+  const namespace = namespaceOf(role, name, site)
+  mkdirSync(directory, { recursive: true, mode: 0o750 })
+  // Before anything is loaded that might start a thread: threads stay where they were started.
+  if (namespace !== undefined) (await import('../linux/namespace.ts')).enterNamespace(namespace)
+  const ended = Promise.withResolvers<string>()
+  process.on('SIGTERM', () => ended.resolve('SIGTERM'))
+  process.on('SIGINT', () => ended.resolve('SIGINT'))
+  try {
+    const module = await start(role as Role, { site, name, directory, log })
+    log.info({ role, signal: await ended.promise }, 'ending')
+    await module.close()
+  } catch (error) {
+    // A module that failed half-way holds sockets and timers: it ends as a whole, and is started again.
+    log.error({ error: (error as Error).stack }, 'the module failed')
+    process.exit(EXIT.failed)
+  }
+}
+
+/** The namespace that the file wants the module in. Throws a `Failure` if the file has no such module. */
+function namespaceOf(role: string, name: string, site: Site): string | undefined {
+  if (role === 'bus' || role === 'control') return undefined
+  if (role !== 'access' && role !== 'forwarding') {
+    throw new Failure(`there is no role ${role}; roles are ${ROLES.join(', ')}`, EXIT.usage)
+  }
+  const found =
+    role === 'access'
+      ? site.switches.find((one) => one.name === name)
+      : nodesOf(site).find(({ node }) => node.name === name)?.node
+  if (!found) {
+    const kind = role === 'access' ? 'switch' : 'node'
+    throw new Failure(`site ${site.site} has no ${kind} ${name}; say which with --name`, EXIT.usage)
+  }
+  return found.namespace
+}
+
+async function start(
+  role: Role,
+  options: { site: Site; name: string; directory: string; log: Logger },
+): Promise<Module> {
+  switch (role) {
+    case 'bus':
+      return (await import('../bus/embedded/main.ts')).runBus(options)
+    case 'control':
+      return (await import('../control/main.ts')).runControl(options)
+    case 'access':
+      return (await import('../access/main.ts')).runAccess(options)
+    case 'forwarding':
+      return (await import('../forwarding/main.ts')).runForwarding(options)
+  }
+}

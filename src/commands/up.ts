@@ -1,0 +1,172 @@
+/**
+ * `gatehouse up`: all modules of a site on this host, each its own process. Killed, it leaves them running, and the next one
+ * adopts them; asked to end, it ends them. The site is put on the bus, and the control module takes it from there; what `up`
+ * itself does about a new site is to start and end modules.
+ */
+
+import { createHash } from 'node:crypto'
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { pino } from 'pino'
+import { whenReady } from '../agent/presence.ts'
+import { getSite, putSite, watchSite } from '../agent/site-store.ts'
+import { systemClock } from '../base/clock.ts'
+import type { Logger } from '../base/log.ts'
+import { freshSeed, Random } from '../base/random.ts'
+import { aborted } from '../base/signal.ts'
+import { type Bus, BusError } from '../bus/bus.ts'
+import { connectBus } from '../bus/embedded/client.ts'
+import { busSocket } from '../bus/embedded/main.ts'
+import { describeDifference, diffSites } from '../config/difference.ts'
+import { runDirectory, type Site } from '../config/site.ts'
+import type { ModuleSpec } from '../supervisor/module.ts'
+import { Supervisor } from '../supervisor/supervisor.ts'
+import { Failure, loadOrFail } from './failure.ts'
+
+const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
+const CONNECT_WITHIN_MS = 10_000
+
+export async function up(path: string, { run }: { run?: string }): Promise<void> {
+  const site = loadOrFail(path)
+  const directory = resolve(run ?? runDirectory(site))
+  mkdirSync(directory, { recursive: true, mode: 0o750 })
+  const log = pino({ base: { module: 'up' } }, pino.destination({ dest: 2, sync: true }))
+  const running = new RunningSite(path, site, directory, log)
+  const end = new AbortController()
+  process.on('SIGTERM', () => end.abort())
+  process.on('SIGINT', () => end.abort())
+  process.on('SIGHUP', () => void running.reread())
+  try {
+    await Promise.race([running.start(), aborted(end.signal)])
+    await aborted(end.signal)
+    log.info('ending')
+  } catch (error) {
+    throw new Failure((error as Error).message)
+  } finally {
+    await running.stop()
+  }
+}
+
+class RunningSite {
+  readonly #path: string
+  readonly #directory: string
+  readonly #log: Logger
+  readonly #bus: Bus
+  readonly #supervisor: Supervisor
+  #site: Site
+  #updating: Promise<void> = Promise.resolve()
+
+  constructor(path: string, site: Site, directory: string, log: Logger) {
+    this.#path = path
+    this.#site = site
+    this.#directory = directory
+    this.#log = log
+    const random = new Random(freshSeed())
+    this.#bus = connectBus({ socketPath: busSocket(directory), name: 'up', clock: systemClock, random })
+    this.#supervisor = new Supervisor({
+      directory,
+      modules: this.#modules(),
+      clock: systemClock,
+      random,
+      log,
+      waitReady: (name, signal) => this.#waitReady(name, signal),
+    })
+  }
+
+  async start(): Promise<void> {
+    this.#write()
+    await this.#supervisor.start()
+    watchSite(this.#bus, () => {
+      this.#updating = this.#updating.then(() => this.#follow())
+    }).ready.catch(() => {})
+    this.#log.info({ site: this.#site.site, directory: this.#directory, modules: this.#modules().length }, 'site is up')
+  }
+
+  /** Takes the site file again, unless it has errors. */
+  async reread(): Promise<void> {
+    try {
+      await putSite(this.#bus, loadOrFail(this.#path))
+    } catch (error) {
+      if (!(error instanceof Failure) && !(error instanceof BusError)) throw error
+      this.#log.error({ errors: error.message.split('\n') }, 'the site file is not taken; the site stays as it is')
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#supervisor.stop()
+    await this.#bus.close()
+  }
+
+  /** Somebody put another site on the bus: the modules are to be as it says. */
+  async #follow(): Promise<void> {
+    try {
+      const site = await getSite(this.#bus)
+      const difference = site ? describeDifference(diffSites(this.#site, site)) : []
+      if (!site || difference.length === 0) return
+      this.#log.info({ difference }, 'the site changed')
+      this.#site = site
+      this.#write()
+      await this.#supervisor.update(this.#modules())
+    } catch (error) {
+      this.#log.error({ error: String(error) }, 'the modules could not be changed')
+    }
+  }
+
+  /** What modules read when they start: the site as it is now, whatever becomes of the file. */
+  #write(): void {
+    const path = this.#sitePath()
+    writeFileSync(`${path}.new`, `${JSON.stringify(this.#site, undefined, 2)}\n`, { mode: 0o640 })
+    renameSync(`${path}.new`, path)
+  }
+
+  #sitePath(): string {
+    return join(this.#directory, 'site.json')
+  }
+
+  /** In the order in which they build on each other. */
+  #modules(): ModuleSpec[] {
+    const { switches, clusters } = this.#site
+    return [
+      this.#spec('bus', 'bus', undefined),
+      this.#spec('control', 'control', undefined),
+      ...switches.map(({ name, namespace, address, uplinks, ports, workers }) =>
+        this.#spec('access', name, { namespace, address, uplinks, ports, workers }),
+      ),
+      ...clusters.flatMap((cluster) =>
+        cluster.nodes.map(({ name, namespace, address, ports, workers }) =>
+          this.#spec('forwarding', name, { namespace, address, ports, workers, cluster: cluster.name }),
+        ),
+      ),
+    ]
+  }
+
+  /** `part` is what of the site the process is made by: if that changes it has to be started again. */
+  #spec(role: string, name: string, part: object | undefined): ModuleSpec {
+    const digest = createHash('sha256')
+      .update(JSON.stringify(part ?? {}))
+      .digest('hex')
+    return {
+      name,
+      command: [
+        process.execPath,
+        '--disable-warning=ExperimentalWarning',
+        MAIN,
+        ...['run', role, this.#sitePath(), '--name', name, '--run', this.#directory],
+      ],
+      env: { GATEHOUSE_PART: digest.slice(0, 16) },
+      restart: 'always',
+    }
+  }
+
+  async #waitReady(name: string, signal: AbortSignal): Promise<void> {
+    if (name === 'bus') {
+      await this.#bus.whenConnected(CONNECT_WITHIN_MS)
+      // Before the control module starts, so that it starts with this one.
+      await putSite(this.#bus, this.#site)
+      return
+    }
+    const pid = this.#supervisor.status().find((module) => module.name === name)?.pid
+    if (pid !== undefined) await whenReady(this.#bus, name, pid, signal)
+  }
+}

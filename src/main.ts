@@ -1,0 +1,81 @@
+/** The commands of `gatehouse`. Each is loaded when it is called, and only what it needs. */
+
+import { Command, CommanderError } from 'commander'
+
+const EXIT_CODES = `
+Exit codes:
+  0  done
+  1  it failed; the reason is on standard error
+  2  the command line is wrong
+  3  the site file has errors; nothing was started or changed
+
+\`gatehouse demo\` shows a whole virtual site with real traffic, \`gatehouse bench\` lists the benchmarks.`
+
+const RUN_OPTION = ['--run <directory>', 'where the site runs; by default /run/gatehouse/SITE'] as const
+
+const program = new Command('gatehouse')
+  .description('A cloud gateway: tenants reach their virtual networks through it.')
+  .addHelpText('after', EXIT_CODES)
+  .exitOverride()
+
+program
+  .command('check')
+  .description(
+    'Is the site file right? Tells all errors with line and column, or what would come of it. Touches nothing.',
+  )
+  .argument('<site>', 'the site file')
+  .option('--json', 'one JSON document')
+  .action(async (site, options) => (await import('./commands/check.ts')).check(site, options))
+
+program
+  .command('up')
+  .description(
+    'Run all modules of a site on this host until SIGTERM or SIGINT. SIGHUP reads the site file again. When killed, ' +
+      'modules go on, and the next `up` adopts them.',
+  )
+  .argument('<site>', 'the site file')
+  .option(...RUN_OPTION)
+  .action(async (site, options) => (await import('./commands/up.ts')).up(site, options))
+
+program
+  .command('run')
+  .description('Run one module in this process, until SIGTERM or SIGINT. `up` does this for every module.')
+  .argument('<role>', 'bus, control, access or forwarding')
+  .argument('<site>', 'the site file')
+  .option('--name <name>', 'which switch or node of the site; by default the role')
+  .option(...RUN_OPTION)
+  .action(async (role, site, options) => (await import('./commands/run.ts')).run(role, site, options))
+
+program
+  .command('reload')
+  .description(
+    'Give a running site a new site file. Tenants that move are served at the new place before they leave the old.',
+  )
+  .argument('<site>', 'the site file')
+  .option(...RUN_OPTION)
+  .action(async (site, options) => (await import('./commands/reload.ts')).reload(site, options))
+
+program
+  .command('show')
+  .description('The state of a running site: tenants, routes, modules, nodes, switches, counters, drops, traffic.')
+  .argument('<thing>', 'what to show')
+  .argument('[tenant]', 'only of this tenant, where that makes sense')
+  .option(...RUN_OPTION)
+  .option('--json', 'one JSON document')
+  .action(async (thing, tenant, options) => (await import('./commands/show.ts')).show(thing, tenant, options))
+
+program
+  .command('schema')
+  .description('The JSON Schema of site files, for editors.')
+  .action(async () => (await import('./commands/schema.ts')).schema())
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  const { code, message } = error as Error & { code: unknown }
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2
+  else if (typeof code === 'number') {
+    console.error(message)
+    process.exitCode = code
+  } else throw error
+}
