@@ -6,8 +6,9 @@
  *   slot --> select first, count --> member, member, ...       by the flow's hash
  *   slot --> failover first, count --> member, member, ...     the first that is not a drop
  *
- * A select group is filled in one of two ways. `modulo` has a place a unit of weight: small, exact, and a change moves most
- * flows. `resilient` has a fixed number of places, and each takes the member that draws the highest number for it
+ * A select group is filled in one of three ways. `modulo` has a place a unit of weight: small, exact, and a change moves most
+ * flows. `two-stage` is TRIPOD's: modulo over all members, the dead ones too, with modulo over the living behind each; a
+ * member's death moves its own flows only, but one that joins or leaves for good moves most. `resilient` has a fixed number of places, and each takes the member that draws the highest number for it
  * (rendezvous hashing, Thaler and Ravishankar 1998): a member that leaves gives up its own places and no other moves, one
  * that comes takes its share and nobody else gains. The draw depends on the member's name alone, so two switches that
  * know the same members choose alike without a word between them.
@@ -18,7 +19,7 @@ import { mix32 } from '../base/hash.ts'
 import { type ActionWriter, EMPTY_SLOT } from './action.ts'
 import { Drop } from './drop.ts'
 
-export type Selection = 'modulo' | 'resilient'
+export type Selection = 'modulo' | 'two-stage' | 'resilient'
 
 export interface Member {
   /** What the resilient choice depends on; unique in its group. */
@@ -42,7 +43,13 @@ export const WEIGHT_MAX = 256
 export function openSelectGroup(writer: ActionWriter, selection: Selection): SelectGroup | undefined {
   const slot = writer.allocate()
   if (slot === undefined) return undefined
-  return selection === 'modulo' ? new ModuloGroup(writer, slot) : new ResilientGroup(writer, slot)
+  if (selection === 'resilient') return new ResilientGroup(writer, slot)
+  const group = new ModuloGroup(writer, slot)
+  if (selection === 'modulo') return group
+  const spare = openSelectGroup(writer, 'modulo')
+  if (spare) return new TwoStageGroup(writer, group, spare)
+  group.close()
+  return undefined
 }
 
 export interface SelectGroup {
@@ -93,6 +100,76 @@ class ModuloGroup implements SelectGroup {
   #adopt(run: { first: number; count: number } | undefined): void {
     if (this.#run) this.#writer.releaseMembers(this.#run.first, this.#run.count)
     this.#run = run
+  }
+}
+
+/** A member of a two-stage group: the gate leads to it while it is alive and drops otherwise, which the failover sees. */
+interface Gate {
+  readonly gate: number
+  readonly place: number
+  readonly failover: FailoverGroup
+}
+
+class TwoStageGroup implements SelectGroup {
+  readonly #writer: ActionWriter
+  readonly #first: SelectGroup
+  readonly #second: SelectGroup
+  readonly #gates = new Map<string, Gate>()
+
+  constructor(writer: ActionWriter, first: SelectGroup, second: SelectGroup) {
+    this.#writer = writer
+    this.#first = first
+    this.#second = second
+  }
+
+  get slot(): number {
+    return this.#first.slot
+  }
+
+  update(members: readonly Member[]): boolean {
+    // The spares first: what falls back must not fall on the dead.
+    if (!this.#second.update(members)) return false
+    const isNobodyAlive = members.every(({ alive }) => !alive)
+    const staged: Member[] = []
+    for (const member of members) {
+      const gate = this.#gates.get(member.name) ?? this.#openGate(member.name)
+      if (!gate) return false
+      this.#writer.setMember(gate.place, member.slot)
+      if (member.alive) this.#writer.set(gate.gate, { kind: 'select', first: gate.place, members: 1 })
+      else closeGroup(this.#writer, gate.gate)
+      staged.push({ ...member, slot: gate.failover.slot, alive: !isNobodyAlive })
+    }
+    if (!this.#first.update(staged)) return false
+    for (const name of this.#gates.keys()) if (!members.some((member) => member.name === name)) this.#closeGate(name)
+    return true
+  }
+
+  close(): void {
+    this.#first.close()
+    for (const name of this.#gates.keys()) this.#closeGate(name)
+    this.#second.close()
+  }
+
+  #openGate(name: string): Gate | undefined {
+    const gate = this.#writer.allocate()
+    const place = this.#writer.allocateMembers(1)
+    const failover = gate === undefined ? undefined : FailoverGroup.open(this.#writer, [gate, this.#second.slot])
+    if (gate !== undefined && place !== undefined && failover) {
+      this.#gates.set(name, { gate, place, failover })
+      return this.#gates.get(name)
+    }
+    failover?.close()
+    if (place !== undefined) this.#writer.releaseMembers(place, 1)
+    if (gate !== undefined) this.#writer.release(gate)
+    return undefined
+  }
+
+  #closeGate(name: string): void {
+    const { gate, place, failover } = this.#gates.get(name)!
+    this.#gates.delete(name)
+    failover.close()
+    this.#writer.release(gate)
+    this.#writer.releaseMembers(place, 1)
   }
 }
 
