@@ -35,10 +35,16 @@ export interface Wanted {
   forgotten?(): void
 }
 
+/** One neighbour, whoever is interested in it. */
 interface Entry {
-  readonly wanted: Wanted
-  readonly gleaned: boolean
+  readonly segment: number
+  readonly address: IpAddress
+  /** Those that the FIB names. */
+  readonly wanted: Set<Wanted>
+  /** One that a packet missed, in a connected subnet. */
+  gleaned: Wanted | undefined
   mac: MacAddress | undefined
+  /** Questions since the last answer. */
   tries: number
   timer: Timer
 }
@@ -57,18 +63,27 @@ export class NeighbourTable {
     this.#learnt = learnt
   }
 
-  /** Keeps the neighbour resolved until `close`. `known` is what a snapshot or another node said of it. */
-  want(wanted: Wanted, known?: MacAddress): { close(): void } {
-    this.#add(wanted, false, known)
-    return { close: () => this.#remove(keyOf(wanted.segment, wanted.address)) }
+  /** Keeps the neighbour resolved until `close`. */
+  want(wanted: Wanted): { close(): void } {
+    const entry = this.#entryOf(wanted)
+    entry.wanted.add(wanted)
+    this.#begin(entry, wanted)
+    return {
+      close: () => {
+        entry.wanted.delete(wanted)
+        this.#dropIfIdle(entry)
+      },
+    }
   }
 
   /** A packet was for this neighbour of a connected subnet. */
   glean(wanted: Wanted): void {
-    if (this.#entries.has(keyOf(wanted.segment, wanted.address))) return
+    const entry = this.#entryOf(wanted)
+    if (entry.gleaned) return
     if (this.#gleaned === GLEANED_MAX) this.#forgetOldest()
     this.#gleaned++
-    this.#add(wanted, true, undefined)
+    entry.gleaned = wanted
+    this.#begin(entry, wanted)
   }
 
   /** A packet on the segment, or another node, said so. `firsthand` is false for what other nodes said. */
@@ -79,44 +94,52 @@ export class NeighbourTable {
     if (firsthand) this.#learnt(segment, address, mac)
     if (entry.mac && equalBytes(entry.mac, mac)) return
     entry.mac = mac
-    entry.wanted.resolved(mac)
+    for (const wanted of entry.wanted) wanted.resolved(mac)
+    entry.gleaned?.resolved(mac)
     this.#schedule(entry)
   }
 
-  macOf(segment: number, address: IpAddress): MacAddress | undefined {
-    return this.#entries.get(keyOf(segment, address))?.mac
-  }
-
-  /** Forgets what was learnt by packets' misses on a segment that goes away. */
+  /** The segment goes away, and with it what was gleaned on it. */
   forgetSegment(segment: number): void {
-    for (const [key, entry] of this.#entries) if (entry.wanted.segment === segment) this.#remove(key)
+    for (const entry of [...this.#entries.values()]) if (entry.segment === segment) this.#forgetGleaned(entry)
   }
 
+  /** Next hops of the FIB that are waited for. */
   get unresolved(): number {
     let count = 0
-    for (const entry of this.#entries.values()) if (!entry.mac && !entry.gleaned) count++
+    for (const entry of this.#entries.values()) if (!entry.mac && entry.wanted.size > 0) count++
     return count
   }
 
+  /** Nobody is asked any more. */
   close(): void {
-    for (const key of [...this.#entries.keys()]) this.#remove(key)
+    for (const entry of this.#entries.values()) entry.timer.cancel()
+    this.#entries.clear()
   }
 
-  #add(wanted: Wanted, gleaned: boolean, known: MacAddress | undefined): void {
-    const key = keyOf(wanted.segment, wanted.address)
-    const before = this.#entries.get(key)
-    if (before) this.#remove(key)
-    const mac = known ?? before?.mac
-    const entry: Entry = { wanted, gleaned, mac, tries: 0, timer: { cancel() {} } }
+  #entryOf({ segment, address }: Wanted): Entry {
+    const key = keyOf(segment, address)
+    const known = this.#entries.get(key)
+    if (known) return known
+    const timer = { cancel() {} }
+    const entry: Entry = { segment, address, wanted: new Set(), gleaned: undefined, mac: undefined, tries: 0, timer }
     this.#entries.set(key, entry)
-    if (mac) wanted.resolved(mac)
-    else this.#ask(entry)
+    return entry
+  }
+
+  #begin(entry: Entry, wanted: Wanted): void {
+    if (entry.mac) {
+      wanted.resolved(entry.mac)
+      return
+    }
+    if (entry.tries === 0) this.#ask(entry)
     this.#schedule(entry)
   }
 
   #ask(entry: Entry): void {
     entry.tries++
-    entry.wanted.ask()
+    const [wanted = entry.gleaned] = entry.wanted
+    wanted?.ask()
   }
 
   // With jitter, so that nodes and neighbours do not ask in step.
@@ -124,31 +147,34 @@ export class NeighbourTable {
     entry.timer.cancel()
     const interval_ms = (entry.mac ? REFRESH_ms : ASK_AGAIN_ms) * (0.75 + this.#random.below(500) / 1000)
     entry.timer = this.#clock.after(interval_ms, () => {
-      if (entry.gleaned && entry.tries >= GLEAN_TRIES) {
-        this.#remove(keyOf(entry.wanted.segment, entry.wanted.address))
-        return
-      }
+      if (entry.tries >= GLEAN_TRIES) this.#forgetGleaned(entry)
+      if (!this.#entries.has(keyOf(entry.segment, entry.address))) return
       this.#ask(entry)
       this.#schedule(entry)
     })
   }
 
   #forgetOldest(): void {
-    for (const [key, entry] of this.#entries) {
+    for (const entry of this.#entries.values()) {
       if (!entry.gleaned) continue
-      this.#remove(key)
+      this.#forgetGleaned(entry)
       return
     }
   }
 
-  #remove(key: string): void {
-    const entry = this.#entries.get(key)
-    if (!entry) return
-    entry.timer.cancel()
-    this.#entries.delete(key)
-    if (!entry.gleaned) return
+  #forgetGleaned(entry: Entry): void {
+    const gleaned = entry.gleaned
+    if (!gleaned) return
+    entry.gleaned = undefined
     this.#gleaned--
-    entry.wanted.forgotten?.()
+    this.#dropIfIdle(entry)
+    gleaned.forgotten?.()
+  }
+
+  #dropIfIdle(entry: Entry): void {
+    if (entry.gleaned || entry.wanted.size > 0) return
+    entry.timer.cancel()
+    this.#entries.delete(keyOf(entry.segment, entry.address))
   }
 }
 

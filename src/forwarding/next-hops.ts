@@ -11,7 +11,8 @@ import { Drop } from '../dataplane/drop.ts'
 import { openSelectGroup } from '../dataplane/group.ts'
 import { type Adjacency, greAction, type InnerEthernet, vxlanAction } from '../dataplane/template.ts'
 import type { Way } from '../dataplane/ways.ts'
-import type { NextHop } from '../wire/control/fib.ts'
+import type { FibPeer, NextHop } from '../wire/control/fib.ts'
+import type { Wanted } from './neighbour-table.ts'
 import type { NodeParts } from './node-parts.ts'
 import type { SegmentState } from './segment-state.ts'
 import type { TenantState } from './tenant-state.ts'
@@ -134,7 +135,8 @@ export class NextHops {
           })
         : undefined
     const gleaner = address ? undefined : new Gleaner(this.#parts, spec, segment)
-    segment.gleaner = gleaner ?? segment.gleaner
+    if (gleaner) segment.gleaner = gleaner
+    if (segment.spec.kind === 'connection') gleaner?.keep(segment.spec.peers)
     return {
       slot: way.slot,
       spec,
@@ -180,6 +182,7 @@ export class Gleaner {
   readonly #spec: Tunnelled
   readonly #segment: SegmentState
   readonly #found = new Map<string, { way: Way; address: IpAddress }>()
+  readonly #kept = new Map<string, { close(): void }>()
 
   constructor(parts: NodeParts, spec: Tunnelled, segment: SegmentState) {
     this.#parts = parts
@@ -189,16 +192,34 @@ export class Gleaner {
 
   /** A packet for this address of the subnet met no neighbour. */
   missed(address: IpAddress): void {
-    this.#parts.neighbours.glean({
+    this.#parts.neighbours.glean({ ...this.#wanted(address), forgotten: () => this.#forget(address) })
+  }
+
+  /** Those that the site file names need not be missed first; they are kept resolved. */
+  keep(peers: readonly FibPeer[]): void {
+    const wanted = new Map(peers.map((peer) => [formatAddress(peer.address), peer]))
+    for (const [key, kept] of this.#kept) {
+      if (wanted.has(key)) continue
+      kept.close()
+      this.#kept.delete(key)
+    }
+    for (const [key, { address, mac }] of wanted) {
+      if (mac) this.#resolved(address, mac)
+      else if (!this.#kept.has(key)) this.#kept.set(key, this.#parts.neighbours.want(this.#wanted(address)))
+    }
+  }
+
+  #wanted(address: IpAddress): Wanted {
+    return {
       segment: this.#segment.number,
       address,
       ask: () => this.#segment.ask(address, this.#spec.remote, tunnelOf(this.#spec)),
       resolved: (mac) => this.#resolved(address, mac),
-      forgotten: () => this.#forget(address),
-    })
+    }
   }
 
   close(): void {
+    for (const kept of this.#kept.values()) kept.close()
     for (const { address } of [...this.#found.values()]) this.#forget(address)
   }
 

@@ -221,6 +221,13 @@ describe('ARP and neighbour discovery', () => {
     conserved(site)
   })
 
+  test('a peer on the connected subnet that the site file names need not be missed first', () => {
+    const site = node()
+    const packet = (ttl: number) => ipv4({ source: '172.16.0.5', destination: '192.168.1.2', ttl }, segmentOfTcp)
+    const [frame] = site.send(fromHost(packet(64)))
+    deepEqual(frame, toEdge(toPeer(packet(63)), ACME.vni, fromPort(frame!)))
+  })
+
   test('a host of the connected subnet is found when a packet misses it', () => {
     const site = node()
     const packet = (ttl: number) => ipv4({ source: '172.16.0.5', destination: '192.168.1.50', ttl }, segmentOfTcp)

@@ -76,7 +76,7 @@ function tenantOf({ id, name, vni }: SampleTenant): FibTenant {
     remote: address(EDGE),
     mtu: 0,
     interfaces: [interfaceOf('192.168.1.1', 24), interfaceOf('2001:db8:1::1', 64)],
-    peers: [],
+    peers: [{ address: address('192.168.1.2'), mac: mac(PEER_MAC) }],
   }
   const vpc: FibSegment = {
     kind: 'vpc',

@@ -68,6 +68,7 @@ export class SegmentState {
     this.#spec = spec
     const { mac, address4, address6 } = identity(spec.interfaces, this.tenant)
     this.#parts.segments.update(this.number, { tenant: this.tenant.row, mac, address4, address6 })
+    if (spec.kind === 'connection') this.gleaner?.keep(spec.peers)
     const hosts = new Map(hostsOf(spec).map((host) => [keyOf(host), host]))
     this.#removeRemotes(hosts)
     for (const [key, host] of hosts) {
