@@ -80,7 +80,7 @@ class Demo {
     await using surroundings = await Surroundings.build(this.#wish.site)
     await using stack = new AsyncDisposableStack()
     say('starting the gateway')
-    const gateway = Gateway.start(surroundings)
+    const gateway = Gateway.up(surroundings)
     stack.defer(() => gateway.stop())
     await gateway.whenReady(this.#stop)
     const plan = planTraffic(surroundings.topology)
@@ -119,7 +119,7 @@ class Demo {
         if (waited_ms > REACH_MS)
           throw new Error(
             `no answer after ${REACH_MS / 1000} s:\n${silent.map(({ plan }) => `${plan.namespace} to ${plan.to}`).join('\n')}` +
-              `\n${gateway.lastLines(gateway.observer.expected)}`,
+              `\n${gateway.lastLines()}`,
           )
         await sleep(PROBE_INTERVAL_MS, undefined, { signal: this.#stop })
       }

@@ -5,13 +5,13 @@
 
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Observer } from './observe.ts'
 import type { Surroundings } from './site.ts'
 
-const ROOT = resolve(import.meta.dirname, '..')
+const MAIN = resolve(import.meta.dirname, '../src/main.ts')
 /** A node warms up for seconds, and on a small machine several of them at once. */
 const READY_MS = 90_000
 const STOP_MS = 20_000
@@ -21,73 +21,104 @@ const LOG_LINES = 8
 export class Gateway {
   readonly observer: Observer
   readonly #surroundings: Surroundings
-  readonly #up: ChildProcess
+  readonly #expected: readonly string[]
+  readonly #processes: readonly ChildProcess[]
   #stopping = false
 
-  /** Starts all modules; see `whenReady`. */
-  static start(surroundings: Surroundings): Gateway {
-    const { lab, siteFile, runFolder } = surroundings
-    const log = openSync(join(lab.folder, 'up.log'), 'a')
-    const main = join(ROOT, 'src/main.ts')
-    const args = ['--disable-warning=ExperimentalWarning', main, 'up', siteFile, '--run-directory', runFolder]
-    const up = lab.spawn(undefined, process.execPath, args, { stdio: ['ignore', log, log] })
-    closeSync(log)
-    return new Gateway(surroundings, up)
+  /** `gatehouse up`. All modules start; see `whenReady`. */
+  static up(surroundings: Surroundings): Gateway {
+    const observer = new Observer(surroundings)
+    const { siteFile, runFolder } = surroundings
+    const up = spawnGatehouse(surroundings, 'up', ['up', siteFile, '--run', runFolder])
+    return new Gateway(surroundings, observer, observer.expected, [up])
   }
 
-  private constructor(surroundings: Surroundings, up: ChildProcess) {
+  /** Each module by `gatehouse run` and nobody to supervise them. Others play the parts of those that are `absent`. */
+  static async withoutUp(surroundings: Surroundings, absent: readonly string[]): Promise<Gateway> {
+    const observer = new Observer(surroundings)
+    const { siteFile, runFolder, site } = surroundings
+    const run = (role: string, name: string): ChildProcess =>
+      spawnGatehouse(surroundings, name, ['run', role, siteFile, '--name', name, '--run', runFolder])
+    const bus = run('bus', 'bus')
+    await observer.connected()
+    const nodes = site.clusters.flatMap((cluster) => cluster.nodes)
+    const here = ({ name }: { name: string }): boolean => !absent.includes(name)
+    return new Gateway(
+      surroundings,
+      observer,
+      observer.expected.filter((name) => !absent.includes(name)),
+      [
+        bus,
+        run('control', 'control'),
+        ...site.switches.filter(here).map(({ name }) => run('access', name)),
+        ...nodes.filter(here).map(({ name }) => run('forwarding', name)),
+      ],
+    )
+  }
+
+  private constructor(
+    surroundings: Surroundings,
+    observer: Observer,
+    expected: readonly string[],
+    processes: readonly ChildProcess[],
+  ) {
     this.#surroundings = surroundings
-    this.#up = up
-    this.observer = new Observer(surroundings)
+    this.observer = observer
+    this.#expected = expected
+    this.#processes = processes
   }
 
+  /** What was started here is no more, of itself or killed. */
   get hasEnded(): boolean {
-    return this.#up.exitCode !== null || this.#up.signalCode !== null
+    return this.#processes.some(isOver)
   }
 
   /** Rejects, with the end of the log of what is to blame, when `up` ends or time runs out. */
   async whenReady(signal?: AbortSignal): Promise<void> {
-    let missing: readonly string[] = this.observer.expected
+    let missing = this.#expected
     for (let waited_ms = 0; missing.length > 0; waited_ms += POLL_MS) {
       signal?.throwIfAborted()
-      if (this.hasEnded) throw new Error(`gatehouse up has ended:\n${this.lastLines(missing)}`)
+      if (this.hasEnded) throw new Error(`gatehouse has ended:\n${this.lastLines(missing)}`)
       if (waited_ms > READY_MS)
         throw new Error(`not ready after ${READY_MS / 1000} s: ${missing.join(', ')}\n${this.lastLines(missing)}`)
       await sleep(POLL_MS)
-      missing = await this.observer.notReady()
+      const silent = await this.observer.notReady()
+      missing = this.#expected.filter((name) => silent.includes(name))
     }
   }
 
   /** Of up's own log, and of each of these modules that has one. */
-  lastLines(modules: readonly string[]): string {
-    const folder = join(this.#surroundings.runFolder, 'log')
-    const files = [join(this.#surroundings.lab.folder, 'up.log')]
-    for (const name of namesIn(folder))
-      if (modules.some((module) => name === `${module}.log` || name.endsWith(`.${module}.log`)))
-        files.push(join(folder, name))
+  lastLines(modules: readonly string[] = this.#expected): string {
+    const { lab, runFolder } = this.#surroundings
+    const files = [lab.folder, join(runFolder, 'log')].flatMap((folder) =>
+      ['up', ...modules].map((name) => join(folder, `${name}.log`)).filter((file) => existsSync(file)),
+    )
     return files.map((file) => `--- ${file}\n${lastLinesOf(file)}`).join('\n')
   }
 
-  /** Stops all modules, in order. */
+  /** Stops all modules, in order. What does not end in time is left to the lab. */
   async stop(): Promise<void> {
     if (this.#stopping) return
     this.#stopping = true
     await this.observer.close()
-    if (this.hasEnded) return
-    const exited = once(this.#up, 'exit')
-    this.#up.kill('SIGTERM')
-    const late = new AbortController()
-    await Promise.race([exited, sleep(STOP_MS, undefined, { signal: late.signal }).catch(() => {})])
-    late.abort()
+    const late = AbortSignal.timeout(STOP_MS)
+    for (const child of this.#processes.toReversed().filter((each) => !isOver(each))) {
+      child.kill('SIGTERM')
+      await once(child, 'exit', { signal: late }).catch(() => {})
+    }
   }
 }
 
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-  } catch {
-    return []
-  }
+function spawnGatehouse({ lab }: Surroundings, name: string, words: readonly string[]): ChildProcess {
+  const log = openSync(join(lab.folder, `${name}.log`), 'a')
+  const args = ['--disable-warning=ExperimentalWarning', MAIN, ...words]
+  const child = lab.spawn(undefined, process.execPath, args, { stdio: ['ignore', log, log] })
+  closeSync(log)
+  return child
+}
+
+function isOver({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null
 }
 
 function lastLinesOf(file: string): string {

@@ -34,6 +34,7 @@ interface CountersRow {
 }
 
 const CONTROL = 'control'
+const CONNECT_MS = 20_000
 
 export class Observer {
   /** The modules that a site of this kind has, by name. */
@@ -62,6 +63,11 @@ export class Observer {
       ...clusters.flatMap(({ nodes }) => nodes.map(({ name }) => ({ name, role: 'forwarding' as const }))),
       ...switches.map(({ name }) => ({ name, role: 'access' as const })),
     ]
+  }
+
+  /** Rejects when there is no bus in time. */
+  async connected(): Promise<void> {
+    await this.#bus.whenConnected(CONNECT_MS)
   }
 
   /** The names of the modules that are not ready, all of them while the bus is not there. */
