@@ -8,13 +8,12 @@ import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../src/base/clock.ts'
-import { withNamespace } from '../src/linux/namespace.ts'
 import { Gateway } from './gateway.ts'
 import type { ModuleCounters } from './observe.ts'
 import { ensurePackage, isRoot } from './packages.ts'
+import { reach } from './reach.ts'
 import { Surroundings } from './site.ts'
 import { isFlawless, lineOf, type Moment, screenOf, summaryOf } from './summary.ts'
-import { PingSet } from './traffic/pinger.ts'
 import { type PingPlan, planTraffic } from './traffic/plan.ts'
 import { Traffic } from './traffic/traffic.ts'
 
@@ -86,8 +85,8 @@ class Demo {
     const plan = planTraffic(surroundings.topology)
     const traffic = await Traffic.prepare(surroundings.lab, plan)
     say('waiting until every tenant reaches its machines')
-    const fullName = (ping: PingPlan): PingPlan => ({ ...ping, namespace: surroundings.lab.fullName(ping.namespace) })
-    await this.#untilReachable(plan.pings.map(fullName), gateway)
+    const silent = await reach(surroundings.lab, plan.pings, { timeout_ms: REACH_MS, signal: this.#stop })
+    if (silent.length > 0) throw new Error(`${unreached(silent)}\n${gateway.lastLines()}`)
     say('traffic flows')
     traffic.start()
     const start_us = systemClock.now_us()
@@ -103,29 +102,6 @@ class Demo {
     const verdict = isFlawless(summary) ? 'nothing was lost, every frame is accounted for' : 'not flawless, see above'
     say(`${verdict}; taking everything down`)
     return isFlawless(summary) ? 0 : 1
-  }
-
-  /** The first packets find no neighbours yet, and are no traffic of anybody's. */
-  async #untilReachable(pings: readonly PingPlan[], gateway: Gateway): Promise<void> {
-    const probes = pings.map((plan) => {
-      const set = withNamespace(plan.namespace, () => new PingSet([plan.to], PROBE_IDENTIFIER))
-      set.start(PROBE_INTERVAL_MS)
-      return { plan, set }
-    })
-    try {
-      for (let waited_ms = 0; ; waited_ms += PROBE_INTERVAL_MS) {
-        const silent = probes.filter(({ set }) => set.report().latency.length === 0)
-        if (silent.length === 0) return
-        if (waited_ms > REACH_MS)
-          throw new Error(
-            `no answer after ${REACH_MS / 1000} s:\n${silent.map(({ plan }) => `${plan.namespace} to ${plan.to}`).join('\n')}` +
-              `\n${gateway.lastLines()}`,
-          )
-        await sleep(PROBE_INTERVAL_MS, undefined, { signal: this.#stop })
-      }
-    } finally {
-      await Promise.all(probes.map(({ set }) => set.stop()))
-    }
   }
 
   async #watch(gateway: Gateway, traffic: Traffic, start_us: number): Promise<void> {
@@ -167,8 +143,10 @@ class Demo {
   }
 }
 
-const PROBE_IDENTIFIER = 0x4000
-const PROBE_INTERVAL_MS = 100
+function unreached(silent: readonly PingPlan[]): string {
+  const lines = silent.map(({ namespace, to }) => `  ${namespace} to ${to}`)
+  return [`no answer to pings after ${REACH_MS / 1000} s:`, ...lines].join('\n')
+}
 
 /** The counters once nothing moves any more: what is between two counters of a node is nowhere. */
 async function settled(gateway: Gateway): ReturnType<Gateway['observer']['modules']> {

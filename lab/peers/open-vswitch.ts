@@ -161,9 +161,17 @@ export class OpenVSwitch {
     await this.#flowToTunnel(machine, vipsByKey(site).get(machine.key)!)
     for (const address of machine.addresses) {
       const match = isIpv6(address) ? `ipv6,ipv6_dst=${address}` : `ip,nw_dst=${address}`
+      if (!isIpv6(address)) await this.#arpTo(machine, address)
       const actions = `mod_dl_src:${site.gateway.mac},mod_dl_dst:${machine.mac},output:${await this.#portNumber(machine)}`
       await this.#flow(`in_port=1,tun_id=${machine.key},${match},actions=${actions}`)
     }
+  }
+
+  /** Where frames travel whole, a gateway may ask for the machine's MAC address through the tunnel. */
+  async #arpTo(machine: Machine, address: string): Promise<void> {
+    await this.#flow(
+      `in_port=1,tun_id=${machine.key},arp,arp_tpa=${address},actions=output:${await this.#portNumber(machine)}`,
+    )
   }
 
   async #flowToTunnel(machine: Machine, vip: string): Promise<void> {

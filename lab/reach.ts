@@ -1,0 +1,32 @@
+/** Who reaches whom: pings until each was answered once. The first packets of a path find no neighbours yet. */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { withNamespace } from '../src/linux/namespace.ts'
+import type { Lab } from './namespaces.ts'
+import { PingSet } from './traffic/pinger.ts'
+import type { PingPlan } from './traffic/plan.ts'
+
+/** Beside those of traffic in the same namespace. */
+const IDENTIFIER = 0x4000
+const INTERVAL_MS = 100
+
+/** Returns those that were never answered. */
+export async function reach(
+  lab: Lab,
+  pings: readonly PingPlan[],
+  { timeout_ms, signal }: { timeout_ms: number; signal?: AbortSignal },
+): Promise<PingPlan[]> {
+  const probes = pings.map((plan) => {
+    const set = withNamespace(lab.fullName(plan.namespace), () => new PingSet([plan.to], IDENTIFIER))
+    set.start(INTERVAL_MS)
+    return { plan, set }
+  })
+  const silent = (): typeof probes => probes.filter(({ set }) => set.report().latency.length === 0)
+  try {
+    for (let waited_ms = 0; silent().length > 0 && waited_ms < timeout_ms; waited_ms += INTERVAL_MS)
+      await sleep(INTERVAL_MS, undefined, signal && { signal })
+    return silent().map(({ plan }) => plan)
+  } finally {
+    await Promise.all(probes.map(({ set }) => set.stop()))
+  }
+}
