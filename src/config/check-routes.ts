@@ -37,6 +37,7 @@ function wrongHop(to: string, prefix: Prefix, check: TenantCheck): string | unde
   const subnet = check.subnets.find(address)
   if (subnet?.owner.gateway && equalBytes(subnet.owner.gateway, address)) return `${to} is our own address`
   if (check.machines.pathOf(to) || subnet?.owner.kind === 'connection') return undefined
+  if (!check.isWhole) return undefined
   return `${to} cannot be reached: it is in no connection's subnet and no machine of the tenant`
 }
 

@@ -36,6 +36,8 @@ export interface TenantCheck {
   readonly subnets: Subnets<SubnetOwner>
   /** Machines by address. */
   readonly machines: Unique
+  /** Every address could be read: what is nowhere is really nowhere. */
+  readonly isWhole: boolean
   readonly connections: Unique<Loose<Connection>>
 }
 
@@ -51,6 +53,7 @@ export function checkTenant(tenant: Loose<Tenant>, path: Path, fabric: Fabric, c
     subnets: subnetsOf(tenant, path, complain),
     machines: new Unique(complain),
     connections: new Unique(complain),
+    isWhole: hasAllAddresses(tenant),
   }
   each(tenant.connections, (connection, i) => {
     const at = [...path, 'connections', i]
@@ -60,6 +63,13 @@ export function checkTenant(tenant: Loose<Tenant>, path: Path, fabric: Fabric, c
   })
   checkVpcs(check)
   checkRoutes(check)
+}
+
+function hasAllAddresses({ connections, vpcs }: Loose<Tenant>): boolean {
+  const isRead = (value: unknown): boolean => value !== undefined
+  const gateways = connections?.every((one) => one?.gateway?.every(isRead))
+  const machines = vpcs?.every((vpc) => vpc?.machines?.every((machine) => machine?.address?.every(isRead)) ?? true)
+  return (gateways ?? true) && (machines ?? true)
 }
 
 /** A tunnel has two ends of one family: the tenant's VIP and the switch's or host's. */
@@ -151,6 +161,7 @@ function checkPeers(check: TenantCheck, connection: Loose<Connection>, index: nu
     const address = peer.address === undefined ? undefined : parseAddress(peer.address)
     if (!address || !peers.add(peer.address, path, undefined)) return
     const subnet = check.subnets.find(address)
+    if (!subnet && !check.isWhole) return
     if (subnet?.owner.kind !== 'connection' || subnet.owner.index !== index)
       check.complain(path, `${peer.address} is in no subnet of this connection`)
     else if (subnet.owner.gateway && equalBytes(subnet.owner.gateway, address))
