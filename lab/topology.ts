@@ -44,7 +44,7 @@ export interface Machine {
   readonly interface: string
 }
 
-export interface Uplink {
+interface Uplink {
   readonly interface: string
   readonly mac: string
   readonly nextHopMac: string

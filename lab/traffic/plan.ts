@@ -62,7 +62,7 @@ export interface TrafficRates {
   readonly fetches_per_s: number
 }
 
-export const defaultRates: TrafficRates = { total_bit_per_s: 300e6, pings_per_s: 400, fetches_per_s: 100 }
+const defaultRates: TrafficRates = { total_bit_per_s: 300e6, pings_per_s: 400, fetches_per_s: 100 }
 
 /** No ping or fetch is more frequent, however few there are. */
 const INTERVAL_MIN_MS = 20
