@@ -18,7 +18,7 @@ import { address, interfaceAddress, listOf, mac, mtu, name, port, prefix, vni, w
 
 /** A neighbour in a connection's subnet, written as its address alone or with what is known of it. */
 export const peer = z.union([
-  address.transform((text) => ({ address: text, mac: undefined as string | undefined })),
+  address.transform((text): { address: string; mac?: string | undefined } => ({ address: text })),
   z.strictObject({ address, mac: mac.optional() }),
 ])
 export type Peer = z.output<typeof peer>
