@@ -1,0 +1,119 @@
+/** The demo as a newcomer runs it: one command, a verdict, and nothing left behind. */
+
+import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { suite, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { needs } from '../../lab/needs.ts'
+import { isRoot } from '../../lab/packages.ts'
+import type { Summary } from '../../lab/summary.ts'
+
+const LAUNCHER = resolve(import.meta.dirname, '../../gatehouse')
+const NOBODY = 65534
+
+interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+function start(...args: string[]): ChildProcess {
+  return spawn(LAUNCHER, ['demo', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+}
+
+async function endOf(child: ChildProcess): Promise<Ended> {
+  const text = async (stream: ChildProcess['stdout']): Promise<string> =>
+    Buffer.concat(await stream!.toArray()).toString()
+  const [[code], out, err] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)])
+  return { code, out, err }
+}
+
+/** What labs of this process, which has ended, have left. */
+function remains(child: ChildProcess): string[] {
+  const mine = (name: string): boolean => name.startsWith(`gh-${child.pid}-`)
+  return ['/run/netns', '/run/gatehouse-lab'].flatMap((folder) =>
+    existsSync(folder) ? readdirSync(folder).filter(mine) : [],
+  )
+}
+
+suite('gatehouse demo', { skip: needs('ip') }, () => {
+  test('runs twice at once, loses nothing, accounts for every frame and leaves nothing', async () => {
+    const demos = [start('--for', '4s', '--json'), start('--for', '4s', '--json')]
+    for (const [i, { code, out, err }] of (await Promise.all(demos.map(endOf))).entries()) {
+      equal(code, 0, out + err)
+      const summary: Summary = JSON.parse(out)
+      deepEqual(Object.keys(summary), ['tenants', 'nodes', 'drops', 'conserved'])
+      deepEqual(
+        summary.tenants.map(({ name }) => name),
+        ['acme', 'globex'],
+      )
+      for (const { ping, tcp, http } of summary.tenants) {
+        ok(ping.sent > 50 && ping.lost === 0 && ping.p50_us > 0 && ping.p99_us >= ping.p50_us)
+        ok(tcp.bytes > 1e6 && tcp.gbit_per_s > 0 && tcp.failed === 0)
+        ok(http.requests > 10 && http.failed === 0)
+      }
+      deepEqual(
+        summary.nodes.map(({ name }) => name),
+        ['fn-1', 'fn-2', 'fn-3', 'edge-1', 'rack-1'],
+      )
+      ok(summary.nodes.every(({ received, sent, conserved }) => conserved && received > 0 && sent > 0))
+      equal(summary.conserved, true)
+      deepEqual(remains(demos[i]!), [])
+    }
+  })
+
+  test('ends in order when it is interrupted, at any time', async () => {
+    for (const after_ms of [300, 1500, 4000]) {
+      const demo = start()
+      const ended = endOf(demo)
+      await sleep(after_ms) // there is nothing to wait for: any time is to be right
+      demo.kill('SIGINT')
+      await ended
+      deepEqual(remains(demo), [])
+    }
+  })
+
+  test('sweeps up after one that was killed', async () => {
+    const killed = start()
+    await lineWith(killed, 'starting the gateway')
+    const died = once(killed, 'close')
+    killed.kill('SIGKILL')
+    ok(remains(killed).length > 0)
+    const next = start('--for', '1s', '--json')
+    const { code, err } = await endOf(next)
+    equal(code, 0, err)
+    await died // its children held its output open
+    deepEqual(remains(killed), [])
+  })
+
+  test('says what is wrong with its arguments', async () => {
+    for (const args of [['--for', 'soon'], ['--what'], ['a.yaml', 'b.yaml']]) {
+      const { code, err } = await endOf(start(...args))
+      equal(code, 2)
+      match(err, /usage: gatehouse demo/)
+    }
+    const { code, err } = await endOf(start('/no/such/site.yaml'))
+    equal(code, 1)
+    match(err, /\/no\/such\/site\.yaml:1:1 .*no such file/)
+  })
+})
+
+test('gatehouse demo says that it needs root', { skip: isRoot() ? false : 'needs root' }, async () => {
+  const demo = spawn(LAUNCHER, ['demo'], { uid: NOBODY, gid: NOBODY, stdio: ['ignore', 'pipe', 'pipe'] })
+  const { code, err } = await endOf(demo)
+  equal(code, 1)
+  match(err, /needs root: sudo \.\/gatehouse demo/)
+})
+
+function lineWith(child: ChildProcess, words: string): Promise<void> {
+  return new Promise((resolve) => {
+    let seen = ''
+    child.stderr!.on('data', (data: Buffer) => {
+      seen += data.toString()
+      if (seen.includes(words)) resolve()
+    })
+  })
+}
