@@ -42,6 +42,7 @@ class Feed {
   }
 
   async append(...batches: FibBatch[]): Promise<void> {
+    await this.#bus.whenConnected(5000)
     const stream = this.#bus.stream(FEED, FEED_LIMITS)
     for (const one of batches) {
       const { last } = await stream.bounds()
