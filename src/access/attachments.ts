@@ -5,12 +5,14 @@
  *   port, vlan --> attachment: port, vlan, vni, tunnel, mtu, next ----+
  *   vni -------------^   ^--------------------------------------------+   all attachments of a VNI form a list
  *
- * Rows do not change while they can be found, but for `next`, and are used again only after every worker has passed by.
+ * Rows do not change while they can be found, but for `next` and `tunnel`, each by one store; they are used again only after
+ * every worker has passed by.
  */
 
 import { assert } from '../base/assert.ts'
 import type { QsbrWriter } from '../dataplane/qsbr.ts'
 import { VNI_MAX } from '../wire/vxlan.ts'
+import { PORTS_MAX } from './port-table.ts'
 
 /** Row words. */
 const ROW = 8
@@ -26,9 +28,6 @@ export const NO_ATTACHMENT = 0
 
 /** IEEE 802.1Q clause 9.6: 12 bits. */
 const VLANS = 4096
-
-/** Numbers of ports are bytes in a batch. */
-const PORTS_MAX = 256
 
 /** 32 bytes each; 10 K tenants on one switch with some to spare. */
 export const ATTACHMENTS_MAX = 16384
@@ -95,7 +94,7 @@ export class Attachments {
 
   /** The slot that carries its frames to the gateway. */
   tunnel(attachment: number): number {
-    return this.#rows[attachment * ROW + TUNNEL]!
+    return Atomics.load(this.#rows, attachment * ROW + TUNNEL)
   }
 
   /** The largest payload of an Ethernet frame on its wire. */
@@ -138,6 +137,11 @@ export class AttachmentWriter {
     Atomics.store(this.#byVni, row.vni, attachment)
     Atomics.store(this.#byVlan, place, attachment)
     return attachment
+  }
+
+  /** From the next frame on it takes another way to the gateway: no frame is lost between the two. */
+  setTunnel(attachment: number, tunnel: number): void {
+    Atomics.store(this.#rows, attachment * ROW + TUNNEL, tunnel)
   }
 
   /** `freed` runs once no worker can be at work on a frame of it. */

@@ -110,9 +110,10 @@ export class Bridge {
   #intoTunnel(batch: Batch, row: number, attachment: number): number {
     const { actions, attachments, frames, pathSalt } = this.#shared.views
     const { columns } = this.#shared
-    const slot = attachments.tunnel(attachment)
-    const at = actions.resolve(slot, mix32(columns.pathHash[row]! ^ pathSalt))
     const words = actions.words
+    let at = actions.resolve(attachments.tunnel(attachment), mix32(columns.pathHash[row]! ^ pathSalt))
+    // The gateway's nodes are behind this very switch.
+    if (words[at] === ActionKind.local) at = this.#shared.chooseNode(words[at + 6]!, batch.hash[row]!)
     if (words[at] !== ActionKind.send) return words[at] === ActionKind.drop ? words[at + 6]! : Drop['unknown-vip']
     if (batch.total[row]! > words[at + 4]!) return Drop['too-big']
     const l2 = batch.address[row]!
@@ -194,11 +195,13 @@ export class Bridge {
   // ---- to a customer's port
 
   #toAttachment(batch: Batch, row: number, attachment: number): number {
-    const { attachments } = this.#shared.views
+    const { attachments, ports } = this.#shared.views
+    const port = attachments.port(attachment)
+    if (!ports.isUp(port)) return Drop['port-down']
     if (batch.total[row]! - ethernet.BYTES > attachments.mtu(attachment)) return Drop['too-big']
     const vlan = attachments.vlan(attachment)
     if (vlan !== 0) this.#tag(batch, row, vlan)
-    batch.out[row] = attachments.port(attachment)
+    batch.out[row] = port
     return FORWARD
   }
 

@@ -29,6 +29,7 @@ import { checkIpv6, checkIpv6Header, FRAGMENT, ipv6End, ipv6Walk, walkIpv6 } fro
 import { checkUdp, UDP_PORT, udp } from '../wire/udp.ts'
 import { checkVxlan, vxlan } from '../wire/vxlan.ts'
 import { type Attachments, NO_ATTACHMENT } from './attachments.ts'
+import type { PortTable } from './port-table.ts'
 
 /**
  * All headers that are looked at lie within this many bytes: outer IPv4 with all options, GRE with all fields, inner
@@ -61,16 +62,15 @@ export class Classifier {
   readonly #frames: Frames
   readonly #columns: Columns
   readonly #attachments: Attachments
-  /** By port number: 1 for a customer port. */
-  readonly #customers: Uint8Array
+  readonly #ports: PortTable
   /** Packets of BFD that had no identification, so that each gets another path. */
   #counter = 0
 
-  constructor(frames: Frames, columns: Columns, attachments: Attachments, customers: Uint8Array) {
+  constructor(frames: Frames, columns: Columns, attachments: Attachments, ports: PortTable) {
     this.#frames = frames
     this.#columns = columns
     this.#attachments = attachments
-    this.#customers = customers
+    this.#ports = ports
   }
 
   classify(batch: Batch): void {
@@ -82,7 +82,7 @@ export class Classifier {
     const length = batch.length[row]!
     if (batch.total[row]! > length && length < HEADERS_MAX) return Drop['head-too-short']
     if (length < ethernet.BYTES) return Fault.truncated
-    return this.#customers[batch.port[row]!] === 1 ? this.#customer(batch, row) : this.#routed(batch, row)
+    return this.#ports.isCustomer(batch.port[row]!) ? this.#customer(batch, row) : this.#routed(batch, row)
   }
 
   // ---- customer ports

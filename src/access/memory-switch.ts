@@ -39,12 +39,10 @@ export class MemorySwitch {
     this.pool = new FramePool(frames, 0, chunks)
     const names = [...customers, ...uplinks]
     this.#ports = names.map((name) => new MemoryPort(name, frames, this.pool))
-    const memory = createSwitchMemory(
-      Uint8Array.from(names, (_, i) => (i < customers.length ? 1 : 0)),
-      pathSalt,
-    )
+    const memory = createSwitchMemory(pathSalt)
     const qsbr = createQsbrMemory(1)
     this.writers = new SwitchWriters(memory, qsbr)
+    for (const name of customers) this.writers.ports.set(names.indexOf(name), { isCustomer: true, isUp: true })
     const counters = createCounterMemory(1, ROWS)
     this.#counters = new CounterReader(counters)
     const ledger = new Ledger(counters, 0, this.pool, this.#ports)

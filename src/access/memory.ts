@@ -11,6 +11,7 @@ import { QsbrWriter } from '../dataplane/qsbr.ts'
 import { type AttachmentMemory, Attachments, AttachmentWriter, createAttachmentMemory } from './attachments.ts'
 import { createMacMemory, MacTable } from './mac-table.ts'
 import { createOwnAddressMemory, OwnAddresses } from './own-addresses.ts'
+import { createPortMemory, PortTable } from './port-table.ts'
 import { type SwitchViews, VRFS } from './shared.ts'
 
 /** 64 MB: some millions of underlay routes, of which a fabric has thousands. */
@@ -26,19 +27,18 @@ export interface SwitchMemory {
   readonly attachments: AttachmentMemory
   readonly macs: SharedArrayBuffer
   readonly own: SharedArrayBuffer
-  /** By port number: 1 for a customer port. */
-  readonly customers: Uint8Array
+  readonly ports: SharedArrayBuffer
   readonly pathSalt: number
 }
 
-export function createSwitchMemory(customers: Uint8Array, pathSalt: number): SwitchMemory {
+export function createSwitchMemory(pathSalt: number): SwitchMemory {
   return {
     actions: createActionMemory(ACTION_LIMITS),
     fib: createFibMemory({ words: FIB_WORDS, vrfs: VRFS }),
     attachments: createAttachmentMemory(),
     macs: createMacMemory(),
     own: createOwnAddressMemory(),
-    customers,
+    ports: createPortMemory(),
     pathSalt,
   }
 }
@@ -54,7 +54,7 @@ export function viewsOf(memory: SwitchMemory, frames: Frames, pool: FramePool, l
     attachments: new Attachments(memory.attachments),
     macs: new MacTable(memory.macs),
     own: new OwnAddresses(memory.own),
-    customers: memory.customers,
+    ports: new PortTable(memory.ports),
     pathSalt: memory.pathSalt,
   }
 }
@@ -66,6 +66,7 @@ export class SwitchWriters {
   readonly fib: FibWriter
   readonly attachments: AttachmentWriter
   readonly own: OwnAddresses
+  readonly ports: PortTable
 
   constructor(memory: SwitchMemory, qsbr: SharedArrayBuffer) {
     this.qsbr = new QsbrWriter(qsbr)
@@ -73,5 +74,6 @@ export class SwitchWriters {
     this.fib = new FibWriter(memory.fib, this.qsbr)
     this.attachments = new AttachmentWriter(memory.attachments, this.qsbr)
     this.own = new OwnAddresses(memory.own)
+    this.ports = new PortTable(memory.ports)
   }
 }

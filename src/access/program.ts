@@ -12,6 +12,7 @@ import { UNKNOWN_TENANT } from '../dataplane/ledger.ts'
 import type { Program } from '../dataplane/program.ts'
 import { Bridge } from './bridge.ts'
 import { Classifier } from './classify.ts'
+import type { PortTable } from './port-table.ts'
 import { Router } from './router.ts'
 import { rowOfAttachment, Shared, type SwitchViews } from './shared.ts'
 
@@ -21,13 +22,13 @@ export class SwitchProgram implements Program {
   readonly #classifier: Classifier
   readonly #bridge: Bridge
   readonly #router: Router
-  readonly #customers: Uint8Array
+  readonly #ports: PortTable
 
   constructor(views: SwitchViews) {
     this.#shared = new Shared(views)
     this.originated = this.#shared.originated
-    this.#customers = views.customers
-    this.#classifier = new Classifier(views.frames, this.#shared.columns, views.attachments, views.customers)
+    this.#ports = views.ports
+    this.#classifier = new Classifier(views.frames, this.#shared.columns, views.attachments, views.ports)
     this.#bridge = new Bridge(this.#shared)
     this.#router = new Router(this.#shared, this.#bridge)
   }
@@ -64,6 +65,6 @@ export class SwitchProgram implements Program {
   }
 
   #isCustomer(batch: Batch, row: number): boolean {
-    return this.#customers[batch.port[row]!] === 1
+    return this.#ports.isCustomer(batch.port[row]!)
   }
 }

@@ -21,9 +21,6 @@ import { ipv6 } from '../wire/ipv6.ts'
 import type { Bridge } from './bridge.ts'
 import { Local, type Shared, TRANSIT_ROW, Vrf } from './shared.ts'
 
-/** The same in all switches, so that two side by side choose the same node for a flow. */
-const NODE_SALT = 0x7f4a7c15
-
 export class Router {
   readonly #shared: Shared
   readonly #bridge: Bridge
@@ -44,7 +41,7 @@ export class Router {
     const what = words[at + 6]!
     if (what === Local.host) return Drop['no-listener']
     if (what === Local.tunnelEnd) return this.#bridge.admit(batch, row)
-    const node = actions.resolve(what, mix32(batch.hash[row]! ^ NODE_SALT))
+    const node = this.#shared.chooseNode(what, batch.hash[row]!)
     batch.action[row] = node
     return words[node] === ActionKind.local ? Drop['no-listener'] : FORWARD
   }

@@ -3,6 +3,7 @@
  * worker, made once.
  */
 
+import { mix32 } from '../base/hash.ts'
 import { RateLimits } from '../base/rate-limit.ts'
 import type { Actions } from '../dataplane/action.ts'
 import { Batch } from '../dataplane/batch.ts'
@@ -13,6 +14,7 @@ import { ATTACHMENTS_MAX, type Attachments } from './attachments.ts'
 import { Columns } from './classify.ts'
 import type { MacTable } from './mac-table.ts'
 import type { OwnAddresses } from './own-addresses.ts'
+import type { PortTable } from './port-table.ts'
 
 /** Counter rows: what is routed for others, and then a row an attachment. */
 export const TRANSIT_ROW = FIRST_TENANT
@@ -33,6 +35,9 @@ export const Local = { host: 0, tunnelEnd: 1 } as const
 const ICMP_RATE_PER_S = 1000
 const ICMP_BURST = 50
 
+/** The same in all switches, so that two side by side choose the same node for a flow. */
+const NODE_SALT = 0x7f4a7c15
+
 export interface SwitchViews {
   readonly frames: Frames
   readonly pool: FramePool
@@ -42,8 +47,7 @@ export interface SwitchViews {
   readonly attachments: Attachments
   readonly macs: MacTable
   readonly own: OwnAddresses
-  /** By port number: 1 for a customer port. */
-  readonly customers: Uint8Array
+  readonly ports: PortTable
   /** Salts the choice among paths: different in each switch, or the second one has nothing left to choose from. */
   readonly pathSalt: number
 }
@@ -57,6 +61,11 @@ export class Shared {
 
   constructor(views: SwitchViews) {
     this.views = views
+  }
+
+  /** Words of the action that leads to one of the nodes behind a VIP: the same node for both directions of a flow. */
+  chooseNode(group: number, flow: number): number {
+    return this.views.actions.resolve(group, mix32(flow ^ NODE_SALT))
   }
 
   mayAnswer(): boolean {
