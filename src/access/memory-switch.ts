@@ -32,7 +32,7 @@ export class MemorySwitch {
   readonly program: SwitchProgram
   readonly #ports: readonly MemoryPort[]
   readonly #worker: Worker
-  readonly #counters: CounterReader
+  readonly counters: CounterReader
 
   constructor({ customers, uplinks, chunks = 512, pathSalt = 0 }: MemorySwitchOptions) {
     const frames = new Frames(createFrameMemory(chunks))
@@ -44,7 +44,7 @@ export class MemorySwitch {
     this.writers = new SwitchWriters(memory, qsbr)
     for (const name of customers) this.writers.ports.set(names.indexOf(name), { isCustomer: true, isUp: true })
     const counters = createCounterMemory(1, ROWS)
-    this.#counters = new CounterReader(counters)
+    this.counters = new CounterReader(counters)
     const ledger = new Ledger(counters, 0, this.pool, this.#ports)
     this.program = new SwitchProgram(viewsOf(memory, frames, this.pool, ledger))
     const reader = new QsbrReader(qsbr, 0)
@@ -134,12 +134,12 @@ export class MemorySwitch {
   }
 
   totals(): Totals {
-    return this.#counters.node()
+    return this.counters.node()
   }
 
   /** The counters of one row, see `shared.ts`. */
   row(row: number): Totals {
-    return this.#counters.tenant(row)
+    return this.counters.tenant(row)
   }
 
   drops(): Partial<Record<DropName, number>> {
