@@ -1,13 +1,14 @@
 import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep, setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import { parseAddress } from '../base/address.ts'
 import { enterNamespace, withNamespace } from '../linux/namespace.ts'
 import { ip, ScratchNetwork, unprivileged } from '../linux/scratch.ts'
 import { PacketSocket } from '../linux/socket.ts'
+import { setScheduling } from '../linux/thread.ts'
 import { ethernet, ipv4, text, udp, vxlan } from '../wire/build.ts'
 import { CounterReader, createCounterMemory, type Totals, unaccounted } from './ledger.ts'
 import { createQsbrMemory } from './qsbr.ts'
@@ -205,6 +206,23 @@ test('a stop leaves the interface to the kernel, and workers can start again', o
   equal((await roundTrip(scene, 500)).length, 500)
 })
 
+test('workers do not inherit the scheduling of an agent that has deadlines', options, async () => {
+  const tasks = (): string[] => readdirSync('/proc/self/task')
+  const policyOf = (task: string): string =>
+    readFileSync(`/proc/self/task/${task}/stat`, 'utf8').split(') ')[1]!.split(' ')[38]! // proc(5), field 41
+  await using scene = new Scene(2, 1)
+  const before = tasks()
+  setScheduling('round-robin')
+  try {
+    await scene.start()
+    const started = tasks().filter((task) => !before.includes(task))
+    ok(started.length >= 2)
+    deepEqual(new Set(started.map(policyOf)), new Set(['0']))
+  } finally {
+    setScheduling('other')
+  }
+})
+
 test('queues are dealt out to the workers, and workers without one send through another', () => {
   const lay = (workers: number, queues: number): string[] =>
     Array.from({ length: workers }, (_, worker) => {
@@ -224,7 +242,7 @@ async function ownProcess(net: ScratchNetwork, workers: number) {
   const peer = withNamespace(there, () => new PacketSocket('peer'))
   const child = fork(new URL('./test-process.ts', import.meta.url), [namespace, `${workers}`], { silent: true })
   const said = child.stderr!.toArray().then((parts) => Buffer.concat(parts).toString())
-  const exit = once(child, 'exit')
+  const exit = once(child, 'exit', { signal: AbortSignal.timeout(TIMEOUT_ms) })
   const early = exit.then(async () => Promise.reject(new Error(`it ended early: ${await said}`)))
   await Promise.race([once(child, 'message'), early])
   early.catch(() => {})
@@ -296,6 +314,7 @@ test('an idle process of four workers uses less than 3% of a core', options, asy
     const fields = readFileSync(`/proc/${node.child.pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
     return Number(fields[11]) + Number(fields[12]) // utime and stime, proc(5), in hundredths of a second
   }
+  for (let worker = 0; worker < 4; worker++) node.tell(worker, 'chunks')
   // What the compiler still does in the background after the start is not idling.
   await sleep(500)
   const before = ticks()
