@@ -117,6 +117,12 @@ export class SwitchAgent {
     this.#refreshSoon()
   }
 
+  /** A supervisor says that the node's process has ended. */
+  nodeDied(name: string): void {
+    const address = this.#balances.addressOf(name)
+    if (address) this.#liveness.died(address)
+  }
+
   /** Frames of each attachment, for people. */
   attachments(): { port: string; vlan: number; vni: number; vip: string; totals: Totals }[] {
     return this.#wires.held().map(({ number, spec: { port, vlan, vni, vip } }) => {

@@ -147,6 +147,13 @@ export class Balances {
     return group.slot
   }
 
+  /** Where the node of this name is; nowhere if it serves no VIP that is spread here. */
+  addressOf(name: string): IpAddress | undefined {
+    for (const { balance } of this.#held.values())
+      for (const node of balance.nodes) if (node.name === name) return node.address
+    return undefined
+  }
+
   /** For people: a row a VIP and node. */
   show(): { vip: string; selection: string; node: string; address: string; bfd: string; alive: boolean }[] {
     const { liveness } = this.#parts

@@ -1,6 +1,7 @@
 /**
  * Which nodes are alive: those that BFD has up and that the underlay leads to. Either says no faster than any timer of
- * routing could: the link within 10 ms of its carrier's loss, BFD within its detection time. A node that is watched for
+ * routing could: the link within 10 ms of its carrier's loss, BFD within its detection time. Where a supervisor says over the
+ * bus that a node's process has ended, that is believed at once (kill -9 takes no carrier). A node that is watched for
  * several VIPs is watched once.
  */
 
@@ -65,6 +66,13 @@ export class Liveness {
   isAlive(address: IpAddress): boolean {
     const watched = this.#watched.get(formatAddress(address))
     return watched?.session?.state === 'up' && this.#parts.underlay.adjacencies(address).length > 0
+  }
+
+  /** Its process has ended: the session starts over, and the node is dead until it answers again. */
+  died(address: IpAddress): void {
+    const session = this.#watched.get(formatAddress(address))?.session
+    session?.disable()
+    session?.enable()
   }
 
   /** What BFD says of a node, for people. */

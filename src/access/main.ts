@@ -5,7 +5,7 @@
  */
 
 import { BatchFollower } from '../agent/follower.ts'
-import { switchFeed } from '../agent/names.ts'
+import { DEATHS_SUBJECT, switchFeed } from '../agent/names.ts'
 import { announce } from '../agent/presence.ts'
 import { showing } from '../agent/show.ts'
 import { systemClock } from '../base/clock.ts'
@@ -107,7 +107,7 @@ class AccessModule {
 
   async start(): Promise<void> {
     this.#follower.start()
-    this.#show()
+    this.#listen()
     await this.#startWorkers()
     await this.#follower.holding
     this.#announceReady()
@@ -142,9 +142,10 @@ class AccessModule {
     this.#steered.by(this.#running.steering)
   }
 
-  #show(): void {
+  #listen(): void {
     const { name } = this.#options
     for (const subscription of [
+      this.#bus.subscribe(DEATHS_SUBJECT, ({ payload }) => this.#agent.nodeDied(Buffer.from(payload).toString())),
       showing(this.#bus, name, 'counters', () => [this.#count()]),
       showing(this.#bus, name, 'attachments', () =>
         this.#agent.attachments().map((row) => ({ ...row, unaccounted: unaccounted(row.totals) })),

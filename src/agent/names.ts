@@ -26,5 +26,8 @@ export const BUCKET = {
 export const neighbourSubject = (cluster: string): string => `news.neighbours.${cluster}`
 export const pathSubject = (cluster: string): string => `news.paths.${cluster}`
 
+/** A supervisor says which module's process has ended without being told to. Faster than any detection, and never the only one. */
+export const DEATHS_SUBJECT = 'news.deaths'
+
 /** Requests for what a module knows, answered in JSON. */
 export const showSubject = (module: string, thing: string): string => `show.${module}.${thing}`

@@ -9,6 +9,7 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
+import { DEATHS_SUBJECT } from '../agent/names.ts'
 import { whenReady } from '../agent/presence.ts'
 import { getSite, putSite, watchSite } from '../agent/site-store.ts'
 import { systemClock } from '../base/clock.ts'
@@ -71,6 +72,7 @@ class RunningSite {
       random,
       log,
       waitReady: (name, signal) => this.#waitReady(name, signal),
+      onCrash: (name) => this.#bus.publish(DEATHS_SUBJECT, Buffer.from(name)),
     })
   }
 
