@@ -222,14 +222,17 @@ export class Controller implements Feeds {
 
   #addTenant(fib: TenantFib): void {
     const published = this.#published.of(fib.name)
-    fib.setPublished(published, new Set(published.flatMap(({ routes }) => [...routes.keys()])))
+    fib.setPublished(
+      published,
+      published.flatMap(({ routes }) => [...routes.keys()]),
+    )
     this.#tenants.set(fib.name, fib)
   }
 
   #touch(touched: Touched): void {
     for (const [tenant, keys] of touched) {
       const known = this.#touched.get(tenant)
-      if (known) for (const key of keys) known.add(key)
+      if (known) for (const key of keys) known.push(key)
       else this.#touched.set(tenant, keys)
     }
     this.#wake()

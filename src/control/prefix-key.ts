@@ -1,6 +1,7 @@
 /**
- * A prefix as the key of a Map: a number for IPv4 (address times 64, plus length: 38 bits), a text of nine characters for
- * IPv6 (eight words of 16 bits and the length). Both compare and hash as one value, and no object is made for either.
+ * A prefix as the key of a Map. For IPv4 its place in the binary tree of all prefixes, the root being 1 and the children of
+ * n 2n and 2n + 1: up to a /30 that is a small integer, for which Maps are several times faster than for other numbers. For
+ * IPv6 a text of nine characters, eight words of 16 bits and the length.
  */
 
 import { formatPrefix, type IpAddress, ipv4Bytes, ipv4Number, type Prefix } from '../base/address.ts'
@@ -16,7 +17,13 @@ export function hostKey(address: IpAddress): PrefixKey {
   return keyOf({ address, length: address.length * 8 })
 }
 
-const key4 = (address: number, length: number): number => address * 64 + length
+const key4 = (address: number, length: number): number => 2 ** length + (length === 0 ? 0 : address >>> (32 - length))
+
+const length4 = (key: number): number => (key >= 2 ** 32 ? 32 : 31 - Math.clz32(key))
+
+function address4(key: number, length: number): number {
+  return length === 0 ? 0 : ((key - 2 ** length) << (32 - length)) >>> 0
+}
 
 /** `words` are four of 32 bits, from `at` on. */
 function key6(words: Uint32Array, at: number, length: number): string {
@@ -60,8 +67,8 @@ const words = new Uint32Array(4)
 /** Adds a row for the key to the columns of its family. */
 export function addRow({ v4, v6 }: RouteBuilders, table: number, key: PrefixKey, nextHop: number): void {
   if (typeof key === 'number') {
-    const length = key % 64
-    v4.add4(table, (key - length) / 64, length, nextHop)
+    const length = length4(key)
+    v4.add4(table, address4(key, length), length, nextHop)
     return
   }
   for (let i = 0; i < 4; i++) words[i] = (key.charCodeAt(i * 2) << 16) | key.charCodeAt(i * 2 + 1)
@@ -69,7 +76,10 @@ export function addRow({ v4, v6 }: RouteBuilders, table: number, key: PrefixKey,
 }
 
 export function prefixOf(key: PrefixKey): Prefix {
-  if (typeof key === 'number') return { address: ipv4Bytes(Math.floor(key / 64)), length: key % 64 }
+  if (typeof key === 'number') {
+    const length = length4(key)
+    return { address: ipv4Bytes(address4(key, length)), length }
+  }
   const address = new Uint8Array(16)
   for (let i = 0; i < 8; i++) new DataView(address.buffer).setUint16(i * 2, key.charCodeAt(i))
   return { address, length: key.charCodeAt(8) }

@@ -29,8 +29,8 @@ interface Origin {
   readonly sets: Map<string, GatewaySet>
 }
 
-/** Tenants and the prefixes in them whose routes may have changed. */
-export type Touched = Map<string, Set<PrefixKey>>
+/** Tenants and the prefixes in them whose routes may have changed; one that changed twice may be there twice. */
+export type Touched = Map<string, PrefixKey[]>
 
 export class PublishedRoutes {
   readonly #origins = new Map<string, Origin>()
@@ -63,7 +63,7 @@ export class PublishedRoutes {
     const sets = batch.gateways.map((gateways) => internSet(origin, gateways))
     const tables = batch.tenants.map((tenant) => ({
       routes: valueAt(origin.tenants, tenant, () => new Map<PrefixKey, GatewaySet>()),
-      touched: valueAt(touched, tenant, () => new Set<PrefixKey>()),
+      touched: valueAt(touched, tenant, () => []),
     }))
     const { routes4, routes6 } = batch
     for (const [columns, keyAt] of [
@@ -82,7 +82,7 @@ export class PublishedRoutes {
           table.routes.set(key, sets[nextHop - 1]!)
           this.#count += table.routes.size - before
         }
-        table.touched.add(key)
+        table.touched.push(key)
       }
     }
     this.#tidy(batch.origin, origin)
@@ -135,7 +135,7 @@ export class PublishedRoutes {
     if (known && !replaces && known.preference === preference) return known
     if (known) {
       for (const [tenant, routes] of known.tenants) {
-        touched.set(tenant, new Set(routes.keys()))
+        touched.set(tenant, [...routes.keys()])
         if (replaces) this.#count -= routes.size
       }
     }
