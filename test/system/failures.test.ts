@@ -82,13 +82,10 @@ const failedConnections = (traffic: Traffic): number => sumOf(traffic, ({ tcp, h
 
 suite('when parts of a site die', { skip: needs('ip') }, () => {
   test('a node killed under load: its flows move, no connection breaks, and it comes back and takes traffic', async () => {
-    let lostAtOnce = 0
-    const traffic = await underTraffic(async ({ gateway, traffic: running }) => {
+    const traffic = await underTraffic(async ({ gateway }) => {
       const before = await pidOf(gateway, 'fn-1')
       ok(before)
       process.kill(before, 'SIGKILL')
-      await sleep(1500) // a ping is lost when it is not answered within a second
-      lostAtOnce = sumOf(running, ({ ping }) => ping.lost)
       await until('fn-1 runs again', async () => ((await pidOf(gateway, 'fn-1')) ?? before) !== before)
       await until('fn-1 takes traffic again', async () => {
         const [node] = (await gateway.observer.modules()).filter(({ name }) => name === 'fn-1')
