@@ -202,7 +202,8 @@ test('a stop leaves the interface to the kernel, and workers can start again', o
   match(ip('link', 'show', 'port'), /xdp/)
   await workers.stop()
   await scene.until('the program is gone', () => !ip('link', 'show', 'port').includes('xdp'))
-  await scene.start()
+  await (await scene.start()).stop()
+  await scene.start() // at once, while the kernel still cleans up
   equal((await roundTrip(scene, 500)).length, 500)
 })
 

@@ -8,6 +8,7 @@
 
 import { Worker as Thread } from 'node:worker_threads'
 import { assert } from '../base/assert.ts'
+import { systemClock } from '../base/clock.ts'
 import { LinuxError } from '../linux/error.ts'
 import { channels } from '../linux/ethtool.ts'
 import { interfaceIndex } from '../linux/libc.ts'
@@ -24,6 +25,7 @@ import { CHUNK_BYTES, createFrameMemory } from './frames.ts'
 import type { CounterMemory } from './ledger.ts'
 import type { KernelDrops } from './port.ts'
 import { queuesOf } from './queue-layout.ts'
+import { whileBusy } from './while-busy.ts'
 import { FLAG_WORDS, WorkerFlag, wake } from './worker.ts'
 import {
   type FromWorker,
@@ -85,7 +87,7 @@ export interface PortState {
 
 export interface PortDrops extends KernelDrops {
   readonly name: string
-  /** What the device itself dropped, for all of its users together. */
+  /** What the device counts for all of its users together; among it what it found no place for at our sockets. */
   readonly device: { readonly received: number; readonly sent: number }
 }
 
@@ -112,7 +114,7 @@ interface WorkerThread {
 export class Workers {
   /** Which packets are ours: own addresses may come and go while the workers run. */
   readonly steering: SteeringTables
-  ports: readonly PortState[] = []
+  readonly ports: PortState[] = []
   readonly #options: StartOptions
   readonly #flags: SharedArrayBuffer
   readonly #bells: EventFd[] = []
@@ -144,7 +146,10 @@ export class Workers {
   async #start(): Promise<void> {
     const { ports } = this.#options
     const queues = ports.map(({ interfaceName }) => queueCount(this.#netlink, interfaceName))
-    for (const setup of this.#setups(queues)) this.#threads.push(this.#startThread(setup))
+    const modes: XdpSocket['mode'][] = []
+    for (const index of this.#indices) modes.push(await whileBusy(systemClock, () => modeOf(index)))
+    const copy = modes.includes('copy')
+    for (const setup of this.#setups(queues, copy)) this.#threads.push(this.#startThread(setup))
     await Promise.all(this.#threads.map((_, worker) => this.#answer(worker, 'made')))
 
     // The first socket of worker 0 registers the UMEM; the others name it.
@@ -153,14 +158,14 @@ export class Workers {
     this.#sockets = [...sockets, ...(await Promise.all(others)).flat()]
 
     this.#before = this.#kernelDrops()
-    this.ports = ports.map(({ interfaceName, steering }, port) => {
+    for (const [port, { interfaceName, steering }] of ports.entries()) {
       const program = new Steering(steering, queues[port]!, this.steering)
       this.#programs.push(program)
       const mine = this.#sockets.filter((socket) => socket.port === port)
       for (const { queue, fd } of mine) program.setSocket(queue, fd)
-      const xdp = program.attach(this.#indices[port]!)
-      return { name: interfaceName, queues: queues[port]!, xdp, socket: mine[0]!.mode }
-    })
+      const xdp = await whileBusy(systemClock, () => program.attach(this.#indices[port]!))
+      this.ports.push({ name: interfaceName, queues: queues[port]!, xdp, socket: mine[0]!.mode })
+    }
   }
 
   post(worker: number, message: unknown): void {
@@ -198,7 +203,7 @@ export class Workers {
     }
   }
 
-  #setups(queues: readonly number[]): WorkerSetup[] {
+  #setups(queues: readonly number[], copy: boolean): WorkerSetup[] {
     const { workers, ports, counters, qsbr, program, parameters, cores } = this.#options
     const { rings = defaultRings, chunksPerWorker = chunksFor(workers, queues, rings) } = this.#options
     const frames = createFrameMemory(workers * chunksPerWorker + 1, firstPageIn)
@@ -210,9 +215,8 @@ export class Workers {
       flagsOf(this.#flags, worker)[WorkerFlag.running] = 1
     }
     const common = {
-      ...{ workers, frames, dispatch, relays, counters, qsbr, flags: this.#flags, rings },
+      ...{ workers, frames, dispatch, relays, counters, qsbr, flags: this.#flags, rings, copy },
       bells: this.#bells.map(({ fd }) => fd),
-      copy: !ports.every((_, port) => isZeroCopy(this.#indices[port]!)),
       program: program.href,
       parameters,
       spin_us: this.#options.spin_us ?? (workers + 1 > allowedCores().length ? 0 : SPIN_us),
@@ -304,13 +308,13 @@ function chunksFor(workers: number, queues: readonly number[], rings: RingSizes)
 }
 
 /** Tried on a UMEM of one chunk: all sockets of the one that counts are in the mode of its first. */
-function isZeroCopy(index: number): boolean {
+function modeOf(index: number): XdpSocket['mode'] {
   const umem = new Umem(createFrameMemory(1).buffer, { chunkBytes: CHUNK_BYTES })
   const sizes = { receiveSize: 2, sendSize: 2, fillSize: 2, completionSize: 2 }
   const socket = XdpSocket.open({ umem, interfaceIndex: index, queue: 0, multiBuffer: true, ...sizes })
   const { mode } = socket
   socket.close()
-  return mode === 'zero-copy'
+  return mode
 }
 
 /** Shared memories among a program's parameters: tables that a forked child need not have. */

@@ -25,6 +25,7 @@ import type { ProgramModule } from './program.ts'
 import { QsbrReader } from './qsbr.ts'
 import { QueuesPort } from './queues-port.ts'
 import { RelayingPort, RelayPort } from './relay-port.ts'
+import { whileBusy } from './while-busy.ts'
 import { Worker, wake } from './worker.ts'
 import { type FromWorker, flagsOf, type OpenedSocket, type ToWorker, type WorkerSetup } from './worker-setup.ts'
 import { XdpPort } from './xdp-port.ts'
@@ -55,7 +56,7 @@ class PortOpener {
     assert(this.#umem.base === setup.frames.base, 'frame memory that is not aligned as the kernel wants it')
   }
 
-  open(port: number): Port {
+  async open(port: number): Promise<Port> {
     const { relays, worker, workers, ports } = this.#setup
     const { name, queues } = ports[port]!
     if (queues.through !== undefined) {
@@ -63,7 +64,8 @@ class PortOpener {
       const owner = queues.through
       return new RelayPort(name, lender, () => this.#wake(owner))
     }
-    const own = queues.own.map((queue) => this.#queue(port, queue))
+    const own: Port[] = []
+    for (const queue of queues.own) own.push(await this.#queue(port, queue))
     const device = own.length === 1 ? own[0]! : new QueuesPort(own)
     if (queues.sendsFor.length === 0) return device
     const borrowers = queues.sendsFor.map(
@@ -72,12 +74,13 @@ class PortOpener {
     return new RelayingPort(device, borrowers)
   }
 
-  #queue(port: number, queue: number): Port {
+  async #queue(port: number, queue: number): Promise<Port> {
     const { ports, rings, copy } = this.#setup
     const { name, interfaceIndex } = ports[port]!
     const registeredBy = this.#registeredBy
     const sharing = registeredBy === undefined ? { multiBuffer: true, copy } : { registeredBy }
-    const socket = XdpSocket.open({ umem: this.#umem, interfaceIndex, queue, ...rings, ...sharing })
+    const options = { umem: this.#umem, interfaceIndex, queue, ...rings, ...sharing }
+    const socket = await whileBusy(systemClock, () => XdpSocket.open(options))
     this.#registeredBy ??= socket.fd
     this.sockets.push({ port, queue, fd: socket.fd, mode: socket.mode })
     return new XdpPort(name, socket, this.#frames, this.#pool)
@@ -114,7 +117,7 @@ async function main(setup: WorkerSetup): Promise<void> {
   const order = await ordered
   assert(order.kind === 'open', 'a worker opens its ports before it gets messages')
   const opener = new PortOpener(setup, frames, pool, wakeOther, order.registeredBy)
-  for (let port = 0; port < portSetups.length; port++) ports.push(opener.open(port))
+  for (let port = 0; port < portSetups.length; port++) ports.push(await opener.open(port))
   const dispatcher = workers > 1 ? new Dispatcher(setup.dispatch, worker, workers, frames, pool, wakeOther) : undefined
   agent.on('message', (message: ToWorker) => {
     if (message.kind === 'program') program.message(message.message)
