@@ -15,7 +15,7 @@ async function main(namespace: string, text: string, directory: string): Promise
   const log: Logger = { info: () => {}, warn: write, error: write }
   const parsed = site.parse(JSON.parse(text))
   const module = await runAccess({ site: parsed, name: parsed.switches[0]!.name, directory, log })
-  process.once('SIGTERM', () => void module.close().then(() => process.disconnect()))
+  process.once('SIGTERM', () => void module.close().then(() => process.disconnect!()))
   process.send!('ready')
 }
 
