@@ -26,11 +26,19 @@ const Size = { 1: 0x10, 2: 0x08, 4: 0x00, 8: 0x18 } as const
 const BYTE_SWAP = 0xd0
 const PSEUDO_MAP_FD = 1
 
-const Arithmetic = { add: 0x00, or: 0x40, and: 0x50, shiftLeft: 0x60, shiftRight: 0x70, move: 0xb0 } as const
+const Arithmetic = {
+  add: 0x00,
+  subtract: 0x10,
+  or: 0x40,
+  and: 0x50,
+  shiftLeft: 0x60,
+  shiftRight: 0x70,
+  move: 0xb0,
+} as const
 const Condition = { '==': 0x10, '>': 0x20, '>=': 0x30, '&': 0x40, '!=': 0x50, '<': 0xa0, '<=': 0xb0 } as const
 
 /** linux/bpf.h, the helpers that we call. */
-export const Helper = { mapLookup: 1, redirectMap: 51 } as const
+export const Helper = { mapLookup: 1, now_ns: 5, redirectMap: 51 } as const
 
 export class Assembler {
   readonly #slots: Uint8Array[] = []
@@ -42,6 +50,9 @@ export class Assembler {
   }
   add(to: Register, from: Operand): this {
     return this.#arithmetic('add', to, from)
+  }
+  subtract(to: Register, from: Operand): this {
+    return this.#arithmetic('subtract', to, from)
   }
   and(to: Register, from: Operand): this {
     return this.#arithmetic('and', to, from)
@@ -70,10 +81,16 @@ export class Assembler {
   load32(to: Register, base: Register, offset: number): this {
     return this.#load(4, to, base, offset)
   }
+  load64(to: Register, base: Register, offset: number): this {
+    return this.#load(8, to, base, offset)
+  }
 
   store32(base: Register, offset: number, value: Operand): this {
     if (typeof value === 'number') return this.#emit(Class.storeNumber | MEMORY | Size[4], base, 'r0', offset, value)
     return this.#emit(Class.store | MEMORY | Size[4], base, value, offset, 0)
+  }
+  store64(base: Register, offset: number, value: Register): this {
+    return this.#emit(Class.store | MEMORY | Size[8], base, value, offset, 0)
   }
 
   /** Loads the address of a map, by the descriptor that the loader holds. Takes two slots. */

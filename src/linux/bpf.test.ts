@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Assembler } from './assembler.ts'
+import { Assembler, Helper } from './assembler.ts'
 import { BpfMap, MapType, XdpProgram } from './bpf.ts'
 import { unprivileged } from './scratch.ts'
 
@@ -29,6 +29,24 @@ describe('BPF', { skip: unprivileged }, () => {
     frame.set([0x86, 0xdd], 12)
     assert.equal(program.test(frame), 0x16dd)
     program.close()
+  })
+
+  test('a program leaves numbers of 64 bits in a map that is seen without a call', () => {
+    const map = new BpfMap('seen', MapType.array, 4, 16, 1, true)
+    const value = map.mapValue()
+    const words = value.words(0, 4)
+    words.set([5, 1], 0)
+    const code = new Assembler()
+    code.store32('r10', -4, 0).loadMap('r1', map.fd).move('r2', 'r10').add('r2', -4).call(Helper.mapLookup)
+    code.jumpIf('r0', '==', 0, 'done').move('r6', 'r0').call(Helper.now_ns)
+    code.load64('r1', 'r6', 0).subtract('r1', 6).store64('r6', 8, 'r1') // 2^32 + 5 - 6
+    code.label('done').move('r0', 1).exit()
+    const program = new XdpProgram('counts', code.assemble())
+    assert.equal(program.test(new Uint8Array(64)), 1)
+    assert.deepEqual([...words], [5, 1, 0xffffffff, 0])
+    program.close()
+    value.unmap()
+    map.close()
   })
 
   test("a refused program's error holds the verifier's reason", () => {

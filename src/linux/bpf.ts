@@ -6,7 +6,7 @@
 
 import { LinuxError } from './error.ts'
 import { closeDescriptor, errno, libc, must } from './libc.ts'
-import { addressOf } from './memory.ts'
+import { addressOf, Mapping } from './memory.ts'
 import { bytes, struct, text, textOf, u32, u64 } from './struct.ts'
 
 const SYS_BPF = process.arch === 'arm64' ? 280 : 321
@@ -16,6 +16,7 @@ const Command = { mapCreate: 0, lookup: 1, update: 2, delete: 3, load: 5, testRu
 
 export const MapType = { hash: 1, array: 2, xskmap: 17 } as const
 
+const BPF_F_MMAPABLE = 1 << 10
 const BPF_PROG_TYPE_XDP = 6
 const BPF_XDP = 37
 const BPF_F_XDP_HAS_FRAGS = 1 << 5
@@ -78,11 +79,18 @@ export class BpfMap {
   readonly #keyBytes: number
   readonly #valueBytes: number
 
-  constructor(name: string, type: number, keyBytes: number, valueBytes: number, entries: number) {
-    const attr = mapCreateAttr.make({ type, keyBytes, valueBytes, entries, name })
+  /** `mapped`: an array's value may be seen without a call, by `mapValue`. */
+  constructor(name: string, type: number, keyBytes: number, valueBytes: number, entries: number, mapped = false) {
+    const flags = mapped ? BPF_F_MMAPABLE : 0
+    const attr = mapCreateAttr.make({ type, keyBytes, valueBytes, entries, flags, name })
     this.fd = must('bpf(BPF_MAP_CREATE)', bpf(Command.mapCreate, attr))
     this.#keyBytes = keyBytes
     this.#valueBytes = valueBytes
+  }
+
+  /** The value of a map of one, as programs change it. */
+  mapValue(): Mapping {
+    return new Mapping(this.fd, 0, this.#valueBytes)
   }
 
   set(key: Uint8Array, value: Uint8Array): void {
