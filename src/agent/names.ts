@@ -22,9 +22,9 @@ export const BUCKET = {
   hosts: 'hosts',
 } as const
 
-/** Plain publishes among the nodes of a cluster. */
-export const neighbourSubject = (cluster: string): string => `news.neighbours.${cluster}`
-export const pathSubject = (cluster: string): string => `news.paths.${cluster}`
+/** Plain publishes among the nodes of all clusters: while a tenant moves, the answers to one cluster's ARP meet the other's. */
+export const NEIGHBOURS_SUBJECT = 'news.neighbours'
+export const PATHS_SUBJECT = 'news.paths'
 
 /** A supervisor says which module's process has ended without being told to. Faster than any detection, and never the only one. */
 export const DEATHS_SUBJECT = 'news.deaths'

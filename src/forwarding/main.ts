@@ -6,7 +6,7 @@
 
 import { BatchFollower } from '../agent/follower.ts'
 import { Latest } from '../agent/latest.ts'
-import { BUCKET, fibFeed, neighbourSubject, pathSubject } from '../agent/names.ts'
+import { BUCKET, fibFeed, NEIGHBOURS_SUBJECT, PATHS_SUBJECT } from '../agent/names.ts'
 import { announce } from '../agent/presence.ts'
 import { showing } from '../agent/show.ts'
 import { equalBytes, formatAddress, type IpAddress, parseAddress } from '../base/address.ts'
@@ -27,9 +27,10 @@ import { type FibBatch, fibBatch } from '../wire/control/fib.ts'
 import { neighbourNews, nodeState, pathNews } from '../wire/control/report.ts'
 import { ForwardingAgent } from './agent.ts'
 
-/** A node without its cluster's news waits no longer than this for neighbours before it takes traffic. */
-const SETTLE_MAX_ms = 3000
-const SETTLE_LOOK_ms = 20
+/** How long neighbours that do not answer hold up a node that starts, and one that takes a batch over. */
+const SETTLE_START_ms = 3000
+const SETTLE_BATCH_ms = 1000
+const SETTLE_LOOK_ms = 5
 
 const STATE_EVERY_ms = 1000
 
@@ -81,8 +82,8 @@ class ForwardingModule {
       clock: systemClock,
       random,
       log,
-      shareNeighbour: (news) => bus.publish(neighbourSubject(cluster), neighbourNews.encode(news)),
-      sharePath: (news) => bus.publish(pathSubject(cluster), pathNews.encode(news)),
+      shareNeighbour: (news) => bus.publish(NEIGHBOURS_SUBJECT, neighbourNews.encode(news)),
+      sharePath: (news) => bus.publish(PATHS_SUBJECT, pathNews.encode(news)),
       onDeath: (error) => this.#die(error),
     })
     this.#bfd = new BfdSpeaker({
@@ -105,7 +106,7 @@ class ForwardingModule {
       apply: (batch) => this.#apply(batch),
     })
     this.#state = new Latest(bus, bus.bucket(BUCKET.nodes), name)
-    this.#listen(cluster)
+    this.#listen()
   }
 
   async start(): Promise<void> {
@@ -113,7 +114,7 @@ class ForwardingModule {
     this.#follower.start()
     await this.#agent.start()
     await this.#follower.holding
-    await this.#settled()
+    await this.#settled(0, SETTLE_START_ms)
     this.#ready = true
     this.#bfd.setEnabled(true)
     this.#report()
@@ -135,12 +136,12 @@ class ForwardingModule {
     await this.#bus.close()
   }
 
-  #listen(cluster: string): void {
-    const neighbours = this.#bus.subscribe(neighbourSubject(cluster), ({ payload }) => {
+  #listen(): void {
+    const neighbours = this.#bus.subscribe(NEIGHBOURS_SUBJECT, ({ payload }) => {
       const news = neighbourNews.decode(payload)
       if (news.ok) this.#agent.neighbourNews(news.value)
     })
-    const paths = this.#bus.subscribe(pathSubject(cluster), ({ payload }) => {
+    const paths = this.#bus.subscribe(PATHS_SUBJECT, ({ payload }) => {
       const news = pathNews.decode(payload)
       if (news.ok) this.#agent.pathNews(news.value)
     })
@@ -164,10 +165,13 @@ class ForwardingModule {
     this.#closers.push({ close: this.#bus.onConnection((connected) => connected && tell()) })
   }
 
-  #apply(batch: FibBatch): string | undefined {
+  // Acknowledged once its new neighbours have answered: whoever waits for that sends packets here next.
+  async #apply(batch: FibBatch): Promise<string | undefined> {
+    const waitedFor = this.#agent.neighbours.unresolved
     const failed = this.#agent.apply(batch)
     const vips = [...this.#agent.holdings.tenants()].map(({ vip }) => vip)
     this.#agent.takeTunnelsTo([this.#ownAddress, ...vips])
+    if (this.#ready) await this.#settled(waitedFor, SETTLE_BATCH_ms)
     return failed
   }
 
@@ -175,10 +179,10 @@ class ForwardingModule {
     return this.#underlay.localAddresses().some((own) => equalBytes(own, address))
   }
 
-  // Next hops that are to be asked for have answered, so that the first packets need not wait.
-  async #settled(): Promise<void> {
-    const until_us = systemClock.now_us() + SETTLE_MAX_ms * 1000
-    while (this.#agent.neighbours.unresolved > 0 && systemClock.now_us() < until_us)
+  // Next hops that are to be asked for have answered, but for so many, so that the first packets need not wait.
+  async #settled(unresolved: number, within_ms: number): Promise<void> {
+    const until_us = systemClock.now_us() + within_ms * 1000
+    while (this.#agent.neighbours.unresolved > unresolved && systemClock.now_us() < until_us)
       await new Promise<void>((resolve) => systemClock.after(SETTLE_LOOK_ms, resolve))
   }
 

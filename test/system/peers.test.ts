@@ -111,7 +111,8 @@ suite("between the kernel's VXLAN and Open vSwitch", { skip: needs('ip', 'ovs-vs
           ok(bytes > SECONDS * 1e6, `${machine} ${direction}: ${bytes} bytes`)
         }
     } catch (error) {
-      throw new Error(gateway.lastLines(), { cause: error })
+      const counters = JSON.stringify(await gateway.observer.modules(), undefined, 1)
+      throw new Error(`${gateway.lastLines()}\n${counters}`, { cause: error })
     } finally {
       await gateway.stop()
     }
