@@ -11,7 +11,7 @@ import { BfdSpeaker } from '../bfd/speaker.ts'
 import type { BfdTransport } from '../bfd/transport.ts'
 import type { ForwardingRoute } from '../dataplane/route-choice.ts'
 import type { Adjacency } from '../dataplane/template.ts'
-import { ethernet, ipv4, tcp, text, udp, vxlan } from '../wire/build.ts'
+import { bfd, ethernet, ipv4, tcp, text, udp, vxlan } from '../wire/build.ts'
 import type { SwitchBatch } from '../wire/control/switch.ts'
 import { SwitchAgent, type SwitchUnderlay } from './agent.ts'
 import { MemorySwitch } from './memory-switch.ts'
@@ -405,6 +405,19 @@ suite('a switch in the rack', () => {
     })
     deepEqual(fromCustomer, site.portsOf())
     equal(new Set(fromCustomer).size, 3)
+  })
+
+  test('sends all BFD packets of a session to one node, whatever path they take', async () => {
+    const site = new Site()
+    for (const name of ['fn-1', 'fn-2', 'fn-3'] as const) site.startNode(name)
+    site.agent.apply({ ...edge, balances: rack('fn-1', 'fn-2', 'fn-3').balances })
+    await site.pass(2500)
+    const ports = Array.from({ length: 40 }, (_, id) => {
+      const probe = udp({ sourcePort: 50_000, destinationPort: 3784 }, bfd())
+      const packet = ipv4({ source: '192.168.1.2', destination: '192.168.1.1', ttl: 255, id: id + 1 }, probe)
+      return portOf(site.switch.send('acme', ethernet({}, packet)))
+    })
+    equal(new Set(ports).size, 1)
   })
 
   test('gives all back: VIPs, nodes and tenants may come and go for ever', () => {

@@ -117,6 +117,7 @@ export class Bridge {
     if (words[at] !== ActionKind.send) return words[at] === ActionKind.drop ? words[at + 6]! : Drop['unknown-vip']
     if (batch.total[row]! > words[at + 4]!) return Drop['too-big']
     const l2 = batch.address[row]!
+    batch.hash[row] = columns.pathHash[row]!
     encapsulate(frames, actions, batch, row, at, l2, this.#innerTos(row), 0)
     vxlan.vni.set(frames.view, l2 - vxlan.BYTES, attachments.vni(attachment))
     return FORWARD

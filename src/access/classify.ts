@@ -11,9 +11,9 @@
  *                   Ethernet | IPv4 or IPv6 | GRE | (Ethernet) | packet          to be routed
  *
  * There are two hashes. `hash` is the inner flow's, the same in both directions: it chooses the node behind a VIP and the
- * worker. `pathHash` is what chooses among paths: on the way into the fabric the same, for a packet in transit its outer
- * headers', for that is where whoever encapsulated it has put the entropy (RFC 7348 section 5). GRE has none to offer, so
- * its inner flow serves.
+ * worker. `pathHash` is what chooses among paths: on the way into the fabric the same but for BFD, for a packet in transit
+ * its outer headers', for that is where whoever encapsulated it has put the entropy (RFC 7348 section 5). GRE has none to
+ * offer, so its inner flow serves.
  */
 
 import { mix32 } from '../base/hash.ts'
@@ -105,8 +105,8 @@ export class Classifier {
     columns.l2[row] = l2
     columns.tag[row] = tagBytes
     const flow = this.#tenantPacket(batch, row, l2, l2 + ethernet.BYTES + tagBytes, etherType, end)
-    batch.hash[row] = this.#isBfd(batch, row, end) ? this.#bfdEntropy(row, flow) : flow
-    columns.pathHash[row] = batch.hash[row]!
+    batch.hash[row] = flow
+    columns.pathHash[row] = this.#isBfd(batch, row, end) ? this.#bfdEntropy(row, flow) : flow
     return FORWARD
   }
 
