@@ -19,8 +19,15 @@ import { type NetworkEvent, NetworkView } from '../linux/network-view.ts'
 import { type ForwardingRoute, neighbourName, type Resolution, RouteChoice } from './route-choice.ts'
 import type { Adjacency } from './template.ts'
 
-/** How late a lost carrier may be seen: the kernel tells of one at once, and of the next within a second of it. */
-const CARRIER_POLL_ms = 10
+/**
+ * The kernel tells of a lost carrier at once, and of what follows it within a second only after that second. So after an
+ * event of a link the wires are looked at this often, for a little more than a second; a look costs some 20 us.
+ */
+const ALERT_POLL_ms = 5
+const ALERT_ms = 1200
+
+/** Otherwise this often: an event that we do not see, in another namespace, may have delayed ours. */
+const CARRIER_POLL_ms = 100
 
 /** A neighbour that does not answer is asked for again; the kernel itself would try every five seconds. */
 const NEIGHBOUR_RETRY_ms = 1000
@@ -62,6 +69,8 @@ export class Underlay {
   /** What changed since the watches were last told. */
   #changed = { routes: false, all: false, neighbours: new Set<string>() }
   #isUpdateDue = false
+  #alert: Timer | undefined
+  #alertUntil_us = 0
 
   /** Of the calling thread's namespace. Throws when an interface is not there. */
   static open(options: UnderlayOptions): Underlay {
@@ -126,6 +135,7 @@ export class Underlay {
 
   close(): void {
     for (const timer of this.#timers) timer.cancel()
+    this.#alert?.cancel()
     this.#watched.clear()
     this.#release(this.#managed.keys())
     this.#view.close()
@@ -151,7 +161,10 @@ export class Underlay {
       if (!this.#isNews(gone ? { ...value, mac: undefined } : value)) return
       this.#changed.neighbours.add(neighbourName(value))
     } else {
-      if (kind === 'link') this.#carrier.delete(value.index)
+      if (kind === 'link') {
+        this.#carrier.delete(value.index)
+        this.#watchCarriers()
+      }
       if (kind === 'route') this.#changed.routes = true
       this.#changed.all = true
     }
@@ -190,6 +203,17 @@ export class Underlay {
     for (const { listeners } of told) for (const listener of listeners) listener()
     this.#options.onChange?.()
     this.#seekNeighbours()
+  }
+
+  #watchCarriers(): void {
+    const { clock } = this.#options
+    this.#alertUntil_us = clock.now_us() + ALERT_ms * 1000
+    this.#alert ??= clock.every(ALERT_POLL_ms, () => {
+      this.#pollCarrier()
+      if (clock.now_us() < this.#alertUntil_us) return
+      this.#alert?.cancel()
+      this.#alert = undefined
+    })
   }
 
   #pollCarrier(): void {
