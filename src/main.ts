@@ -57,9 +57,12 @@ program
 
 program
   .command('show')
-  .description('The state of a running site: tenants, routes, modules, nodes, switches, counters, drops, traffic.')
-  .argument('<thing>', 'what to show')
-  .argument('[tenant]', 'only of this tenant, where that makes sense')
+  .description('The state of a running site, as its modules tell it.')
+  .argument(
+    '<thing>',
+    'tenants, routes, nodes, switches, attachments, balances, traffic (per tenant and node), counters, drops or modules',
+  )
+  .argument('[tenant]', 'routes and traffic of this tenant only')
   .option(...RUN_OPTION)
   .option('--json', 'one JSON document')
   .action(async (thing, tenant, options) => (await import('./commands/show.ts')).show(thing, tenant, options))

@@ -10,76 +10,52 @@ import { table } from './table.ts'
 
 type Row = Record<string, unknown>
 
-interface Thing {
-  readonly about: string
-  rows(bus: Bus, modules: ReadonlyMap<string, Presence>, filter: string): Promise<Row[]>
-}
+type Modules = ReadonlyMap<string, Presence>
 
-export const THINGS: Readonly<Record<string, Thing>> = {
-  tenants: {
-    about: 'tenants: their VIP, the clusters that hold them, their routes',
-    rows: (bus, modules, filter) => of('control', bus, modules, 'tenants', filter),
+type Thing = (bus: Bus, modules: Modules, tenant: string) => Promise<Row[]>
+
+const THINGS: Readonly<Record<string, Thing>> = {
+  tenants: (bus, modules) => ask(bus, modules, ['control'], 'tenants'),
+  routes: (bus, modules, tenant) => ask(bus, modules, ['control'], 'routes', tenant),
+  nodes: (bus, modules) => ask(bus, modules, ['control'], 'nodes'),
+  switches: (bus, modules) => ask(bus, modules, ['access'], 'switch'),
+  attachments: (bus, modules) => ask(bus, modules, ['access'], 'attachments'),
+  balances: (bus, modules) => ask(bus, modules, ['access'], 'balances'),
+  traffic: async (bus, modules, tenant) => {
+    const rows = await ask(bus, modules, ['forwarding'], 'tenants')
+    return tenant === '' ? rows : rows.filter(({ name }) => name === tenant)
   },
-  routes: {
-    about: 'routes in FIBs; with a tenant, only its own',
-    rows: (bus, modules, filter) => of('control', bus, modules, 'routes', filter),
-  },
-  modules: {
-    about: 'the processes of the site',
-    rows: async (_, modules) =>
-      Array.from(modules, ([name, { role, pid, ready, since }]) => ({
-        name,
-        role,
-        pid,
-        ready,
-        since: new Date(since).toISOString(),
-      })),
-  },
-  nodes: {
-    about: 'forwarding nodes: what they hold, and how current it is',
-    rows: (bus, modules, filter) => of('control', bus, modules, 'nodes', filter),
-  },
-  counters: {
-    about: 'packets of every node: received, sent, delivered, dropped',
-    rows: (bus, modules, filter) => of('forwarding', bus, modules, 'counters', filter),
-  },
-  drops: {
-    about: 'why packets were dropped, per node',
-    rows: async (bus, modules, filter) => (await of('forwarding', bus, modules, 'counters', filter)).flatMap(dropsOf),
-  },
-  traffic: {
-    about: 'packets per tenant and node',
-    rows: (bus, modules, filter) => of('forwarding', bus, modules, 'tenants', filter),
-  },
+  counters: (bus, modules) => ask(bus, modules, ['access', 'forwarding'], 'counters'),
+  drops: async (bus, modules) => (await ask(bus, modules, ['access', 'forwarding'], 'counters')).flatMap(dropsOf),
+  modules: async (_, modules) =>
+    Array.from(modules, ([name, { role, pid, ready, since }]) => ({
+      name,
+      role,
+      pid,
+      ready,
+      since: new Date(since).toISOString(),
+    })),
 }
 
 export async function show(
   what: string,
-  filter: string | undefined,
+  tenant: string | undefined,
   { run, json }: { run?: string; json?: boolean },
 ): Promise<void> {
   const thing = THINGS[what]
   if (!thing) throw new Failure(`there is no ${what} to show; there are ${Object.keys(THINGS).join(', ')}`, EXIT.usage)
-  const rows = await withBus(run ?? onlyRunDirectory(), async (bus) =>
-    thing.rows(bus, await modulesOf(bus), filter ?? ''),
-  )
+  const rows = await withBus(run ?? onlyRunDirectory(), async (bus) => thing(bus, await modulesOf(bus), tenant ?? ''))
   console.log(json ? JSON.stringify(rows) : table(rows.map(flattened)) || `no ${what}`)
 }
 
-/** The rows of every module of the role; those that do not answer have none. */
-async function of(
-  role: string,
-  bus: Bus,
-  modules: ReadonlyMap<string, Presence>,
-  thing: string,
-  filter: string,
-): Promise<Row[]> {
-  const names = [...modules].filter(([, presence]) => presence.role === role).map(([name]) => name)
+/** The rows of every module of these roles; one that does not answer has none, and is named on standard error. */
+async function ask(bus: Bus, modules: Modules, roles: readonly string[], thing: string, filter = ''): Promise<Row[]> {
+  const asked = [...modules].filter(([, { role }]) => roles.includes(role))
   const answers = await Promise.all(
-    names.map(async (name) => {
+    asked.map(async ([name, { role }]) => {
       try {
         const rows = (await askToShow(bus, name, thing, filter)) as Row[]
-        return names.length > 1 || role !== 'control' ? rows.map((row) => ({ module: name, ...row })) : rows
+        return role === 'control' ? rows : rows.map((row) => ({ module: name, ...row }))
       } catch (error) {
         if (!(error instanceof BusError)) throw error
         console.error(`gatehouse: ${name} does not answer: ${error.message}`)

@@ -30,12 +30,11 @@ export const cluster = z.strictObject({
 })
 export type Cluster = z.output<typeof cluster>
 
-export const balance = z.strictObject({
+const balance = z.strictObject({
   vip: name,
   /** What happens to the other nodes' flows when a node goes: `resilient` leaves them where they are. */
   selection: z.enum(['modulo', 'resilient']).default('resilient'),
 })
-export type Balance = z.output<typeof balance>
 
 export const accessSwitch = z.strictObject({
   name,

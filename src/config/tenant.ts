@@ -17,11 +17,10 @@ import {
 import { address, interfaceAddress, listOf, mac, mtu, name, port, prefix, vni, weight, whole } from './scalar.ts'
 
 /** A neighbour in a connection's subnet, written as its address alone or with what is known of it. */
-export const peer = z.union([
+const peer = z.union([
   address.transform((text): { address: string; mac?: string | undefined } => ({ address: text })),
   z.strictObject({ address, mac: mac.optional() }),
 ])
-export type Peer = z.output<typeof peer>
 
 /** One attachment of a tenant's own network: a port of an edge switch, or a VLAN on it. */
 export const connection = z.strictObject({
@@ -54,14 +53,13 @@ export const machine = z.strictObject({
 })
 export type Machine = z.output<typeof machine>
 
-export const subnet = z.strictObject({
+const subnet = z.strictObject({
   prefix,
   /** Our address in it, which nodes answer for where the host's payload is Ethernet. */
   gateway: address.optional(),
   /** All of the subnet is behind this host. Without it only the machines that are listed are reached. */
   host: name.optional(),
 })
-export type Subnet = z.output<typeof subnet>
 
 export const vpc = z.strictObject({
   name,
@@ -87,13 +85,12 @@ export const via = z.union([
 ])
 export type Via = z.output<typeof via>
 
-export const route = z.strictObject({
+const route = z.strictObject({
   prefix,
   /** Several share the packets by weight. */
   via: listOf('next hops', via, VIA_MAX).min(1, { error: 'a route needs a next hop' }).optional(),
   discard: z.literal(true, { error: 'discard can only be true' }).optional(),
 })
-export type Route = z.output<typeof route>
 
 /** A customer: one VRF, IPv4 and IPv6. */
 export const tenant = z.strictObject({

@@ -4,7 +4,7 @@ import { parseAddress } from '../base/address.ts'
 import type { Host, Switch } from '../config/fabric.ts'
 import { connectionVni, type Site, vpcKey } from '../config/site.ts'
 import type { Tenant } from '../config/tenant.ts'
-import type { Attachment, Balance, HostBatch, SwitchBatch } from '../wire/control/switch.ts'
+import type { Attachment, Balance, Exit, HostBatch, SwitchBatch } from '../wire/control/switch.ts'
 import type { Placement } from './placement.ts'
 
 /** Whoever sends it says when. */
@@ -46,9 +46,7 @@ function attachmentsOf(tenant: Tenant, one: Switch, vip: Uint8Array): Attachment
 /** For all hosts at once, by name: tenants are many and each is on few of them. */
 export function hostBatchesOf(site: Site, placement: Placement): Map<string, Unsent<HostBatch>> {
   const vips = new Map(site.vips.map(({ name, address }) => [name, parseAddress(address)!]))
-  const batches = new Map(
-    site.hosts.map(({ name }: Host) => [name, { host: name, exits: [] as HostBatch['exits'][number][] }]),
-  )
+  const batches = new Map(site.hosts.map(({ name }: Host) => [name, { host: name, exits: [] as Exit[] }]))
   for (const tenant of site.tenants) {
     const vip = vips.get(placement.vipOf(tenant.name) ?? '')
     if (!vip) continue

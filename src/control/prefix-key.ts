@@ -75,7 +75,7 @@ export function addRow({ v4, v6 }: RouteBuilders, table: number, key: PrefixKey,
   v6.add6(table, words, key.charCodeAt(8), nextHop)
 }
 
-export function prefixOf(key: PrefixKey): Prefix {
+function prefixOf(key: PrefixKey): Prefix {
   if (typeof key === 'number') {
     const length = length4(key)
     return { address: ipv4Bytes(address4(key, length)), length }

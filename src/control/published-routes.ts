@@ -9,7 +9,7 @@ import type { Gateways, RouteBatch } from '../wire/control/route.ts'
 import { addRow, keyAt4, keyAt6, type PrefixKey } from './prefix-key.ts'
 
 /** DSR section 3.2.3: routing tables of 10 M entries. */
-export const PUBLISHED_ROUTES_MAX = 10_000_000
+const PUBLISHED_ROUTES_MAX = 10_000_000
 const ORIGINS_MAX = 1024
 
 /** The next hops that routes of one origin were learnt with: one object for all routes that have the same ones. */

@@ -113,14 +113,6 @@ export const column32: Codec<Uint32Array> = {
   read: (from) => from.column32(from.u32()),
 }
 
-export const bytes: Codec<Uint8Array> = {
-  write(out, value) {
-    out.u32(value.length)
-    out.bytes(value)
-  },
-  read: (from) => from.bytes(from.u32()),
-}
-
 function writeFields(out: Writer, fields: Fields, value: object): void {
   for (const name of Object.keys(fields)) fields[name]!.write(out, (value as Record<string, never>)[name]!)
 }

@@ -62,7 +62,6 @@ test('an older reader skips what a newer writer appended to the message and to i
     value: {
       host: 'host-1',
       epoch: 4,
-      generation: 9,
       exits: [{ key: 1001, vip: Uint8Array.of(10, 255, 0, 1), accepts: [] }],
     },
   })

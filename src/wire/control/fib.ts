@@ -105,7 +105,6 @@ const nextHop = variant({
   group: { ...whose, members: list(member) },
 })
 export type NextHop = Value<typeof nextHop>
-export type NextHopKind = NextHop['kind']
 
 export const fibBatch = message('FIB batch', 2, {
   cluster: text,

@@ -35,7 +35,6 @@ export const nodeState = message('node state', 8, {
   /** Counters of the node by name, such as `received` or `drop.no-route`. */
   counters: list(record({ name: text, value: u53 })),
 })
-export type NodeState = MessageValue<typeof nodeState>
 
 /** Where a feed of batches starts: the sequence, in the feed's stream, of the first piece of its latest snapshot. */
 export const feedStart = message('feed start', 9, {

@@ -14,7 +14,7 @@ const mac = Uint8Array.of(2, 0x67, 0x68, 0, 0, 1)
 const customer = Uint8Array.of(192, 168, 1, 2)
 const gateway = { address: Uint8Array.of(192, 168, 1, 1), length: 24, mac }
 
-export function sampleRoutes(count: number, random: Random) {
+function sampleRoutes(count: number, random: Random) {
   const v4 = new RouteColumnsBuilder(1)
   const v6 = new RouteColumnsBuilder(4)
   for (let i = 0; i < count; i++) {
