@@ -65,7 +65,8 @@ export class Classifier {
   }
 
   classify(batch: Batch): void {
-    for (let row = 0; row < batch.count; row++) batch.verdict[row] = this.#outer(batch, row)
+    for (let row = 0; row < batch.count; row++)
+      if (batch.verdict[row] === FORWARD) batch.verdict[row] = this.#outer(batch, row)
   }
 
   #outer(batch: Batch, row: number): number {
