@@ -37,7 +37,7 @@ export const ActionKind = {
 /** What a template's outer headers are, for the fields that depend on the packet. */
 export const Tunnel = { none: 0, vxlan4: 1, vxlan6: 2, gre4: 3, gre6: 4 } as const
 
-export const ROW_WORDS = 32
+const ROW_WORDS = 32
 export const TEMPLATE_AT = 8
 export const TEMPLATE_MAX = (ROW_WORDS - TEMPLATE_AT) * 4
 
@@ -68,7 +68,7 @@ export interface ActionLimits {
  * 2^17 next hops (16 MB): 10 K tenants with a dozen each. 2^20 members (4 MB): 256 resilient groups, or many small ones.
  * Pages are committed when touched.
  */
-export const defaultActionLimits: ActionLimits = { actions: 1 << 17, slots: 1 << 17, members: 1 << 20 }
+const defaultActionLimits: ActionLimits = { actions: 1 << 17, slots: 1 << 17, members: 1 << 20 }
 
 export function createActionMemory(limits: ActionLimits = defaultActionLimits): ActionMemory {
   return {

@@ -83,123 +83,148 @@ function chunksOf(bench: PortBench, batch: Batch): number {
   ).reduce((sum, count) => sum + count, 0)
 }
 
+const CHECKS: readonly (readonly [what: string, check: (bench: PortBench) => void])[] = [
+  [
+    'frames come in whole, in order, and marked with the port that they came from',
+    (bench) => {
+      const sent = Array.from({ length: 10 }, (_, i) => numbered(i, 60 + i * 100))
+      const batch = new Batch()
+      for (const frame of sent) bench.feed(frame)
+      receive(bench, batch, sent.length)
+      deepEqual(taken(bench, batch), sent)
+      deepEqual(new Set(batch.port.subarray(0, batch.count)), new Set([PORT]))
+      deepEqual(new Set(batch.verdict.subarray(0, batch.count)), new Set([FORWARD]))
+      giveBack(bench, batch)
+    },
+  ],
+
+  [
+    'no more frames are taken than were asked for, and none are lost by that',
+    (bench) => {
+      const batch = new Batch()
+      for (let i = 0; i < 5; i++) bench.feed(numbered(i))
+      for (let turn = 0; batch.count < 5 && turn < TURNS_MAX; turn++) {
+        const before = batch.count
+        bench.port.receive(batch, PORT, 2)
+        ok(batch.count - before <= 2)
+        bench.port.receive(batch, PORT, 0)
+        bench.port.flush()
+      }
+      deepEqual(
+        taken(bench, batch),
+        [0, 1, 2, 3, 4].map((i) => numbered(i)),
+      )
+      giveBack(bench, batch)
+    },
+  ],
+
+  [
+    'frames go out whole and in order, and their chunks come back',
+    (bench) => {
+      const before = chunksIn(bench)
+      const frames = Array.from({ length: 10 }, (_, i) => numbered(i, 60 + i * 100))
+      for (const frame of frames) ok(send(bench, frame))
+      deepEqual(drained(bench, frames.length), frames)
+      equal(chunksIn(bench), before)
+    },
+  ],
+
+  [
+    'frames of every size up to the largest jumbo frame pass both ways',
+    (bench) => {
+      const before = chunksIn(bench)
+      const batch = new Batch()
+      for (const [i, bytes] of SIZES.entries()) {
+        const frame = numbered(i, bytes)
+        bench.feed(frame)
+        receive(bench, batch, 1)
+        deepEqual(taken(bench, batch), [frame], `${bytes} bytes in`)
+        giveBack(bench, batch)
+        ok(send(bench, frame))
+        deepEqual(drained(bench, 1), [frame], `${bytes} bytes out`)
+      }
+      equal(chunksIn(bench), before)
+    },
+  ],
+
+  [
+    'a frame that was received is sent as it lies, shortened and prolonged at its front',
+    (bench) => {
+      const before = chunksIn(bench)
+      const batch = new Batch()
+      for (const bytes of [200, 9000]) {
+        const frame = numbered(1, bytes)
+        bench.feed(frame)
+        receive(bench, batch, 1)
+        const at = batch.address[0]!
+        bench.frames.bytes.copyWithin(at - 40, at, at + 14)
+        ok(bench.port.send(at - 40, batch.length[0]! + 40, batch.total[0]! + 40))
+        batch.count = 0
+        const [out] = drained(bench, 1)
+        deepEqual(out, Uint8Array.of(...frame.subarray(0, 14), ...out!.subarray(14, 40), ...frame))
+      }
+      equal(chunksIn(bench), before)
+    },
+  ],
+
+  [
+    'a full port refuses, what it refused is still the caller’s, and it goes on after a flush',
+    (bench) => {
+      const before = chunksIn(bench)
+      for (let i = 0; i < bench.capacity; i++) ok(send(bench, numbered(i)), `frame ${i}`)
+      const address = copyIn(bench.frames, bench.pool, numbered(0))
+      equal(bench.port.send(address, 60, 60), false)
+      bench.pool.give(address)
+      equal(drained(bench, bench.capacity).length, bench.capacity)
+      ok(send(bench, numbered(7)))
+      deepEqual(drained(bench, 1), [numbered(7)])
+      equal(chunksIn(bench), before)
+    },
+  ],
+
+  [
+    'every chunk is in the pool, in the port or in the batch, at any time',
+    (bench) => {
+      const before = chunksIn(bench)
+      const batch = new Batch()
+      for (let round = 0; round < 100; round++) {
+        for (let i = 0; i < 1 + (round % 7); i++) bench.feed(numbered(i, round % 5 === 0 ? 9000 : 300))
+        bench.port.receive(batch, PORT, BATCH_MAX - batch.count)
+        equal(chunksIn(bench) + chunksOf(bench, batch), before)
+        for (let i = 0; i < batch.count; i++) {
+          const { address, length, total } = batch
+          if (i % 2 === 0 || !bench.port.send(address[i]!, length[i]!, total[i]!))
+            bench.pool.giveChain(address[i]!, length[i]!, total[i]!)
+        }
+        batch.count = 0
+        equal(chunksIn(bench), before)
+        bench.port.flush()
+        bench.drain()
+        equal(chunksIn(bench), before)
+      }
+    },
+  ],
+
+  [
+    'what it holds when it is closed is accounted for',
+    (bench) => {
+      const before = chunksIn(bench)
+      for (let i = 0; i < 4; i++) bench.feed(numbered(i, 5000))
+      bench.port.flush()
+      bench.port.close()
+      equal(chunksIn(bench), before)
+    },
+  ],
+]
+
 export function portSuite(name: string, open: () => PortBench, options: { skip?: string | false } = {}): void {
-  const check = (what: string, run: (bench: PortBench) => void): void => {
+  for (const [what, check] of CHECKS)
     test(`${name}: ${what}`, options, () => {
       const bench = open()
       try {
-        run(bench)
+        check(bench)
       } finally {
         bench.close()
       }
     })
-  }
-
-  check('frames come in whole, in order, and marked with the port that they came from', (bench) => {
-    const sent = Array.from({ length: 10 }, (_, i) => numbered(i, 60 + i * 100))
-    const batch = new Batch()
-    for (const frame of sent) bench.feed(frame)
-    receive(bench, batch, sent.length)
-    deepEqual(taken(bench, batch), sent)
-    deepEqual(new Set(batch.port.subarray(0, batch.count)), new Set([PORT]))
-    deepEqual(new Set(batch.verdict.subarray(0, batch.count)), new Set([FORWARD]))
-    giveBack(bench, batch)
-  })
-
-  check('no more frames are taken than were asked for, and none are lost by that', (bench) => {
-    const batch = new Batch()
-    for (let i = 0; i < 5; i++) bench.feed(numbered(i))
-    for (let turn = 0; batch.count < 5 && turn < TURNS_MAX; turn++) {
-      const before = batch.count
-      bench.port.receive(batch, PORT, 2)
-      ok(batch.count - before <= 2)
-      bench.port.receive(batch, PORT, 0)
-      bench.port.flush()
-    }
-    deepEqual(
-      taken(bench, batch),
-      [0, 1, 2, 3, 4].map((i) => numbered(i)),
-    )
-    giveBack(bench, batch)
-  })
-
-  check('frames go out whole and in order, and their chunks come back', (bench) => {
-    const before = chunksIn(bench)
-    const frames = Array.from({ length: 10 }, (_, i) => numbered(i, 60 + i * 100))
-    for (const frame of frames) ok(send(bench, frame))
-    deepEqual(drained(bench, frames.length), frames)
-    equal(chunksIn(bench), before)
-  })
-
-  check('frames of every size up to the largest jumbo frame pass both ways', (bench) => {
-    const before = chunksIn(bench)
-    const batch = new Batch()
-    for (const [i, bytes] of SIZES.entries()) {
-      const frame = numbered(i, bytes)
-      bench.feed(frame)
-      receive(bench, batch, 1)
-      deepEqual(taken(bench, batch), [frame], `${bytes} bytes in`)
-      giveBack(bench, batch)
-      ok(send(bench, frame))
-      deepEqual(drained(bench, 1), [frame], `${bytes} bytes out`)
-    }
-    equal(chunksIn(bench), before)
-  })
-
-  check('a frame that was received is sent as it lies, shortened and prolonged at its front', (bench) => {
-    const before = chunksIn(bench)
-    const batch = new Batch()
-    for (const bytes of [200, 9000]) {
-      const frame = numbered(1, bytes)
-      bench.feed(frame)
-      receive(bench, batch, 1)
-      const at = batch.address[0]!
-      bench.frames.bytes.copyWithin(at - 40, at, at + 14)
-      ok(bench.port.send(at - 40, batch.length[0]! + 40, batch.total[0]! + 40))
-      batch.count = 0
-      const [out] = drained(bench, 1)
-      deepEqual(out, Uint8Array.of(...frame.subarray(0, 14), ...out!.subarray(14, 40), ...frame))
-    }
-    equal(chunksIn(bench), before)
-  })
-
-  check('a full port refuses, what it refused is still the caller’s, and it goes on after a flush', (bench) => {
-    const before = chunksIn(bench)
-    for (let i = 0; i < bench.capacity; i++) ok(send(bench, numbered(i)), `frame ${i}`)
-    const address = copyIn(bench.frames, bench.pool, numbered(0))
-    equal(bench.port.send(address, 60, 60), false)
-    bench.pool.give(address)
-    equal(drained(bench, bench.capacity).length, bench.capacity)
-    ok(send(bench, numbered(7)))
-    deepEqual(drained(bench, 1), [numbered(7)])
-    equal(chunksIn(bench), before)
-  })
-
-  check('every chunk is in the pool, in the port or in the batch, at any time', (bench) => {
-    const before = chunksIn(bench)
-    const batch = new Batch()
-    for (let round = 0; round < 100; round++) {
-      for (let i = 0; i < 1 + (round % 7); i++) bench.feed(numbered(i, round % 5 === 0 ? 9000 : 300))
-      bench.port.receive(batch, PORT, BATCH_MAX - batch.count)
-      equal(chunksIn(bench) + chunksOf(bench, batch), before)
-      for (let i = 0; i < batch.count; i++) {
-        const { address, length, total } = batch
-        if (i % 2 === 0 || !bench.port.send(address[i]!, length[i]!, total[i]!))
-          bench.pool.giveChain(address[i]!, length[i]!, total[i]!)
-      }
-      batch.count = 0
-      equal(chunksIn(bench), before)
-      bench.port.flush()
-      bench.drain()
-      equal(chunksIn(bench), before)
-    }
-  })
-
-  check('what it holds when it is closed is accounted for', (bench) => {
-    const before = chunksIn(bench)
-    for (let i = 0; i < 4; i++) bench.feed(numbered(i, 5000))
-    bench.port.flush()
-    bench.port.close()
-    equal(chunksIn(bench), before)
-  })
 }
