@@ -220,7 +220,7 @@ class Fabric {
       )
     }
     for (const [address, members] of owners)
-      for (const member of members) commands.add(member.name, `addr add ${hostPrefix(address)} dev lo`)
+      for (const member of members) commands.add(member.name, onLoopback(address))
     for (const [address, members] of owners) {
       const distances = distancesTo(members)
       for (const member of this.members) {
@@ -323,6 +323,11 @@ function customersOf(site: Site, shape: Shape, commands: Commands): Made<Custome
   return { made, links, boxes }
 }
 
+/** Without duplicate address detection, which would leave an IPv6 address unusable for a moment, and routes name it next. */
+function onLoopback(address: string): string {
+  return `addr add ${hostPrefix(address)} dev lo${isIpv6(address) ? ' nodad' : ''}`
+}
+
 function customerOf(tenant: Tenant, connection: Connection, commands: Commands): Customer {
   const { name } = connection
   const namespace = name.startsWith(`${tenant.name}-`) ? name : `${tenant.name}-${name}`
@@ -331,7 +336,7 @@ function customerOf(tenant: Tenant, connection: Connection, commands: Commands):
   const behind = tenant.routes
     .filter((route) => route.via?.some(({ to }) => to === connection.name || own.includes(to)))
     .map((route) => firstHost(route.prefix))
-  commands.add(namespace, ...behind.map((address) => `addr add ${hostPrefix(address)} dev lo`))
+  commands.add(namespace, ...behind.map(onLoopback))
   const missing = own.filter((peer) => !behind.some((address) => isIpv6(address) === isIpv6(peer)))
   const addresses = [...behind, ...missing]
   for (const gateway of gateways) {
