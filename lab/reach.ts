@@ -6,7 +6,7 @@ import type { Lab } from './namespaces.ts'
 import { PingSet } from './traffic/pinger.ts'
 import type { PingPlan } from './traffic/plan.ts'
 
-/** Beside those of traffic in the same namespace. */
+/** Counted up from here, for several in a namespace must not take each other's answers, nor those of traffic. */
 const IDENTIFIER = 0x4000
 const INTERVAL_MS = 100
 
@@ -16,8 +16,8 @@ export async function reach(
   pings: readonly PingPlan[],
   { timeout_ms, signal }: { timeout_ms: number; signal?: AbortSignal },
 ): Promise<PingPlan[]> {
-  const probes = pings.map((plan) => {
-    const set = withNamespace(lab.fullName(plan.namespace), () => new PingSet([plan.to], IDENTIFIER))
+  const probes = pings.map((plan, i) => {
+    const set = withNamespace(lab.fullName(plan.namespace), () => new PingSet([plan.to], IDENTIFIER + i))
     set.start(INTERVAL_MS)
     return { plan, set }
   })

@@ -3,7 +3,7 @@
  * destination; sockets are shared by all of a namespace. An answer that takes longer than a second counts as lost.
  */
 
-import { type IpAddress, parseAddress } from '../../src/base/address.ts'
+import { equalBytes, type IpAddress, parseAddress } from '../../src/base/address.ts'
 import { type Clock, systemClock, type Timer } from '../../src/base/clock.ts'
 import { watch } from '../../src/linux/poll.ts'
 import { IcmpSocket } from '../../src/linux/socket.ts'
@@ -50,7 +50,8 @@ export class Pinger {
     this.#socket.send(this.#message, this.#to)
   }
 
-  answered(sequence: number): void {
+  answered(from: IpAddress, sequence: number): void {
+    if (!equalBytes(from, this.#to)) return
     const sent_us = this.#waiting.get(sequence)
     if (sent_us === undefined) return
     this.#waiting.delete(sequence)
@@ -133,6 +134,6 @@ function receive(socket: IcmpSocket, version: 4 | 6, pingers: ReadonlyMap<number
   for (let answer = socket.receive(); answer; answer = socket.receive()) {
     if (answer.bytes.length < icmpEcho.BYTES || answer.bytes[0] !== reply) continue
     const view = new DataView(answer.bytes.buffer, answer.bytes.byteOffset, answer.bytes.length)
-    pingers.get(icmpEcho.identifier.get(view, 0))?.answered(icmpEcho.sequence.get(view, 0))
+    pingers.get(icmpEcho.identifier.get(view, 0))?.answered(answer.from.address, icmpEcho.sequence.get(view, 0))
   }
 }
