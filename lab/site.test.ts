@@ -156,13 +156,13 @@ suite('the surroundings of a site', { skip: needs('ip') }, () => {
       const families = name === 'acme' ? 2 : 1
       equal(trouble, undefined)
       equal(ping.lost + tcp.failed + http.failed, 0)
-      ok(ping.sent > families * 2 * 30, `${name}: ${ping.sent} pings`)
+      ok(ping.sent > families * 10, `${name}: ${ping.sent} pings`)
       ok(ping.p50_us > 0 && ping.p99_us >= ping.p50_us)
-      ok(http.requests > families * 2 * 30, `${name}: ${http.requests} requests`)
-      ok(tcp.bytes > families * 2e6, `${name}: ${tcp.bytes} bytes`)
+      ok(http.requests > families * 5, `${name}: ${http.requests} requests`)
+      ok(tcp.bytes > families * 5e5, `${name}: ${tcp.bytes} bytes`)
     }
     const counters = await host1.counters()
-    ok(counters['to-tunnel'] > 1000 && counters['to-machine'] > 1000)
+    ok(counters['to-tunnel'] > 100 && counters['to-machine'] > 100)
     equal(counters['no-machine'] + counters['malformed'] + counters['uplink-full'] + counters['machine-full'], 0)
   })
 
