@@ -1,0 +1,45 @@
+/**
+ * A worker thread that does nothing but look up, as a forwarding worker does: 64 addresses, a quiescent point, the next 64.
+ * The benchmark's main thread reads how far it is and stops it.
+ */
+
+import { parentPort, workerData } from 'node:worker_threads'
+import { type FibMemory, FibReader } from '../../src/dataplane/fib/fib.ts'
+import { QsbrReader } from '../../src/dataplane/qsbr.ts'
+import { pinTo } from '../../src/linux/thread.ts'
+
+export interface ReaderData {
+  readonly memory: FibMemory
+  readonly qsbr: SharedArrayBuffer
+  readonly vrf: number
+  /** A shared column. */
+  readonly addresses: Uint32Array
+  /** Words: stop, batches. */
+  readonly progress: SharedArrayBuffer
+  readonly core: number
+}
+
+const BATCH = 64
+
+function run({ memory, qsbr, vrf, addresses, progress, core }: ReaderData): void {
+  pinTo([core])
+  const words = new Int32Array(progress)
+  const worker = new QsbrReader(qsbr, 0)
+  const fib = new FibReader(memory)
+  const vrfs = new Uint32Array(BATCH).fill(vrf)
+  const wanted = new Uint32Array(BATCH)
+  const slots = new Uint32Array(BATCH)
+  parentPort!.postMessage('ready')
+  worker.online()
+  while (Atomics.load(words, 0) === 0) {
+    for (let at = 0; at + BATCH <= addresses.length && words[0] === 0; at += BATCH) {
+      for (let i = 0; i < BATCH; i++) wanted[i] = addresses[at + i]!
+      fib.lookup4Batch(vrfs, wanted, slots, BATCH)
+      worker.quiescent()
+      words[1]!++
+    }
+  }
+  worker.offline()
+}
+
+run(workerData as ReaderData)

@@ -1,0 +1,47 @@
+/**
+ * `gatehouse bench NAME`: measures what the design promises, beside its peers, and prints a table, or with --json one
+ * document. Plots are kept under bench/results/. The exit code tells whether it ran, not how fast.
+ */
+
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { type Bench, formatReport } from './report.ts'
+
+/** A line each. Modules are loaded when they are asked for, because of what some of them need. */
+const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Bench> }>> = {
+  fib: {
+    about: 'the FIB: lookups beside DPDK rte_fib, updates, memory',
+    load: async () => (await import('./fib.ts')).benchFib,
+  },
+}
+
+const RESULTS = join(import.meta.dirname, 'results')
+
+function usage(): string {
+  const names = Object.entries(BENCHES).map(([name, { about }]) => `  ${name.padEnd(10)}${about}`)
+  return `gatehouse bench NAME [--json] [--quick]\n\n${names.join('\n')}`
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    options: { json: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } },
+    allowPositionals: true,
+  })
+  const bench = BENCHES[positionals[0] ?? '']
+  if (!bench || positionals.length > 1) {
+    console.error(usage())
+    return 2
+  }
+  mkdirSync(RESULTS, { recursive: true })
+  const run = await bench.load()
+  const result = await run({
+    quick: values.quick,
+    say: (text) => console.error(text),
+    plot: (name, svg) => writeFileSync(join(RESULTS, name), svg),
+  })
+  console.log(values.json ? JSON.stringify(result, null, 2) : formatReport(result))
+  return 0
+}
+
+process.exitCode = await main()
