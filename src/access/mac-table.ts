@@ -19,7 +19,7 @@ const WAYS = 4
 const ENTRY = 4
 const SET = WAYS * ENTRY
 
-/** 16,384 addresses, 256 KB. Only segments with several attachments on this switch are learnt at all. */
+/** A power of two. 16,384 addresses, 256 KB. Only segments with several attachments on this switch are learnt at all. */
 const SETS = 4096
 
 /** IEEE 802.1Q table 8-6. */
@@ -104,5 +104,5 @@ export class MacTable {
 }
 
 function setOf(vni: number, high: number, low: number): number {
-  return (mix32(mix32(vni ^ (high << 16)) ^ low) % SETS) * SET
+  return (mix32(mix32(vni ^ (high << 16)) ^ low) & (SETS - 1)) * SET
 }

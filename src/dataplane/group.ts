@@ -243,7 +243,7 @@ function drawsOf(name: string, weight: number): Uint32Array {
   for (let unit = 0; unit < weight; unit++) {
     const ofUnit = mix32(seed + unit)
     for (let place = 0; place < PLACES; place++) {
-      const number = mix32(ofUnit ^ mix32(place))
+      const number = mix32(ofUnit ^ mix32(place)) >>> 0
       if (number > numbers[place]!) numbers[place] = number
     }
   }
