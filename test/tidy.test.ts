@@ -5,8 +5,9 @@
 
 import { deepEqual, equal } from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { globSync } from 'node:fs'
-import { basename, resolve } from 'node:path'
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join, resolve } from 'node:path'
 import { suite, test } from 'node:test'
 import { functionLengths, importsOf, readSources, type Source, sourceOf } from './sources.ts'
 
@@ -127,12 +128,25 @@ suite('the code is tidy', () => {
   })
 
   for (const example of globSync('examples/*.yaml', { cwd: ROOT }).sort())
-    test(`${example} is right`, () => {
-      const args = ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'check', example]
-      const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' })
-      equal(status, 0, stdout + stderr)
-    })
+    test(`${example} is right`, () => checks(example))
+
+  test("the README's site file is right", () => {
+    const [, site] = /```yaml\n(.*?)```/s.exec(readFileSync(resolve(ROOT, 'README.md'), 'utf8')) ?? []
+    const folder = mkdtempSync(join(tmpdir(), 'gatehouse-readme-'))
+    try {
+      writeFileSync(join(folder, 'site.yaml'), site ?? '')
+      checks(join(folder, 'site.yaml'))
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
 })
+
+function checks(site: string): void {
+  const args = ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'check', site]
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' })
+  equal(status, 0, stdout + stderr)
+}
 
 suite('the rules see what they are to see', () => {
   test('every way to import a file', () => {
