@@ -47,8 +47,8 @@ export interface SwitchAgentParts {
   steer(addresses: { host: readonly IpAddress[]; tunnel: readonly IpAddress[] }): void
 }
 
-/** Retired memory is looked at this often when nothing else does. */
-const RECLAIM_ms = 10
+/** Retired memory is looked at this often when nothing else does; there is plenty, and idle must cost nothing. */
+const RECLAIM_ms = 100
 
 export class SwitchAgent {
   readonly #parts: SwitchAgentParts

@@ -84,7 +84,7 @@ export class Liveness {
   heard({ peer, state, diagnostic }: BfdNews): void {
     const node = formatAddress(peer.remote)
     if (state === 'up') this.#parts.log.info({ node }, 'a node is up')
-    else if (diagnostic !== 'none') this.#parts.log.warn({ node, state, diagnostic }, 'a node is not up')
+    else if (state === 'down') this.#parts.log.warn({ node, diagnostic }, 'a node is down')
     this.#parts.changed()
   }
 }
