@@ -1,0 +1,152 @@
+/**
+ * `gatehouse bench forward`: what a forwarding node does for a packet, beside its peers on the same wires in the same run.
+ * DSR section 7.1, figures 10 and 11. Everything runs in network namespaces made for it; needs root.
+ *
+ *   forward/wires.ts      the wires            forward/throughput.ts   packets a second and a second of processor time
+ *   forward/generator.ts  sender, receiver     forward/sizes.ts        throughput and latency by packet size
+ *   forward/devices.ts    node and peers       forward/updates.ts      while the FIB changes
+ *   forward/bed.ts        all of it together   forward/stalls.ts       the longest pauses
+ *
+ * Beside them the pipeline without a kernel, `pipeline.ts`.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ensurePackage, isRoot } from '../lab/packages.ts'
+import { allowedCores } from '../src/linux/thread.ts'
+import { type Pace, TestBed } from './forward/bed.ts'
+import { type Device, GatehouseNode, LinuxVxlan, Testpmd, Wire } from './forward/devices.ts'
+import { busySince_s, processorTime } from './forward/processor-time.ts'
+import { LARGE, type Size, SMALL } from './forward/site.ts'
+import { latencyPlots, measureSizes, type SizeFigures, sizeRows, throughputPlot } from './forward/sizes.ts'
+import { measureStalls, stallRows } from './forward/stalls.ts'
+import { type Field, measureSpeeds, speedRows } from './forward/throughput.ts'
+import { measureUpdates, updateRows } from './forward/updates.ts'
+import { measurePipeline } from './pipeline.ts'
+import { type Bench, type BenchOptions, type BenchRow, benchRow, machineText } from './report.ts'
+
+interface Plan {
+  readonly sizes: readonly number[]
+  readonly rounds: number
+  readonly large: Size
+  readonly speed: Pace
+  readonly bySize: Pace
+  readonly updates: Pace
+  readonly stalls: Pace
+  readonly pipeline_s: number
+}
+
+/** Inner Ethernet frames: the smallest that there is, and DSR's range. */
+const BYTES = [64, 128, 256, 512, 1024, 1500] as const
+
+const FULL: Plan = {
+  sizes: BYTES,
+  rounds: 3,
+  large: LARGE,
+  speed: { warmUp_s: 1, seconds: 5 },
+  bySize: { warmUp_s: 0.5, seconds: 2 },
+  updates: { warmUp_s: 1, seconds: 5 },
+  stalls: { warmUp_s: 1, seconds: 4 },
+  pipeline_s: 5,
+}
+
+const QUICK: Plan = {
+  sizes: [1500],
+  rounds: 1,
+  large: { tenants: 20, routesPerTenant: 100 },
+  speed: { warmUp_s: 0.1, seconds: 0.2 },
+  bySize: { warmUp_s: 0.1, seconds: 0.1 },
+  updates: { warmUp_s: 0.1, seconds: 0.2 },
+  stalls: { warmUp_s: 0.1, seconds: 0.4 },
+  pipeline_s: 0.1,
+}
+
+export const benchForward: Bench = async (options) => {
+  const why = obstacle()
+  if (why !== undefined) throw new Error(why)
+  const plan = options.quick ? QUICK : FULL
+  await warnIfBusy(options.say)
+  const rows: BenchRow[] = []
+  {
+    await using bed = await TestBed.open(options.say)
+    using _ = takenDownBySignal(bed)
+    rows.push(...(await rowsOf(bed, plan, options)))
+  }
+  const { packets_per_s } = measurePipeline(plan.pipeline_s)
+  const pipeline = { value: packets_per_s, unit: 'packets/s', bar: 10e6, aim: 20e6 }
+  rows.push(benchRow({ what: 'pipeline on memory ports, 1,000,000 routes in 1,000 tenants, one core', ...pipeline }))
+  return { bench: 'forward', machine: machineText(), rows }
+}
+
+async function rowsOf(bed: TestBed, plan: Plan, { quick, say, plot }: BenchOptions): Promise<BenchRow[]> {
+  const field = await fieldOf(bed, plan, { quick, say })
+  const { wire, linux, testpmd, nodes } = field
+  const node = nodes[0]!
+  say(`throughput, ${BYTES[0]} B, ${plan.rounds} rounds`)
+  const devices = [wire, ...linux, ...(testpmd ? [testpmd] : []), ...nodes]
+  const speeds = await measureSpeeds(bed, { devices, bytes: BYTES[0], rounds: plan.rounds, pace: plan.speed })
+
+  say('throughput and latency by packet size')
+  const bySize = new Map<Device, SizeFigures[]>()
+  for (const device of [...linux, node, wire, ...(testpmd ? [testpmd] : [])]) {
+    const loaded = device === node || linux.includes(device)
+    const measured = await bed.with(device, () => measureSizes(bed, device, plan.sizes, plan.bySize, loaded))
+    bySize.set(device, measured)
+  }
+  plot('forward-throughput.svg', throughputPlot(Array.from(bySize, ([device, figures]) => [device.name, figures])))
+  for (const [load, svg] of latencyPlots(bySize.get(node)!, bySize.get(linux[0]!)!))
+    plot(`forward-latency-${load.replace(' ', '-')}.svg`, svg)
+
+  say('forwarding while the FIB changes')
+  const updates = await bed.with(node, () => measureUpdates(bed, node, plan.rounds, plan.updates))
+  say('stalls')
+  const stalls = await bed.with(node, () => measureStalls(bed, node, plan.stalls))
+  const books = { value: bed.unaccounted, unit: 'packets', bar: 0, better: 'lower' } as const
+  return [
+    ...speedRows(speeds, field, BYTES[0]),
+    ...sizeRows(
+      bySize.get(node)!,
+      linux.map((device) => bySize.get(device)!),
+    ),
+    ...updateRows(updates),
+    ...stallRows(stalls),
+    benchRow({ what: 'unaccounted for between sender, node and receiver, all runs', ...books }),
+  ]
+}
+
+async function fieldOf(bed: TestBed, plan: Plan, { quick, say }: Pick<BenchOptions, 'quick' | 'say'>): Promise<Field> {
+  const { lab } = bed
+  const other = allowedCores()[1]
+  const linux = [new LinuxVxlan(lab), ...(other === undefined ? [] : [new LinuxVxlan(lab, other)])]
+  // A quick run takes what is there.
+  const missing = quick ? (Testpmd.isThere() ? undefined : 'not installed') : Testpmd.missing()
+  if (missing !== undefined) say(`without DPDK testpmd: ${missing}`)
+  const testpmd = missing === undefined ? new Testpmd(lab) : undefined
+  const nodes = [new GatehouseNode(lab, plan.large), new GatehouseNode(lab, SMALL)]
+  return { wire: new Wire(), linux, testpmd, nodes }
+}
+
+/** Why it cannot run here, undefined when it can. */
+function obstacle(): string | undefined {
+  if (!isRoot()) return 'this benchmark makes network namespaces and needs root: sudo ./gatehouse bench forward'
+  const state = ensurePackage('iproute2', 'ip')
+  return typeof state === 'string' ? undefined : `this benchmark needs iproute2, and ${state.missing}`
+}
+
+const LOOK_s = 1
+const QUIET = 0.05
+
+/** What others do meanwhile is counted as the devices' work. */
+async function warnIfBusy(say: (text: string) => void): Promise<void> {
+  const before = processorTime()
+  await sleep(LOOK_s * 1000)
+  const busy = busySince_s(before) / LOOK_s
+  if (busy > QUIET) say(`others keep ${busy.toFixed(2)} cores of this machine busy: the figures will not be worth much`)
+}
+
+/** Interrupted, it takes everything down and ends. */
+function takenDownBySignal(bed: TestBed): Disposable {
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  const end = (): void => void bed.close().then(() => process.exit(1))
+  for (const signal of signals) process.once(signal, end)
+  return { [Symbol.dispose]: () => void signals.forEach((signal) => void process.off(signal, end)) }
+}

@@ -1,0 +1,131 @@
+/**
+ * The forwarding node under test, a process of its own in the device's namespace: the agent and its one worker as the
+ * forwarding module runs them, told what to hold by the benchmark in the control module's place.
+ */
+
+import { spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseAddress } from '../../src/base/address.ts'
+import { systemClock } from '../../src/base/clock.ts'
+import { silent } from '../../src/base/log.ts'
+import { Random } from '../../src/base/random.ts'
+import type { Totals } from '../../src/dataplane/ledger.ts'
+import type { PortDrops } from '../../src/dataplane/start.ts'
+import { Underlay } from '../../src/dataplane/underlay.ts'
+import { ForwardingAgent } from '../../src/forwarding/agent.ts'
+import { setScheduling } from '../../src/linux/thread.ts'
+import { answerParent } from './child.ts'
+import { difference, type Size, snapshotOf, Updates } from './site.ts'
+import { ADDRESS } from './wires.ts'
+
+/** Routes of a batch of updates, and of the ring that updates go round. */
+const BATCH_ROUTES = 256
+const RING_ROUTES = 100_000
+
+export type NodeOrder =
+  | { readonly kind: 'start'; readonly size: Size }
+  | { readonly kind: 'counters' }
+  | { readonly kind: 'update'; readonly routes_per_s: number; readonly seconds: number }
+  /** What may make a node stand still: `routes` more at once, a child process, all that it holds told anew. */
+  | { readonly kind: 'load'; readonly routes: number }
+  | { readonly kind: 'spawn' }
+  | { readonly kind: 'reload' }
+
+export interface NodeCounters {
+  readonly totals: Totals
+  readonly kernel: readonly PortDrops[]
+  /** Processor time of the worker's thread, which softirqs on top of it are part of. */
+  readonly worker_s: number
+}
+
+class Node {
+  readonly #size: Size
+  readonly #agent: ForwardingAgent
+  readonly #updates: Updates
+  #generation = 0
+
+  static async start(size: Size): Promise<Node> {
+    const node = new Node(size)
+    node.#apply(snapshotOf(size, ++node.#generation))
+    node.#agent.takeTunnelsTo([parseAddress(ADDRESS.vip)!])
+    await node.#agent.start()
+    return node
+  }
+
+  private constructor(size: Size) {
+    this.#size = size
+    this.#updates = new Updates(size, RING_ROUTES)
+    setScheduling('round-robin')
+    const ports = ['in', 'out']
+    this.#agent = new ForwardingAgent({
+      name: 'node',
+      ports,
+      workers: 1,
+      underlay: Underlay.open({ ports, clock: systemClock }),
+      clock: systemClock,
+      random: new Random(1),
+      log: silent,
+      shareNeighbour() {},
+      sharePath() {},
+      onDeath(error) {
+        console.error(error.message)
+        process.exit(1)
+      },
+    })
+  }
+
+  counters(): NodeCounters {
+    return { totals: this.#agent.counters.node(), kernel: this.#agent.kernelDrops(), worker_s: busiestThread_s() }
+  }
+
+  /** Returns how many were made a second. */
+  async update(routes_per_s: number, seconds: number): Promise<number> {
+    const start_ms = performance.now()
+    let made = 0
+    for (let passed_ms = 0; passed_ms < seconds * 1000; passed_ms = performance.now() - start_ms) {
+      for (const due = (passed_ms / 1000) * routes_per_s; made < due; made += BATCH_ROUTES) this.#update(BATCH_ROUTES)
+      await sleep(1)
+    }
+    return (made / (performance.now() - start_ms)) * 1000
+  }
+
+  load(routes: number): void {
+    this.#apply(difference(++this.#generation, new Updates(this.#size, routes).next(routes)))
+  }
+
+  reload(): void {
+    this.#apply(snapshotOf(this.#size, ++this.#generation))
+  }
+
+  #update(routes: number): void {
+    this.#apply(difference(++this.#generation, this.#updates.next(routes)))
+  }
+
+  #apply(batch: ReturnType<typeof difference>): void {
+    const failed = this.#agent.apply(batch)
+    if (failed !== undefined) throw new Error(failed)
+  }
+}
+
+/** Of the threads but the agent's own: the worker. */
+function busiestThread_s(): number {
+  const threads = readdirSync('/proc/self/task').filter((thread) => Number(thread) !== process.pid)
+  return Math.max(
+    ...threads.map((thread) => Number(readFileSync(`/proc/self/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e9),
+  )
+}
+
+let node: Node | undefined
+
+async function obey(order: NodeOrder): Promise<unknown> {
+  if (order.kind === 'start') node = await Node.start(order.size)
+  else if (order.kind === 'counters') return node!.counters()
+  else if (order.kind === 'update') return await node!.update(order.routes_per_s, order.seconds)
+  else if (order.kind === 'load') node!.load(order.routes)
+  else if (order.kind === 'spawn') spawnSync('true')
+  else node!.reload()
+  return undefined
+}
+
+if (import.meta.main) answerParent(obey)
