@@ -4,7 +4,7 @@
  */
 
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
-import { systemClock } from '../../src/base/clock.ts'
+import { systemClock, type Timer } from '../../src/base/clock.ts'
 import { withNamespace } from '../../src/linux/namespace.ts'
 import { Fetcher, httpServer } from './fetch.ts'
 import { Histogram } from './histogram.ts'
@@ -41,6 +41,8 @@ interface Work {
 }
 
 const REPORT_INTERVAL_MS = 500
+/** Within which all clients start. */
+const START_SPREAD_MS = 1000
 
 async function serve(plans: readonly ServerPlan[]): Promise<Work> {
   const servers = await Promise.all(
@@ -91,11 +93,15 @@ class Client {
 
 function connect(plans: readonly ClientPlan[], pace: Pace): Work {
   const clients = plans.map((plan) => new Client(plan, pace))
+  const starts: Timer[] = []
   return {
     start() {
-      for (const client of clients) client.start()
+      // One after the other: hundreds of connections that open at once are a burst that nobody meant.
+      for (const [i, client] of clients.entries())
+        starts.push(systemClock.after((START_SPREAD_MS * i) / clients.length, () => client.start()))
     },
     async stop() {
+      for (const start of starts) start.cancel()
       await Promise.all(clients.map((client) => client.stop()))
     },
     reports: () => clients.map((client) => client.report()),
