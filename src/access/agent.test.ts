@@ -11,7 +11,7 @@ import { BfdSpeaker } from '../bfd/speaker.ts'
 import type { BfdTransport } from '../bfd/transport.ts'
 import type { ForwardingRoute } from '../dataplane/route-choice.ts'
 import type { Adjacency } from '../dataplane/template.ts'
-import { bfd, ethernet, ipv4, tcp, text, udp, vxlan } from '../wire/build.ts'
+import { bfd, ethernet, ipv4, ipv6, tcp, text, udp, vxlan } from '../wire/build.ts'
 import type { SwitchBatch } from '../wire/control/switch.ts'
 import { SwitchAgent, type SwitchUnderlay } from './agent.ts'
 import { MemorySwitch } from './memory-switch.ts'
@@ -86,7 +86,7 @@ class Kernel implements SwitchUnderlay {
   }
 
   localAddresses(): Uint8Array[] {
-    return [address('127.0.0.1'), address(OWN), address('10.7.0.1')]
+    return ['127.0.0.1', '::1', 'fe80::1', OWN, '10.7.0.1', 'fd00:7::1'].map(address)
   }
 
   isUp(port: number): boolean {
@@ -467,10 +467,24 @@ suite('a switch in the fabric', () => {
     deepEqual(site.switch.drops(), { 'no-route': 1 })
   })
 
+  test('answers what expires from its tunnel endpoint, and from another address where that is of the other kind', () => {
+    const site = new Site()
+    site.agent.apply(edge)
+    for (const prefix of ['10.8.0.0/16', 'fd00:8::/32']) site.kernel.route(prefix, 'path-a')
+    const from = (frame: Uint8Array, at: number, bytes: number) => {
+      const [error] = Object.values(site.switch.send('fn-1', frame)).flat()
+      return formatAddress(error!.slice(at, at + bytes))
+    }
+    const expired = ipv4({ source: '10.8.0.1', destination: '10.8.1.1', ttl: 1 }, udp({}))
+    equal(from(ethernet({}, expired), 26, 4), OWN)
+    const expired6 = ipv6({ source: 'fd00:8::1', destination: 'fd00:8::2', hopLimit: 1 }, udp({}))
+    equal(from(ethernet({}, expired6), 22, 16), 'fd00:7::1')
+  })
+
   test('leaves the kernel its own addresses, and takes tunnels to the tunnel endpoint', () => {
     const site = new Site()
     site.agent.apply(edge)
-    deepEqual(site.steered, { host: ['127.0.0.1', '10.7.0.1'], tunnel: [OWN] })
+    deepEqual(site.steered, { host: ['127.0.0.1', '::1', 'fe80::1', '10.7.0.1', 'fd00:7::1'], tunnel: [OWN] })
     equal(portOf(site.switch.send('fn-1', to('10.7.0.1'))), 'none')
     deepEqual(site.switch.drops(), { 'no-listener': 1 })
   })

@@ -72,7 +72,7 @@ export class SwitchAgent {
     this.#table = new UnderlayTable(writers, log)
     this.#liveness = new Liveness({
       ...{ speaker: this.#speaker, underlay, log },
-      ownFor: (node) => this.#ownFor(node),
+      ownFor: (node) => this.#ownOf(node.length),
       changed: () => this.#refreshSoon(),
     })
     const ways = new Ways(actions, underlay, () => undefined)
@@ -96,7 +96,6 @@ export class SwitchAgent {
     const wrong = this.#wires.check(batch.attachments, batch.address) ?? this.#balances.check(batch.balances)
     if (wrong !== undefined) return wrong
     this.#own = batch.address
-    this.#parts.writers.own.set(batch.address)
     const failed =
       this.#believe(batch.vips) ??
       this.#balances.apply(batch.balances) ??
@@ -112,6 +111,10 @@ export class SwitchAgent {
     const { underlay, writers, ports } = this.#parts
     for (const [port, { isCustomer }] of ports.entries())
       writers.ports.set(port, { isCustomer, isUp: underlay.isUp(port) })
+    for (const bytes of [4, 16]) {
+      const own = this.#ownOf(bytes)
+      if (own) writers.own.set(own)
+    }
     this.#table.sync(this.#routesBesideCustomers(), this.#ownRoutes())
     this.#steer()
     this.#refreshSoon()
@@ -182,10 +185,10 @@ export class SwitchAgent {
     this.#parts.steer({ host, tunnel: this.#own ? [this.#own] : [] })
   }
 
-  /** BFD comes from the tunnel endpoint where that is of the node's kind, and else from any address that is. */
-  #ownFor(node: IpAddress): IpAddress | undefined {
+  /** Where BFD and ICMP errors come from: the tunnel endpoint where it is of that length, and else any address that is. */
+  #ownOf(bytes: number): IpAddress | undefined {
     const all = [...(this.#own ? [this.#own] : []), ...this.#parts.underlay.localAddresses()]
-    return all.find((address) => address.length === node.length && !isNotForOthers(address))
+    return all.find((address) => address.length === bytes && !isNotForOthers(address))
   }
 
   #believe(vips: readonly IpAddress[]): string | undefined {
