@@ -7,8 +7,8 @@
  *                                     word 0 kind      4 mtu, largest IP packet that fits
  *                                          1 port      5 sum of the outer IPv4 header without length and TOS
  *                                          2 bytes     6 argument: drop reason, segment, first member of a group
- *                                          3 tunnel    7 argument: members of a group; the segment on which a
- *                                                        neighbour is missed (drop); where in the template the
+ *                                          3 tunnel    7 argument: members of a group; who is told of a packet
+ *                                                        that was dropped, 0 for nobody; where in the template the
  *                                                        EtherType of the packet belongs, 0 for nowhere
  *                                          8 .. 31     header template, 96 bytes
  *
@@ -128,7 +128,7 @@ export class Actions {
 }
 
 export type Action =
-  | { kind: 'drop'; reason: number; segment?: number }
+  | { kind: 'drop'; reason: number; miss?: number }
   | { kind: 'local'; segment: number }
   | { kind: 'send'; port: number; tunnel: number; mtu: number; template: Uint8Array; etherTypeAt: number }
   | { kind: 'select' | 'failover'; first: number; members: number }
@@ -218,7 +218,7 @@ export class ActionWriter {
     this.#words[at] = ActionKind[action.kind]
     if (action.kind === 'drop') {
       this.#words[at + 6] = action.reason
-      this.#words[at + 7] = action.segment ?? 0
+      this.#words[at + 7] = action.miss ?? 0
     } else if (action.kind === 'local') this.#words[at + 6] = action.segment
     else if (action.kind === 'send') this.#fillTemplate(at, action)
     else {

@@ -20,6 +20,7 @@ import type { FibBatch } from '../wire/control/fib.ts'
 import type { NeighbourNews, PathNews } from '../wire/control/report.ts'
 import { PROTOCOL } from '../wire/ipv4.ts'
 import { UDP_PORT } from '../wire/udp.ts'
+import { Gleaners } from './gleaner.ts'
 import { Holdings } from './holdings.ts'
 import { NeighbourTable } from './neighbour-table.ts'
 import type { NeighbourReport } from './neighbours.ts'
@@ -93,6 +94,7 @@ export class ForwardingAgent {
       ways,
       neighbours: this.neighbours,
       segmentsByNumber: new Map(),
+      gleaners: new Gleaners(),
       send: (frame) => this.#post(frame),
     }
     this.holdings = new Holdings(this.#parts, this.#qsbr, this.counters, TENANTS_MAX)
@@ -185,8 +187,7 @@ export class ForwardingAgent {
   }
 
   #hear(report: NeighbourReport): void {
-    const segment = this.#parts.segmentsByNumber.get(report.segment)
-    if (report.kind === 'missed') segment?.gleaner?.missed(report.address)
+    if (report.kind === 'missed') this.#parts.gleaners.missed(report.by, report.address)
     else this.neighbours.heard(report.segment, report.address, report.mac, true)
   }
 

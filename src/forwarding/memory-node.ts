@@ -18,6 +18,7 @@ import type { Adjacency } from '../dataplane/template.ts'
 import { type Underlay, Ways } from '../dataplane/ways.ts'
 import { Worker } from '../dataplane/worker.ts'
 import type { FibBatch } from '../wire/control/fib.ts'
+import { Gleaners } from './gleaner.ts'
 import { Holdings } from './holdings.ts'
 import { NeighbourTable } from './neighbour-table.ts'
 import type { NeighbourReport } from './neighbours.ts'
@@ -119,6 +120,7 @@ export class MemoryNode {
       ways: new Ways(actions, this.underlay, (remote) => this.#pathMtus.get(remote.join('.'))),
       neighbours: this.neighbours,
       segmentsByNumber: new Map(),
+      gleaners: new Gleaners(),
       send: (frame) => this.program.message(frame),
     }
     this.holdings = new Holdings(this.#parts, this.#qsbr, this.#counters, tenants)
@@ -164,8 +166,7 @@ export class MemoryNode {
   }
 
   #hear(report: NeighbourReport): void {
-    const segment = this.#parts.segmentsByNumber.get(report.segment)
-    if (report.kind === 'missed') segment?.gleaner?.missed(report.address)
+    if (report.kind === 'missed') this.#parts.gleaners.missed(report.by, report.address)
     else this.neighbours.heard(report.segment, report.address, report.mac, true)
   }
 }

@@ -36,10 +36,10 @@ export interface NeighbourHeard {
   readonly mac: Uint8Array
 }
 
-/** From a worker to its agent: a packet is for a neighbour on the segment whose MAC address nobody knows. */
+/** From a worker to its agent: a packet is for a neighbour whose MAC address nobody knows. `by` names the gleaner. */
 export interface NeighbourMissed {
   readonly kind: 'missed'
-  readonly segment: number
+  readonly by: number
   readonly address: Uint8Array
 }
 
@@ -154,9 +154,9 @@ export class Neighbours {
   }
 
   /** A packet met an unresolved next hop. Where that is a neighbour's address of its own, the packet's destination is it. */
-  missed(segment: number, address: Field, l3: number): void {
+  missed(by: number, address: Field, l3: number): void {
     if (this.#limit.take(0, this.#shared.now_us))
-      this.#report({ kind: 'missed', segment, address: bytesOf(address, this.#shared.frames.view, l3) })
+      this.#report({ kind: 'missed', by, address: bytesOf(address, this.#shared.frames.view, l3) })
   }
 
   // An address of the gateway on this segment, or on all of them (link-local).

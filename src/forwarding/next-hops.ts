@@ -5,19 +5,15 @@
  */
 
 import { isDeepStrictEqual } from 'node:util'
-import { formatAddress, type IpAddress, type MacAddress } from '../base/address.ts'
 import type { Action } from '../dataplane/action.ts'
 import { Drop } from '../dataplane/drop.ts'
 import { openSelectGroup } from '../dataplane/group.ts'
-import { type Adjacency, greAction, type InnerEthernet, vxlanAction } from '../dataplane/template.ts'
-import type { Way } from '../dataplane/ways.ts'
-import type { FibPeer, NextHop } from '../wire/control/fib.ts'
-import type { Wanted } from './neighbour-table.ts'
+import type { Adjacency } from '../dataplane/template.ts'
+import type { NextHop } from '../wire/control/fib.ts'
 import type { NodeParts } from './node-parts.ts'
 import type { SegmentState } from './segment-state.ts'
 import type { TenantState } from './tenant-state.ts'
-
-type Tunnelled = Extract<NextHop, { kind: 'peer' | 'host' | 'connected' }>
+import { actionOf, needsMac, type Tunnelled, tunnelOf } from './tunnelled.ts'
 
 interface Held {
   readonly slot: number
@@ -118,10 +114,12 @@ export class NextHops {
 
   #tunnelled(spec: Tunnelled, segment: SegmentState): Held | string {
     let mac = 'mac' in spec ? spec.mac : undefined
-    const make = (adjacency: Adjacency) => actionOf(spec, segment, adjacency, mac)
+    const address = 'address' in spec ? spec.address : undefined
+    const gleaner =
+      needsMac(spec) && !mac && !address ? this.#parts.gleaners.open(this.#parts, spec, segment) : undefined
+    const make = (adjacency: Adjacency) => actionOf(spec, segment, adjacency, mac, gleaner?.number)
     const way = this.#parts.ways.open(spec.remote, make)
     if (!way) return 'slots are exhausted'
-    const address = 'address' in spec ? spec.address : undefined
     const wanted =
       needsMac(spec) && !mac && address
         ? this.#parts.neighbours.want({
@@ -134,9 +132,10 @@ export class NextHops {
             },
           })
         : undefined
-    const gleaner = address ? undefined : new Gleaner(this.#parts, spec, segment)
-    if (gleaner) segment.gleaner = gleaner
-    if (segment.spec.kind === 'connection') gleaner?.keep(segment.spec.peers)
+    if (gleaner && segment.spec.kind === 'connection') {
+      segment.connected = gleaner
+      gleaner.keep(segment.spec.peers)
+    }
     return {
       slot: way.slot,
       spec,
@@ -144,103 +143,9 @@ export class NextHops {
       close: () => {
         wanted?.close()
         gleaner?.close()
-        if (segment.gleaner === gleaner) segment.gleaner = undefined
+        if (segment.connected === gleaner) segment.connected = undefined
         way.close()
       },
     }
-  }
-}
-
-function tunnelOf(spec: Tunnelled): 'vxlan' | 'gre' {
-  return spec.kind === 'host' ? spec.tunnel : 'vxlan'
-}
-
-function needsMac(spec: Tunnelled): boolean {
-  return spec.kind !== 'host' || spec.payload === 'ethernet'
-}
-
-function actionOf(spec: Tunnelled, segment: SegmentState, adjacency: Adjacency, mac: MacAddress | undefined): Action {
-  const ends = { source: segment.tenant.vip, destination: spec.remote }
-  let inner: InnerEthernet | undefined
-  if (needsMac(spec)) {
-    if (!mac) return { kind: 'drop', reason: Drop['neighbour-unresolved'], segment: segment.number }
-    inner = { source: segment.mac, destination: mac }
-  }
-  const id = spec.kind === 'host' ? spec.key : spec.vni
-  const action =
-    tunnelOf(spec) === 'vxlan' ? vxlanAction(adjacency, ends, id, inner) : greAction(adjacency, ends, id, inner)
-  if (action.kind === 'send' && spec.mtu > 0) action.mtu = Math.min(action.mtu, spec.mtu)
-  return action
-}
-
-/**
- * Next hops that stand for a whole subnet: the packet's destination is the neighbour. The first packet misses; the neighbour
- * is asked for, and once it answers it has a host route of its own.
- */
-export class Gleaner {
-  readonly #parts: NodeParts
-  readonly #spec: Tunnelled
-  readonly #segment: SegmentState
-  readonly #found = new Map<string, { way: Way; address: IpAddress }>()
-  readonly #kept = new Map<string, { close(): void }>()
-
-  constructor(parts: NodeParts, spec: Tunnelled, segment: SegmentState) {
-    this.#parts = parts
-    this.#spec = spec
-    this.#segment = segment
-  }
-
-  /** A packet for this address of the subnet met no neighbour. */
-  missed(address: IpAddress): void {
-    this.#parts.neighbours.glean({ ...this.#wanted(address), forgotten: () => this.#forget(address) })
-  }
-
-  /** Those that the site file names need not be missed first; they are kept resolved. */
-  keep(peers: readonly FibPeer[]): void {
-    const wanted = new Map(peers.map((peer) => [formatAddress(peer.address), peer]))
-    for (const [key, kept] of this.#kept) {
-      if (wanted.has(key)) continue
-      kept.close()
-      this.#kept.delete(key)
-    }
-    for (const [key, { address, mac }] of wanted) {
-      if (mac) this.#resolved(address, mac)
-      else if (!this.#kept.has(key)) this.#kept.set(key, this.#parts.neighbours.want(this.#wanted(address)))
-    }
-  }
-
-  #wanted(address: IpAddress): Wanted {
-    return {
-      segment: this.#segment.number,
-      address,
-      ask: () => this.#segment.ask(address, this.#spec.remote, tunnelOf(this.#spec)),
-      resolved: (mac) => this.#resolved(address, mac),
-    }
-  }
-
-  close(): void {
-    for (const kept of this.#kept.values()) kept.close()
-    for (const { address } of [...this.#found.values()]) this.#forget(address)
-  }
-
-  #resolved(address: IpAddress, mac: MacAddress): void {
-    const make = (adjacency: Adjacency) => actionOf(this.#spec, this.#segment, adjacency, mac)
-    const known = this.#found.get(formatAddress(address))
-    if (known) {
-      known.way.lay(make)
-      return
-    }
-    const way = this.#parts.ways.open(this.#spec.remote, make)
-    if (!way) return
-    this.#found.set(formatAddress(address), { way, address })
-    this.#parts.fib.insert(this.#segment.tenant.row, { address, length: address.length * 8 }, way.slot)
-  }
-
-  #forget(address: IpAddress): void {
-    const found = this.#found.get(formatAddress(address))
-    if (!found) return
-    this.#found.delete(formatAddress(address))
-    this.#parts.fib.remove(this.#segment.tenant.row, { address, length: address.length * 8 })
-    found.way.close()
   }
 }

@@ -3,6 +3,7 @@
 import type { ActionWriter } from '../dataplane/action.ts'
 import type { FibWriter } from '../dataplane/fib/fib.ts'
 import type { Ways } from '../dataplane/ways.ts'
+import type { Gleaners } from './gleaner.ts'
 import type { NeighbourTable } from './neighbour-table.ts'
 import type { SendFrame } from './program.ts'
 import type { SegmentState } from './segment-state.ts'
@@ -16,6 +17,7 @@ export interface NodeParts {
   readonly neighbours: NeighbourTable
   /** By their numbers in shared memory, which is how workers name them. */
   readonly segmentsByNumber: Map<number, SegmentState>
+  readonly gleaners: Gleaners
   /** Has a worker send a frame as it is. */
   send(frame: SendFrame): void
 }

@@ -228,6 +228,27 @@ describe('ARP and neighbour discovery', () => {
     deepEqual(frame, toEdge(toPeer(packet(63)), ACME.vni, fromPort(frame!)))
   })
 
+  test('a machine whose MAC address is not known yet is asked for at its own host, and reached there', () => {
+    const site = node()
+    const batch = sampleBatch()
+    const nextHops = batch.nextHops.map((hop) =>
+      hop.id === 103 ? { ...hop, mac: undefined, address: parseAddress('172.16.0.6') } : hop,
+    ) as typeof batch.nextHops
+    equal(site.apply({ ...batch, nextHops }), undefined)
+    const [question] = site.send()
+    deepEqual(question!.subarray(OUTER_IP + 16, OUTER_IP + 20), parseAddress(HOST.ethernet))
+    const packet = (ttl: number) => ipv4({ source: '10.1.2.3', destination: '172.16.0.6', ttl }, segmentOfTcp)
+    const [unreachable, ...more] = site.send(fromCustomer(packet(64)))
+    deepEqual(unreachable!.subarray(OUTER_IP + 16, OUTER_IP + 20), parseAddress(EDGE), 'the sender is told')
+    deepEqual(more, [])
+    equal(site.totals('acme')!.drops['neighbour-unresolved'], 1)
+    const reply = arpReply({ senderMac: MACHINE_MAC, senderIp: '172.16.0.6', targetIp: '172.16.0.1' })
+    const answer = ethernet({ source: MACHINE_MAC, destination: GATEWAY_MAC }, reply)
+    site.send(fromHost(answer, ACME.vni, HOST.ethernet))
+    deepEqual(site.send(fromCustomer(packet(64))), [toHost(HOST.ethernet, toMachine(packet(63)), ACME.vni)])
+    conserved(site)
+  })
+
   test('a host of the connected subnet is found when a packet misses it', () => {
     const site = node()
     const packet = (ttl: number) => ipv4({ source: '172.16.0.5', destination: '192.168.1.50', ttl }, segmentOfTcp)

@@ -221,9 +221,9 @@ export class ForwardingProgram implements Program {
 
   #undeliverable(batch: Batch, row: number, etherType: number, at: number): number {
     const reason = this.#shared.actions.words[at + 6]!
-    const segment = this.#shared.actions.words[at + 7]!
+    const miss = this.#shared.actions.words[at + 7]!
     const destination = etherType === ETHERTYPE.ipv4 ? ipv4.destination : ipv6.destination
-    if (segment !== 0) this.#neighbours.missed(segment, destination, batch.l3[row]!)
+    if (miss !== 0) this.#neighbours.missed(miss, destination, batch.l3[row]!)
     if (reason === Drop['no-route']) this.#answers.noRoute(batch, row, etherType)
     else if (reason === Drop['neighbour-unresolved']) this.#answers.hostUnreachable(batch, row, etherType)
     return reason

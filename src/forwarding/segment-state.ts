@@ -9,7 +9,7 @@ import { entropyPort } from '../dataplane/encapsulate.ts'
 import { type Adjacency, greAction, vxlanAction } from '../dataplane/template.ts'
 import type { Way } from '../dataplane/ways.ts'
 import type { FibHost, FibInterface, FibSegment } from '../wire/control/fib.ts'
-import type { Gleaner } from './next-hops.ts'
+import type { Gleaner } from './gleaner.ts'
 import type { NodeParts } from './node-parts.ts'
 import { TunnelKind } from './segments.ts'
 import { inTunnel, questionFrame } from './solicit.ts'
@@ -30,8 +30,8 @@ export class SegmentState {
   readonly #parts: NodeParts
   #spec: FibSegment
   readonly #remotes = new Map<string, Remote>()
-  /** Finds neighbours of the segment's subnet that packets miss; there when the FIB has a next hop for the subnet. */
-  gleaner: Gleaner | undefined
+  /** Of a customer's segment whose subnet the FIB has a next hop for: it keeps the peers. */
+  connected: Gleaner | undefined
 
   private constructor(parts: NodeParts, tenant: TenantState, spec: FibSegment, number: number) {
     this.#parts = parts
@@ -68,7 +68,7 @@ export class SegmentState {
     this.#spec = spec
     const { mac, address4, address6 } = identity(spec.interfaces, this.tenant)
     this.#parts.segments.update(this.number, { tenant: this.tenant.row, mac, address4, address6 })
-    if (spec.kind === 'connection') this.gleaner?.keep(spec.peers)
+    if (spec.kind === 'connection') this.connected?.keep(spec.peers)
     const hosts = new Map(hostsOf(spec).map((host) => [keyOf(host), host]))
     this.#removeRemotes(hosts)
     for (const [key, host] of hosts) {
