@@ -16,12 +16,12 @@ import { allowedCores } from '../src/linux/thread.ts'
 import { type Pace, TestBed } from './forward/bed.ts'
 import { type Device, GatehouseNode, LinuxVxlan, Testpmd, Wire } from './forward/devices.ts'
 import { busySince_s, processorTime } from './forward/processor-time.ts'
-import { LARGE, type Size, SMALL } from './forward/site.ts'
+import { LARGE, routesText, type Size, SMALL } from './forward/site.ts'
 import { latencyPlots, measureSizes, type SizeFigures, sizeRows, throughputPlot } from './forward/sizes.ts'
 import { measureStalls, stallRows } from './forward/stalls.ts'
-import { type Field, measureSpeeds, speedRows } from './forward/throughput.ts'
+import { type Field, measureSpeeds, type Speeds, speedRows } from './forward/throughput.ts'
 import { measureUpdates, updateRows } from './forward/updates.ts'
-import { measurePipeline } from './pipeline.ts'
+import { measurePipeline, type PipelineLoad } from './pipeline.ts'
 import { type Bench, type BenchOptions, type BenchRow, benchRow, machineText } from './report.ts'
 
 interface Plan {
@@ -33,6 +33,7 @@ interface Plan {
   readonly updates: Pace
   readonly stalls: Pace
   readonly pipeline_s: number
+  readonly pipeline?: PipelineLoad
 }
 
 /** Inner Ethernet frames: the smallest that there is, and DSR's range. */
@@ -52,12 +53,13 @@ const FULL: Plan = {
 const QUICK: Plan = {
   sizes: [1500],
   rounds: 1,
-  large: { tenants: 20, routesPerTenant: 100 },
+  large: { tenants: 20, routesPerTenant: 1000 },
   speed: { warmUp_s: 0.1, seconds: 0.2 },
   bySize: { warmUp_s: 0.1, seconds: 0.1 },
   updates: { warmUp_s: 0.1, seconds: 0.2 },
   stalls: { warmUp_s: 0.1, seconds: 0.4 },
   pipeline_s: 0.1,
+  pipeline: { tenants: 20, flows: 1024 },
 }
 
 export const benchForward: Bench = async (options) => {
@@ -71,29 +73,31 @@ export const benchForward: Bench = async (options) => {
     using _ = takenDownBySignal(bed)
     rows.push(...(await rowsOf(bed, plan, options)))
   }
-  const { packets_per_s } = measurePipeline(plan.pipeline_s)
+  const { packets_per_s } = measurePipeline(plan.pipeline_s, plan.pipeline)
   const pipeline = { value: packets_per_s, unit: 'packets/s', bar: 10e6, aim: 20e6 }
-  rows.push(benchRow({ what: 'pipeline on memory ports, 1,000,000 routes in 1,000 tenants, one core', ...pipeline }))
+  rows.push(benchRow({ what: `pipeline on memory ports, ${routesText(plan.large)}, one core`, ...pipeline }))
   return { bench: 'forward', machine: machineText(), rows }
 }
 
-async function rowsOf(bed: TestBed, plan: Plan, { quick, say, plot }: BenchOptions): Promise<BenchRow[]> {
-  const field = await fieldOf(bed, plan, { quick, say })
-  const { wire, linux, testpmd, nodes } = field
-  const node = nodes[0]!
+async function rowsOf(bed: TestBed, plan: Plan, options: BenchOptions): Promise<BenchRow[]> {
+  const { say, plot } = options
+  const entered = enter(bed, plan, options)
   say(`throughput, ${BYTES[0]} B, ${plan.rounds} rounds`)
-  const devices = [wire, ...linux, ...(testpmd ? [testpmd] : []), ...nodes]
-  const speeds = await measureSpeeds(bed, { devices, bytes: BYTES[0], rounds: plan.rounds, pace: plan.speed })
+  const contest = { devices: devicesOf(entered), bytes: BYTES[0], rounds: plan.rounds, pace: plan.speed }
+  const speeds = await measureSpeeds(bed, contest, say)
+  const field = thoseIn(speeds, entered)
+  const { linux } = field
+  const node = field.nodes[0]!
 
   say('throughput and latency by packet size')
   const bySize = new Map<Device, SizeFigures[]>()
-  for (const device of [...linux, node, wire, ...(testpmd ? [testpmd] : [])]) {
+  for (const device of devicesOf({ ...field, nodes: [node] })) {
     const loaded = device === node || linux.includes(device)
-    const measured = await bed.with(device, () => measureSizes(bed, device, plan.sizes, plan.bySize, loaded))
-    bySize.set(device, measured)
+    bySize.set(device, await bed.with(device, () => measureSizes(bed, device, plan.sizes, plan.bySize, loaded)))
   }
-  plot('forward-throughput.svg', throughputPlot(Array.from(bySize, ([device, figures]) => [device.name, figures])))
-  for (const [load, svg] of latencyPlots(bySize.get(node)!, bySize.get(linux[0]!)!))
+  const figuresOf = (device: Device): SizeFigures[] => bySize.get(device)!
+  plot('forward-throughput.svg', throughputPlot(Array.from(bySize, ([{ name }, figures]) => [name, figures])))
+  for (const [load, svg] of latencyPlots(figuresOf(node), linux.slice(0, 1).flatMap(figuresOf)))
     plot(`forward-latency-${load.replace(' ', '-')}.svg`, svg)
 
   say('forwarding while the FIB changes')
@@ -103,18 +107,14 @@ async function rowsOf(bed: TestBed, plan: Plan, { quick, say, plot }: BenchOptio
   const books = { value: bed.unaccounted, unit: 'packets', bar: 0, better: 'lower' } as const
   return [
     ...speedRows(speeds, field, BYTES[0]),
-    ...sizeRows(
-      bySize.get(node)!,
-      linux.map((device) => bySize.get(device)!),
-    ),
+    ...sizeRows(figuresOf(node), linux.map(figuresOf)),
     ...updateRows(updates),
     ...stallRows(stalls),
     benchRow({ what: 'unaccounted for between sender, node and receiver, all runs', ...books }),
   ]
 }
 
-async function fieldOf(bed: TestBed, plan: Plan, { quick, say }: Pick<BenchOptions, 'quick' | 'say'>): Promise<Field> {
-  const { lab } = bed
+function enter({ lab }: TestBed, plan: Plan, { quick, say }: BenchOptions): Field {
   const other = allowedCores()[1]
   const linux = [new LinuxVxlan(lab), ...(other === undefined ? [] : [new LinuxVxlan(lab, other)])]
   // A quick run takes what is there.
@@ -123,6 +123,15 @@ async function fieldOf(bed: TestBed, plan: Plan, { quick, say }: Pick<BenchOptio
   const testpmd = missing === undefined ? new Testpmd(lab) : undefined
   const nodes = [new GatehouseNode(lab, plan.large), new GatehouseNode(lab, SMALL)]
   return { wire: new Wire(), linux, testpmd, nodes }
+}
+
+function devicesOf({ wire, linux, testpmd, nodes }: Field): Device[] {
+  return [wire, ...linux, ...(testpmd ? [testpmd] : []), ...nodes]
+}
+
+function thoseIn(speeds: Speeds, { testpmd, linux, ...field }: Field): Field {
+  const works = (device: Device): boolean => speeds.has(device)
+  return { ...field, linux: linux.filter(works), testpmd: testpmd && works(testpmd) ? testpmd : undefined }
 }
 
 /** Why it cannot run here, undefined when it can. */

@@ -14,6 +14,10 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
     about: 'the FIB: lookups beside DPDK rte_fib, updates, memory',
     load: async () => (await import('./fib.ts')).benchFib,
   },
+  forward: {
+    about: 'the forwarding node: throughput, latency, stalls, beside Linux VXLAN and DPDK testpmd',
+    load: async () => (await import('./forward.ts')).benchForward,
+  },
 }
 
 const RESULTS = join(import.meta.dirname, 'results')

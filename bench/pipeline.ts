@@ -14,12 +14,17 @@ import { sampleBatch } from '../src/forwarding/sample-site.ts'
 import { ipv4, udp } from '../src/wire/build.ts'
 import { RouteColumnsBuilder } from '../src/wire/control/columns.ts'
 
-const TENANTS = 1000
+export interface PipelineLoad {
+  readonly tenants: number
+  /** That the packets belong to, a power of two. */
+  readonly flows: number
+}
+
+/** Many more flows than the caches hold routes of. */
+const defaultLoad: PipelineLoad = { tenants: 1000, flows: 1 << 16 }
+
 const ROUTES_PER_TENANT = 1000
 const FIRST_VNI = 10_000
-
-/** Flows that the packets belong to: many more than the caches hold routes of. */
-const FLOWS = 1 << 16
 const FRAMES = 4096
 
 /** Outer Ethernet to inner IP header, in words: what the pipeline changes of a frame, and so what is restored. */
@@ -37,6 +42,7 @@ class LoopPort implements Port {
   readonly #frames: Frames
   readonly #pool: FramePool
   readonly #images: Int32Array
+  readonly #flows: number
   readonly #bytes: number
   readonly #ready: Uint32Array
   #first = 0
@@ -44,10 +50,11 @@ class LoopPort implements Port {
   #flow = 0
   sent = 0
 
-  constructor(frames: Frames, pool: FramePool, images: Int32Array, bytes: number) {
+  constructor(frames: Frames, pool: FramePool, images: Int32Array, flows: number, bytes: number) {
     this.#frames = frames
     this.#pool = pool
     this.#images = images
+    this.#flows = flows
     this.#bytes = bytes
     this.#ready = new Uint32Array(FRAMES)
   }
@@ -59,12 +66,13 @@ class LoopPort implements Port {
   receive(batch: Batch, index: number, max: number): void {
     const count = Math.min(max, this.#count)
     const view = this.#frames.view
-    const words = this.#images.length / FLOWS
+    const last = this.#flows - 1
+    const words = this.#images.length / this.#flows
     for (let i = 0; i < count; i++) {
       const address = this.#ready[this.#first]! + HEADROOM
       this.#first = (this.#first + 1) & (FRAMES - 1)
       const from = this.#flow * words
-      this.#flow = (this.#flow + 1) & (FLOWS - 1)
+      this.#flow = (this.#flow + 1) & last
       for (let word = 0; word < words; word++) view.setInt32(address + word * 4, this.#images[from + word]!, true)
       batch.push(index, address, this.#bytes, this.#bytes)
     }
@@ -90,16 +98,16 @@ class LoopPort implements Port {
   close(): void {}
 }
 
-function millionRoutes(random: Random) {
-  const tenants = Array.from({ length: TENANTS }, (_, i) => ({
+function manyRoutes(random: Random, count: number) {
+  const tenants = Array.from({ length: count }, (_, i) => ({
     id: i + 1,
     name: `tenant-${i + 1}`,
     vni: FIRST_VNI + i,
   }))
   const base = sampleBatch(tenants)
   const routes4 = new RouteColumnsBuilder(1)
-  const prefixes = new Uint32Array(TENANTS * ROUTES_PER_TENANT)
-  for (let tenant = 0; tenant < TENANTS; tenant++)
+  const prefixes = new Uint32Array(count * ROUTES_PER_TENANT)
+  for (let tenant = 0; tenant < count; tenant++)
     for (let i = 0; i < ROUTES_PER_TENANT; i++) {
       const prefix = (0x0b000000 + random.below(0x30000000)) & ~0xff
       prefixes[tenant * ROUTES_PER_TENANT + i] = prefix
@@ -110,12 +118,12 @@ function millionRoutes(random: Random) {
 }
 
 /** The first bytes of a packet a flow, as words. */
-function images(random: Random, prefixes: Uint32Array): Int32Array {
+function images(random: Random, prefixes: Uint32Array, { tenants, flows }: PipelineLoad): Int32Array {
   const words = Math.ceil(IMAGE_BYTES / 4)
-  const out = new Int32Array(FLOWS * words)
+  const out = new Int32Array(flows * words)
   const source = parseAddress('10.1.2.3')!.join('.')
-  for (let flow = 0; flow < FLOWS; flow++) {
-    const tenant = random.below(TENANTS)
+  for (let flow = 0; flow < flows; flow++) {
+    const tenant = random.below(tenants)
     const prefix = prefixes[tenant * ROUTES_PER_TENANT + random.below(ROUTES_PER_TENANT)]!
     const destination = ipv4Bytes(prefix + random.below(256)).join('.')
     const payload = udp({ sourcePort: 1024 + (flow & 0x7fff) }, new Uint8Array(INNER_BYTES - 14 - 28))
@@ -132,15 +140,15 @@ export interface PipelineFigures {
 }
 
 /** Runs for about `seconds` after a warm-up of half as long. */
-export function measurePipeline(seconds: number): PipelineFigures {
+export function measurePipeline(seconds: number, load = defaultLoad): PipelineFigures {
   const random = new Random(7)
-  const node = new MemoryNode({ chunks: FRAMES + 512, tenants: TENANTS + 8, fibWords: 1 << 25 })
-  const { batch, prefixes } = millionRoutes(random)
+  const node = new MemoryNode({ chunks: FRAMES + 512, tenants: load.tenants + 8, fibWords: 1 << 25 })
+  const { batch, prefixes } = manyRoutes(random, load.tenants)
   const failed = node.apply(batch)
   if (failed !== undefined) throw new Error(failed)
   node.neighbours.close()
   const bytes = 14 + 20 + 8 + 8 + INNER_BYTES
-  const port = new LoopPort(node.frames, node.pool, images(random, prefixes), bytes)
+  const port = new LoopPort(node.frames, node.pool, images(random, prefixes, load), load.flows, bytes)
   port.fill()
   const worker = node.workerOver(port)
   const run = (run_ms: number): PipelineFigures => {

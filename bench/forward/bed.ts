@@ -67,8 +67,8 @@ export class TestBed {
   /** Puts the device between the wires for as long as `measure` takes. */
   async with<D extends Device, T>(device: D, measure: (device: D) => Promise<T>): Promise<T> {
     this.#verified.clear()
-    await device.start()
     try {
+      await device.start()
       return await measure(device)
     } finally {
       await device.stop()

@@ -22,6 +22,8 @@ import { ADDRESS, DEVICE, DIRECT, type Path, THROUGH } from './wires.ts'
 
 export interface Device {
   readonly name: string
+  /** Somebody else's, which need not work on this machine. */
+  readonly isPeer: boolean
   readonly path: Path
   /** What its tables hold, and so where traffic can go to. */
   readonly size: Size
@@ -32,6 +34,7 @@ export interface Device {
 
 export class Wire implements Device {
   readonly name = 'a wire'
+  readonly isPeer = false
   readonly path = DIRECT
   readonly size = SMALL
 
@@ -46,6 +49,7 @@ export class Wire implements Device {
 
 export class GatehouseNode implements Device {
   readonly name = 'Gatehouse'
+  readonly isPeer = false
   readonly path = THROUGH
   readonly size: Size
   readonly #lab: Lab
@@ -87,6 +91,7 @@ const NEXT_HOP = '172.16.0.2'
  */
 export class LinuxVxlan implements Device {
   readonly name: string
+  readonly isPeer = true
   readonly path = THROUGH
   readonly size = SMALL
   readonly #lab: Lab
@@ -138,6 +143,7 @@ const COMMAND = 'dpdk-testpmd'
 
 export class Testpmd implements Device {
   readonly name = 'DPDK testpmd io'
+  readonly isPeer = true
   readonly path = THROUGH
   readonly size = SMALL
   readonly #lab: Lab

@@ -12,7 +12,7 @@ import { ethernet, ipv4, ipv6, type Layer, udp, vxlan } from '../../src/wire/bui
 import * as ethernetTable from '../../src/wire/ethernet.ts'
 import { Fault } from '../../src/wire/fault.ts'
 import { checkGre, greHeaderBytes, greKey, gre as greTable } from '../../src/wire/gre.ts'
-import { checkIpv4, ipv4HeaderBytes, ipv4 as ipv4Table, PROTOCOL } from '../../src/wire/ipv4.ts'
+import { checkIpv4, ipv4HeaderBytes, ipv4 as ipv4Table, PROTOCOL, writeIpv4Checksum } from '../../src/wire/ipv4.ts'
 import { UDP_PORT, udp as udpTable } from '../../src/wire/udp.ts'
 import { checkVxlan, vxlan as vxlanTable } from '../../src/wire/vxlan.ts'
 import {
@@ -138,7 +138,12 @@ export function wrong(flow: Flow, found: Arrived, work: Work): string | undefine
   if (tunnel !== expected.tunnel || id !== expected.id)
     return `by ${tunnel} ${id}, not ${expected.tunnel} ${expected.id}`
   if (to !== expected.to) return `to ${to}, not ${expected.to}`
-  return equalBytes(timeless(packet), expected.packet) ? undefined : 'with another packet than was sent'
+  if (equalBytes(timeless(packet), expected.packet)) return undefined
+  return `as ${hex(packet)}, not ${hex(expected.packet)}`
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex')
 }
 
 /** Without the time of sending, as flows' frames are. */
@@ -150,8 +155,6 @@ function oneHopOlder(packet: Uint8Array): Uint8Array {
   const older = packet.slice()
   const view = new DataView(older.buffer)
   ipv4Table.ttl.set(view, 0, ipv4Table.ttl.get(view, 0) - 1)
-  // RFC 1141: the checksum's upper byte goes up as the TTL goes down.
-  const sum = ipv4Table.checksum.get(view, 0) + 0x100
-  ipv4Table.checksum.set(view, 0, (sum & 0xffff) + (sum >>> 16))
+  writeIpv4Checksum(view, 0)
   return older
 }

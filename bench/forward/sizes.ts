@@ -61,13 +61,16 @@ const LATENCIES = [
 
 /** `linux`: as it may be set up; the better of them is held against the node, row by row. */
 export function sizeRows(node: readonly SizeFigures[], linux: readonly (readonly SizeFigures[])[]): BenchRow[] {
-  const ofSize = (bytes: number): SizeFigures[] =>
-    linux.flatMap((figures) => figures.find((figure) => figure.bytes === bytes) ?? [])
+  const best = (bytes: number, choose: 'min' | 'max', of: (figure: SizeFigures) => number | undefined) => {
+    const all = linux.flatMap((figures) => figures.filter((figure) => figure.bytes === bytes))
+    const values = all.flatMap((figure) => of(figure) ?? [])
+    return values.length > 0 ? Math[choose](...values) : undefined
+  }
   const throughput = node.map(({ bytes, packets_per_s }) =>
     benchRow({
       what: `figure 10: VXLAN to VXLAN, ${bytes} B`,
       ...{ value: packets_per_s, unit: 'packets/s', peer: 'Linux' },
-      peerValue: Math.max(...ofSize(bytes).map((figure) => figure.packets_per_s)),
+      peerValue: best(bytes, 'max', (figure) => figure.packets_per_s),
     }),
   )
   const latency = LOADS.flatMap(({ name: load }) =>
@@ -77,7 +80,7 @@ export function sizeRows(node: readonly SizeFigures[], linux: readonly (readonly
         return benchRow({
           what: `figure 11: ${name} latency at ${load}, ${bytes} B`,
           ...{ value: loads.get(load)?.[key] ?? null, unit: 'us', peer: 'Linux', better: 'lower' },
-          peerValue: Math.min(...ofSize(bytes).flatMap((figure) => figure.loads.get(load)?.[key] ?? [])),
+          peerValue: best(bytes, 'min', (figure) => figure.loads.get(load)?.[key]),
           ...(isPromised && { bar: 1.5, aim: 1 }),
         })
       }),

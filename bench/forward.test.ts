@@ -1,0 +1,61 @@
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
+import { before, suite, test } from 'node:test'
+import { needs } from '../lab/needs.ts'
+import { benchForward } from './forward.ts'
+import type { BenchDocument } from './report.ts'
+
+// Nothing here says how fast: a machine that runs tests is busy.
+suite('a short run of the forwarding benchmark', { skip: needs('ip') }, () => {
+  const plots = new Map<string, string>()
+  let document: BenchDocument
+
+  before(async () => {
+    document = await benchForward({ quick: true, say() {}, plot: (name, svg) => void plots.set(name, svg) })
+  })
+
+  const figure = (what: RegExp) => {
+    const found = document.rows.filter((row) => what.test(row.what))
+    ok(found.length > 0, `no row ${what}`)
+    return found
+  }
+
+  test('every packet is accounted for between sender, node and receiver', () => {
+    deepEqual(
+      figure(/^unaccounted for/).map(({ value, pass }) => [value, pass]),
+      [[0, true]],
+    )
+  })
+
+  test('the promises of the design are among the rows, with their bars', () => {
+    const bars = (what: RegExp) => [...new Set(figure(what).map(({ bar, aim }) => `${bar} ${aim}`))]
+    deepEqual(bars(/^VXLAN to (VXLAN|GRE), 64 B, .*, per CPU-second$/), ['1.5 2.5'])
+    deepEqual(bars(/^VXLAN to (VXLAN|GRE), 64 B, [\w ,]*tenants?$/), ['0.9 1'])
+    deepEqual(bars(/^figure 11: p(50|99) latency at half load/), ['1.5 1'])
+    deepEqual(bars(/^longest stall while (?!nothing)/), ['5 1'])
+    deepEqual(bars(/^pipeline on memory ports/), ['10000000 20000000'])
+    equal(figure(/^longest stall/).length, 6)
+  })
+
+  test('what is measured has a value, and what is compared a peer in the same run', () => {
+    for (const row of document.rows) {
+      ok(row.value === null || Number.isFinite(row.value), row.what)
+      ok(row.ratio === null || row.peer !== null, row.what)
+    }
+    for (const { what, value, peer_value } of figure(/^figure 1[01]/)) ok(value! > 0 && peer_value! > 0, what)
+    for (const { value } of figure(/^FIB updates while forwarding/)) ok(value! > 0)
+  })
+
+  test('a plot a figure', () => {
+    const names = ['forward-latency-full-load.svg', 'forward-latency-half-load.svg', 'forward-throughput.svg']
+    deepEqual([...plots.keys()].sort(), names)
+    for (const svg of plots.values()) ok(svg.includes('</svg>') && !svg.includes('NaN'))
+  })
+
+  test('nothing is left behind', () => {
+    deepEqual(
+      readdirSync('/run/netns').filter((name) => name.startsWith(`gh-${process.pid}-`)),
+      [],
+    )
+  })
+})
