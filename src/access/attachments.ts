@@ -10,9 +10,9 @@
  */
 
 import { assert } from '../base/assert.ts'
+import { PORTS_MAX } from '../dataplane/batch.ts'
 import type { QsbrWriter } from '../dataplane/qsbr.ts'
 import { VNI_MAX } from '../wire/vxlan.ts'
-import { PORTS_MAX } from './port-table.ts'
 
 /** Row words. */
 const ROW = 8

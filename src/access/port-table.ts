@@ -1,7 +1,6 @@
 /** What the workers know of the switch's ports: whose they are, and whether they are up. Written by the agent. */
 
-/** Numbers of ports are bytes in a batch. */
-export const PORTS_MAX = 256
+import { PORTS_MAX } from '../dataplane/batch.ts'
 
 const CUSTOMER = 1
 const DOWN = 2

@@ -15,6 +15,9 @@ export const MOVED = 254
 /** The counter row of frames of which no tenant is known: 0 is the worker's own, and tenants follow from 2 on. */
 export const UNKNOWN_TENANT = 1
 
+/** The columns that name ports are bytes. */
+export const PORTS_MAX = 256
+
 export class Batch {
   count = 0
   /** The port it came from. */

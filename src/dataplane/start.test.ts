@@ -24,7 +24,11 @@ const TIMEOUT_ms = 20_000
 
 /** A packet of an inner flow; all flows are in one tunnel. */
 function packet(flow: number, sequence: number): Uint8Array {
-  const inner = ipv4({}, udp({ sourcePort: 1024 + flow, destinationPort: 53 }, text(`${flow} ${sequence} `)))
+  return packetOf(text(`${flow} ${sequence} `), 1024 + flow)
+}
+
+function packetOf(payload: Uint8Array, sourcePort = 1024): Uint8Array {
+  const inner = ipv4({}, udp({ sourcePort, destinationPort: 53 }, payload))
   const tunnel = udp({ sourcePort: 49152, destinationPort: 4789 }, vxlan({ vni: 7 }, ethernet({}, inner)))
   return ethernet({}, ipv4({ source: '192.0.2.9', destination: '192.0.2.1' }, tunnel))
 }
@@ -166,7 +170,7 @@ test('one worker needs no dispatcher', options, async () => {
   isInOrder(await roundTrip(scene, 1000))
   const worker = { received: 1000, sent: 1000, takenOver: 0, handedOver: 0, drops: {} }
   deepEqual(counted(scene.counters.worker(0)), worker)
-  deepEqual(workers.ports, [{ name: 'port', queues: 1, xdp: 'driver', socket: 'copy' }])
+  deepEqual(workers.ports, [{ name: 'port', queues: 1, xdp: 'driver', socket: 'copy', multiBuffer: true }])
   equal(await scene.chunks(), CHUNKS)
 })
 
@@ -185,6 +189,27 @@ test('jumbo frames change workers with their whole chain', options, async () => 
     await scene.until('it comes back', () => scene.received().some((frame) => Buffer.compare(frame, big) === 0))
   }
   await scene.until('all chunks are back', async () => (await scene.chunks()) === 4 * CHUNKS)
+})
+
+test('on a kernel without multi-buffer frames flow just so', options, async () => {
+  await using scene = new Scene(2, 1, { multiBuffer: false, mtu: 3498 })
+  const workers = await scene.start()
+  deepEqual(workers.ports, [{ name: 'port', queues: 1, xdp: 'driver', socket: 'copy', multiBuffer: false }])
+  isInOrder(await roundTrip(scene, 1000))
+  const large = packetOf(new Uint8Array(3400))
+  ok(scene.peer.send(large))
+  await scene.until('a large one too', () => scene.received().some((frame) => Buffer.compare(frame, large) === 0))
+})
+
+test('on a kernel without multi-buffer a large MTU is refused with a sentence', options, async () => {
+  await using scene = new Scene(1, 1, { multiBuffer: false, mtu: 9000 })
+  await rejects(scene.start(), { code: 'ERANGE', message: /without multi-buffer .*Linux 6\.6.* at most 3498/ })
+})
+
+test('more ports than a batch can number are our own mistake', options, async () => {
+  await using scene = new Scene(1, 1)
+  const ports = new Array<StartOptions['ports'][0]>(257).fill(scene.options.ports[0]!)
+  await rejects(startWorkers({ ...scene.options, ports }), /at most 256 ports/)
 })
 
 test('a start that fails says why, and leaves nothing behind', options, async () => {

@@ -9,6 +9,7 @@
 import { Worker as Thread } from 'node:worker_threads'
 import { assert } from '../base/assert.ts'
 import { systemClock } from '../base/clock.ts'
+import { checkSingleBufferMtu } from '../linux/bpf.ts'
 import { LinuxError } from '../linux/error.ts'
 import { channels } from '../linux/ethtool.ts'
 import { interfaceIndex } from '../linux/libc.ts'
@@ -18,7 +19,8 @@ import { Netlink } from '../linux/netlink.ts'
 import { EventFd } from '../linux/poll.ts'
 import { Steering, type SteeringKind, SteeringTables, type Tunnel } from '../linux/steering.ts'
 import { allowedCores } from '../linux/thread.ts'
-import { statisticsOf, Umem, XdpSocket } from '../linux/xdp-socket.ts'
+import { statisticsOf, Umem, withMultiBufferIfKnown, XdpSocket } from '../linux/xdp-socket.ts'
+import { PORTS_MAX } from './batch.ts'
 import { createDispatchMemory } from './dispatch.ts'
 import { EXCHANGE_WORDS } from './exchange.ts'
 import { CHUNK_BYTES, createFrameMemory } from './frames.ts'
@@ -59,6 +61,8 @@ export interface StartOptions {
   /** A core a worker. Without them the scheduler decides. */
   readonly cores?: readonly number[]
   readonly spin_us?: number
+  /** False: as on a kernel that cannot. Without it, where all interfaces can. */
+  readonly multiBuffer?: boolean
   onMessage(worker: number, message: unknown): void
   /** All workers have been told to stop; the process is to end. */
   onDeath(death: WorkerDeath): void
@@ -83,6 +87,8 @@ export interface PortState {
   readonly queues: number
   readonly xdp: 'driver' | 'generic'
   readonly socket: 'zero-copy' | 'copy'
+  /** May a frame span several buffers? Before Linux 6.6 it may not, and the MTU is at most some 3.5 KB. */
+  readonly multiBuffer: boolean
 }
 
 export interface PortDrops extends KernelDrops {
@@ -93,6 +99,7 @@ export interface PortDrops extends KernelDrops {
 
 export async function startWorkers(options: StartOptions): Promise<Workers> {
   assert(options.workers > 0 && options.ports.length > 0, 'workers need something to work on')
+  assert(options.ports.length <= PORTS_MAX, `a batch numbers at most ${PORTS_MAX} ports`)
   const workers = new Workers(options)
   try {
     await workers.start()
@@ -101,6 +108,12 @@ export async function startWorkers(options: StartOptions): Promise<Workers> {
     throw error
   }
   return workers
+}
+
+interface Abilities {
+  /** Some device cannot do zero-copy. */
+  readonly copy: boolean
+  readonly multiBuffer: boolean
 }
 
 interface WorkerThread {
@@ -146,10 +159,8 @@ export class Workers {
   async #start(): Promise<void> {
     const { ports } = this.#options
     const queues = ports.map(({ interfaceName }) => queueCount(this.#netlink, interfaceName))
-    const modes: XdpSocket['mode'][] = []
-    for (const index of this.#indices) modes.push(await whileBusy(systemClock, () => modeOf(index)))
-    const copy = modes.includes('copy')
-    for (const setup of this.#setups(queues, copy)) this.#threads.push(this.#startThread(setup))
+    const abilities = await this.#abilities()
+    for (const setup of this.#setups(queues, abilities)) this.#threads.push(this.#startThread(setup))
     await Promise.all(this.#threads.map((_, worker) => this.#answer(worker, 'made')))
 
     // The first socket of worker 0 registers the UMEM; the others name it.
@@ -159,12 +170,13 @@ export class Workers {
 
     this.#before = this.#kernelDrops()
     for (const [port, { interfaceName, steering }] of ports.entries()) {
-      const program = new Steering(steering, queues[port]!, this.steering)
+      const program = new Steering(steering, queues[port]!, this.steering, abilities)
       this.#programs.push(program)
       const mine = this.#sockets.filter((socket) => socket.port === port)
       for (const { queue, fd } of mine) program.setSocket(queue, fd)
       const xdp = await whileBusy(systemClock, () => program.attach(this.#indices[port]!))
-      this.ports.push({ name: interfaceName, queues: queues[port]!, xdp, socket: mine[0]!.mode })
+      const { multiBuffer } = abilities
+      this.ports.push({ name: interfaceName, queues: queues[port]!, xdp, socket: mine[0]!.mode, multiBuffer })
     }
   }
 
@@ -203,7 +215,18 @@ export class Workers {
     }
   }
 
-  #setups(queues: readonly number[], copy: boolean): WorkerSetup[] {
+  /** What all interfaces can: their sockets share one memory, and with it the mode of the one that registers it. */
+  async #abilities(): Promise<Abilities> {
+    const { multiBuffer: wanted = true } = this.#options
+    const each: Abilities[] = []
+    for (const index of this.#indices) each.push(await whileBusy(systemClock, () => abilitiesOf(index, wanted)))
+    const multiBuffer = each.every((one) => one.multiBuffer)
+    const links = multiBuffer ? [] : listLinks(this.#netlink).filter(({ index }) => this.#indices.includes(index))
+    for (const { mtu } of links) checkSingleBufferMtu(mtu)
+    return { copy: each.some(({ copy }) => copy), multiBuffer }
+  }
+
+  #setups(queues: readonly number[], abilities: Abilities): WorkerSetup[] {
     const { workers, ports, counters, qsbr, program, parameters, cores } = this.#options
     const { rings = defaultRings, chunksPerWorker = chunksFor(workers, queues, rings) } = this.#options
     const frames = createFrameMemory(workers * chunksPerWorker + 1, firstPageIn)
@@ -215,7 +238,7 @@ export class Workers {
       flagsOf(this.#flags, worker)[WorkerFlag.running] = 1
     }
     const common = {
-      ...{ workers, frames, dispatch, relays, counters, qsbr, flags: this.#flags, rings, copy },
+      ...{ workers, frames, dispatch, relays, counters, qsbr, flags: this.#flags, rings, ...abilities },
       bells: this.#bells.map(({ fd }) => fd),
       program: program.href,
       parameters,
@@ -307,14 +330,17 @@ function chunksFor(workers: number, queues: readonly number[], rings: RingSizes)
   return sockets * (rings.fillSize + rings.sendSize) + CHUNKS_BESIDE_RINGS
 }
 
-/** Tried on a UMEM of one chunk: all sockets of the one that counts are in the mode of its first. */
-function modeOf(index: number): XdpSocket['mode'] {
+/** Tried on a UMEM of one chunk: all sockets of the one that counts are as its first. */
+function abilitiesOf(interfaceIndex: number, wanted: boolean): Abilities {
   const umem = new Umem(createFrameMemory(1).buffer, { chunkBytes: CHUNK_BYTES })
   const sizes = { receiveSize: 2, sendSize: 2, fillSize: 2, completionSize: 2 }
-  const socket = XdpSocket.open({ umem, interfaceIndex: index, queue: 0, multiBuffer: true, ...sizes })
-  const { mode } = socket
-  socket.close()
-  return mode
+  const attempt = (multiBuffer: boolean): Abilities => {
+    const socket = XdpSocket.open({ umem, interfaceIndex, queue: 0, multiBuffer, ...sizes })
+    const copy = socket.mode === 'copy'
+    socket.close()
+    return { copy, multiBuffer }
+  }
+  return wanted ? withMultiBufferIfKnown(attempt) : attempt(false)
 }
 
 /** Shared memories among a program's parameters: tables that a forked child need not have. */

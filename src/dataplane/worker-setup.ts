@@ -36,6 +36,7 @@ export interface WorkerSetup {
   readonly ports: readonly PortSetup[]
   readonly rings: RingSizes
   readonly copy: boolean
+  readonly multiBuffer: boolean
   /** URL of the module that exports `createProgram`. */
   readonly program: string
   readonly parameters: unknown

@@ -75,10 +75,10 @@ class PortOpener {
   }
 
   async #queue(port: number, queue: number): Promise<Port> {
-    const { ports, rings, copy } = this.#setup
+    const { ports, rings, copy, multiBuffer } = this.#setup
     const { name, interfaceIndex } = ports[port]!
     const registeredBy = this.#registeredBy
-    const sharing = registeredBy === undefined ? { multiBuffer: true, copy } : { registeredBy }
+    const sharing = registeredBy === undefined ? { multiBuffer, copy } : { registeredBy }
     const options = { umem: this.#umem, interfaceIndex, queue, ...rings, ...sharing }
     const socket = await whileBusy(systemClock, () => XdpSocket.open(options))
     this.#registeredBy ??= socket.fd

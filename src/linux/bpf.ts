@@ -136,16 +136,21 @@ const LICENSE = pinned(Buffer.from('Apache-2.0\0'))
 
 export class XdpProgram {
   readonly fd: number
+  readonly multiBuffer: boolean
 
-  /** `code` is what the assembler gave. It must take frames of several buffers, as jumbo frames are. */
-  constructor(name: string, code: Uint8Array) {
+  /**
+   * `code` is what the assembler gave. With `multiBuffer` it must take frames of several buffers, as jumbo frames are; the
+   * kernel has that since Linux 5.18, and AF_XDP sockets for it since 6.6.
+   */
+  constructor(name: string, code: Uint8Array, { multiBuffer = true } = {}) {
+    this.multiBuffer = multiBuffer
     const pinnedCode = pinned(code)
     const values = {
       type: BPF_PROG_TYPE_XDP,
       instructions: code.length / 8,
       code: addressOf(pinnedCode),
       license: addressOf(LICENSE),
-      flags: BPF_F_XDP_HAS_FRAGS,
+      flags: multiBuffer ? BPF_F_XDP_HAS_FRAGS : 0,
       name,
     }
     let fd = -1
@@ -193,6 +198,9 @@ export class XdpLink {
 
   constructor(program: XdpProgram, interfaceIndex: number) {
     const driver = attach(program, interfaceIndex, XDP_FLAGS_DRV_MODE)
+    // The generic hook would take the program and its sockets none of the large frames.
+    if (driver < 0 && !program.multiBuffer && errno() === LinuxError.numberOf('ERANGE'))
+      must('bpf(BPF_LINK_CREATE)', driver, ADVICE)
     this.mode = driver >= 0 ? 'driver' : 'generic'
     this.fd =
       driver >= 0 ? driver : must('bpf(BPF_LINK_CREATE)', attach(program, interfaceIndex, XDP_FLAGS_SKB_MODE), ADVICE)
@@ -203,7 +211,18 @@ export class XdpLink {
   }
 }
 
-const ADVICE = { EBUSY: 'another XDP program is on this interface; `ip link set DEV xdp off` removes one left by hand' }
+/** A page less XDP's headroom (256), what the kernel keeps behind (320), and an Ethernet header with two VLAN tags (22). */
+const SINGLE_BUFFER_MTU_MAX = 4096 - 256 - 320 - 22
+
+const ADVICE = {
+  EBUSY: 'another XDP program is on this interface; `ip link set DEV xdp off` removes one left by hand',
+  ERANGE: `without multi-buffer AF_XDP (Linux 6.6) an interface and its peer have an MTU of at most ${SINGLE_BUFFER_MTU_MAX}`,
+}
+
+/** Throws where a single buffer does not hold what the interface takes: the kernel would drop it in the generic hook. */
+export function checkSingleBufferMtu(mtu: number): void {
+  if (mtu > SINGLE_BUFFER_MTU_MAX) throw new LinuxError('bpf(BPF_LINK_CREATE)', LinuxError.numberOf('ERANGE'), ADVICE)
+}
 
 function attach(program: XdpProgram, target: number, flags: number): number {
   return bpf(Command.linkCreate, linkCreateAttr.make({ program: program.fd, target, attachType: BPF_XDP, flags }))

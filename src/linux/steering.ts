@@ -111,9 +111,10 @@ export class Steering {
   readonly #sockets: BpfMap
   #link: XdpLink | undefined
 
-  constructor(kind: SteeringKind, queues: number, tables: SteeringTables) {
+  /** `multiBuffer` as the sockets have it: a frame of several buffers finds no way into a socket for one. */
+  constructor(kind: SteeringKind, queues: number, tables: SteeringTables, { multiBuffer = true } = {}) {
     this.#sockets = new BpfMap('sockets', MapType.xskmap, 4, 4, queues)
-    this.program = new XdpProgram(kind, steeringCode(kind, this.#sockets, tables))
+    this.program = new XdpProgram(kind, steeringCode(kind, this.#sockets, tables), { multiBuffer })
   }
 
   /** Returns whether it runs in the driver or, on devices without XDP of their own, in the generic hook. */

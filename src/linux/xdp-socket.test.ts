@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
+import { LinuxError } from './error.ts'
 import { interfaceIndex } from './libc.ts'
 import { withNamespace } from './namespace.ts'
 import { POLLIN, PollSet } from './poll.ts'
@@ -9,7 +10,7 @@ import { ip, ScratchNetwork, unprivileged } from './scratch.ts'
 import { PacketSocket } from './socket.ts'
 import { Steering, SteeringTables } from './steering.ts'
 import { XDP_PKT_CONTD } from './xdp-ring.ts'
-import { Umem, XdpSocket } from './xdp-socket.ts'
+import { Umem, withMultiBufferIfKnown, XdpSocket } from './xdp-socket.ts'
 
 const options = { skip: unprivileged }
 const CHUNKS = 256
@@ -216,4 +217,17 @@ test('a closed socket receives nothing and has no room', options, () => {
   assert.equal(port.socket.fill(port.addresses, 0, 1), 0)
   assert.equal(port.socket.complete(port.addresses, 0, 1), 0)
   assert.equal(port.socket.kick(), 0)
+})
+
+test('a kernel that does not know multi-buffer is asked again without it, and only then', () => {
+  const refusing = (code: string) => (multiBuffer: boolean) => {
+    if (multiBuffer) throw new LinuxError('bind(AF_XDP)', LinuxError.numberOf(code))
+    return multiBuffer
+  }
+  assert.equal(withMultiBufferIfKnown(refusing('EINVAL')), false)
+  assert.equal(
+    withMultiBufferIfKnown((multiBuffer) => multiBuffer),
+    true,
+  )
+  assert.throws(() => withMultiBufferIfKnown(refusing('EBUSY')), { code: 'EBUSY' })
 })

@@ -105,7 +105,7 @@ export interface XdpSocketOptions {
   sendSize: number
   fillSize: number
   completionSize: number
-  /** Frames of several chunks, as jumbo frames are. Decided by the socket that registers. */
+  /** Frames of several chunks, as jumbo frames are; since Linux 6.6. Decided by the socket that registers. */
   multiBuffer?: boolean
   /** Never zero-copy. Without it, zero-copy where the device can. Decided by the socket that registers. */
   copy?: boolean
@@ -254,6 +254,16 @@ export class XdpSocket {
   #unmap(): void {
     for (const ring of [this.rx, this.tx, this.fillRing, this.completionRing]) ring.unmap()
     this.rx = this.tx = this.fillRing = this.completionRing = XdpRing.none()
+  }
+}
+
+/** Opens with multi-buffer, or without it on kernels before Linux 6.6: they refuse the flag as they refuse any they do not know. */
+export function withMultiBufferIfKnown<T>(open: (multiBuffer: boolean) => T): T {
+  try {
+    return open(true)
+  } catch (error) {
+    if (!(error instanceof LinuxError) || error.code !== 'EINVAL') throw error
+    return open(false)
   }
 }
 
