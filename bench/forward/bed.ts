@@ -38,17 +38,18 @@ export interface Pace {
 export class TestBed {
   readonly lab: Lab
   readonly #generator: Child<Order>
+  readonly #flows: number
   readonly #say: (text: string) => void
   readonly #verified = new Set<string>()
   /** Packets that a node had in and nobody had out, over all runs. */
   unaccounted = 0
 
-  /** Needs root and iproute2. */
-  static async open(say: (text: string) => void): Promise<TestBed> {
+  /** Traffic is of so many flows. Needs root and iproute2. */
+  static async open(flows: number, say: (text: string) => void): Promise<TestBed> {
     const lab = await Lab.open()
     try {
       await layWires(lab)
-      const bed = new TestBed(lab, say)
+      const bed = new TestBed(lab, flows, say)
       const ends = { senderNamespace: lab.fullName(SENDER), receiverNamespace: lab.fullName(RECEIVER) }
       await bed.#generator.ask({ kind: 'open', ends: { ...ends, core: allowedCores()[0]! } })
       return bed
@@ -58,8 +59,9 @@ export class TestBed {
     }
   }
 
-  private constructor(lab: Lab, say: (text: string) => void) {
+  private constructor(lab: Lab, flows: number, say: (text: string) => void) {
     this.lab = lab
+    this.#flows = flows
     this.#say = say
     this.#generator = new Child(lab, undefined, `${import.meta.dirname}/generator.ts`)
   }
@@ -111,7 +113,8 @@ export class TestBed {
     pace: Pace,
     rare?: { readonly kind: Rare; readonly after_s: number },
   ): Promise<Run> {
-    const traffic: Traffic = { ...device.path, ...way, size: device.size, work: device.work(way.tunnel) }
+    const { path, size } = device
+    const traffic: Traffic = { ...path, ...way, size, flows: this.#flows, work: device.work(way.tunnel) }
     await this.#verify(device, traffic)
     const before = device instanceof GatehouseNode ? await device.counters() : undefined
     const run = await this.#generator.ask<Run>({ kind: 'run', traffic, load, ...pace, ...(rare && { rare }) })

@@ -28,9 +28,6 @@ import {
 } from './site.ts'
 import { ADDRESS, MAC } from './wires.ts'
 
-/** Many more than the caches of a core hold routes of; their headers fit the second-level cache. */
-const FLOWS = 4096
-
 /** Where the time of sending stands in a frame as it is sent, or arrives by VXLAN; and by GRE, which carries bare IP. */
 export const SENT_AT: Readonly<Record<Tunnel, number>> = { vxlan: 92, gre: 70 }
 const FLOW_BEHIND = 4
@@ -44,11 +41,11 @@ export interface Flow {
   readonly frame: Uint8Array
 }
 
-/** To routes all over the FIB that lead away by `tunnel`, in frames of `bytes`. */
-export function flowsOf(size: Size, tunnel: Tunnel, bytes: number): Flow[] {
+/** `count` flows to routes all over the FIB that lead away by `tunnel`, in frames of `bytes`. */
+export function flowsOf(size: Size, tunnel: Tunnel, bytes: number, count: number): Flow[] {
   const random = new Random(bytes)
   const prefixes = prefixesOf(size)
-  return Array.from({ length: FLOWS }, (_, flow) => {
+  return Array.from({ length: count }, (_, flow) => {
     let place = random.below(prefixes.length)
     if (tunnelOf(place) !== tunnel) place ^= 1
     const tenant = 1 + Math.floor(place / size.routesPerTenant)
