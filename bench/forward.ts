@@ -94,25 +94,28 @@ async function rowsOf(bed: TestBed, plan: Plan, options: BenchOptions): Promise<
   const { linux } = field
   const node = field.nodes[0]!
 
-  say('throughput and latency by packet size')
-  const bySize = new Map<Device, SizeFigures[]>()
-  for (const device of devicesOf({ ...field, nodes: [node] })) {
-    const loaded = device === node || linux.includes(device)
-    bySize.set(device, await bed.with(device, () => measureSizes(bed, device, plan.sizes, plan.bySize, loaded)))
+  say('throughput and latency by packet size, and while the FIB changes')
+  const sizesOf = (device: Device): Promise<SizeFigures[]> => {
+    const isLoaded = device === node || linux.includes(device)
+    return measureSizes(bed, device, plan.sizes, plan.bySize, isLoaded)
   }
-  const figuresOf = (device: Device): SizeFigures[] => bySize.get(device)!
-  plot('forward-throughput.svg', throughputPlot(Array.from(bySize, ([{ name }, figures]) => [name, figures])))
-  for (const [load, svg] of latencyPlots(figuresOf(node), linux.slice(0, 1).flatMap(figuresOf)))
+  const [figures, updates] = await bed.with(node, async () => {
+    return [await sizesOf(node), await measureUpdates(bed, node, plan.rounds, plan.updates)] as const
+  })
+  const bySize = new Map<Device, SizeFigures[]>([[node, figures]])
+  for (const device of devicesOf({ ...field, nodes: [] }))
+    bySize.set(device, await bed.with(device, () => sizesOf(device)))
+  const linuxFigures = linux.map((device) => bySize.get(device)!)
+  plot('forward-throughput.svg', throughputPlot(Array.from(bySize, ([{ name }, of]) => [name, of])))
+  for (const [load, svg] of latencyPlots(figures, linuxFigures[0] ?? []))
     plot(`forward-latency-${load.replace(' ', '-')}.svg`, svg)
 
-  say('forwarding while the FIB changes')
-  const updates = await bed.with(node, () => measureUpdates(bed, node, plan.rounds, plan.updates))
   say('stalls')
   const stalls = await bed.with(node, () => measureStalls(bed, node, plan.stalls))
   const books = { value: bed.unaccounted, unit: 'packets', bar: 0, better: 'lower' } as const
   return [
     ...speedRows(speeds, field, BYTES[0]),
-    ...sizeRows(figuresOf(node), linux.map(figuresOf)),
+    ...sizeRows(figures, linuxFigures),
     ...updateRows(updates),
     ...stallRows(stalls),
     benchRow({ what: 'unaccounted for between sender, node and receiver, all runs', ...books }),
