@@ -1,4 +1,4 @@
-import { deepEqual, equal, match, rejects } from 'node:assert/strict'
+import { deepEqual, equal, match, rejects, throws } from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
@@ -15,6 +15,12 @@ const isRunning = (pid: number): boolean =>
   existsSync(`/proc/${pid}`) && !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')
 
 suite('a lab', { skip }, () => {
+  test('is made on hosts without IPv6 too, and takes no other setting that is not there', async () => {
+    await using lab = await Lab.open()
+    await lab.addNamespaces(['old'], { 'net/ipv6/conf/no-such-interface/disable_ipv6': 1 })
+    throws(() => lab.set('old', { 'net/ipv4/conf/no-such-interface/rp_filter': 1 }), { code: 'ENOENT' })
+  })
+
   test('has wires that the kernel talks over, with checksums finished', async () => {
     await using lab = await Lab.open()
     await lab.addNamespaces(['left', 'right'], { 'net/ipv4/icmp_ratelimit': 0 })

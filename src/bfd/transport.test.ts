@@ -1,4 +1,5 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { parseAddress } from '../base/address.ts'
@@ -96,4 +97,24 @@ test('a packet that may have come through a router is not believed', {
   while (hosts.nodeTransport.distant === 0) await setTimeout(5)
   forger.close()
   equal(hosts.nodeTransport.distant, 1)
+})
+
+test('on a host without IPv6 it listens on IPv4 alone', { skip: unprivileged }, () => {
+  using network = new ScratchNetwork()
+  const namespace = network.namespace()
+  const listens = (): string[] =>
+    ['udp', 'udp6'].filter((table) => readFileSync(`/proc/thread-self/net/${table}`, 'latin1').includes(':0EC8 '))
+  withNamespace(namespace, () => {
+    for (const [versions, wanted] of [
+      [[4], ['udp']] as const,
+      [
+        [4, 6],
+        ['udp', 'udp6'],
+      ] as const,
+    ]) {
+      const transport = new UdpBfdTransport(versions)
+      deepEqual(listens(), wanted)
+      transport.close()
+    }
+  })
 })

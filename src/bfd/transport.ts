@@ -6,7 +6,7 @@
 import { formatAddress, type IpAddress } from '../base/address.ts'
 import { LinuxError } from '../linux/error.ts'
 import { type Watch, watch } from '../linux/poll.ts'
-import { UdpSocket } from '../linux/socket.ts'
+import { hasFamily, UdpSocket } from '../linux/socket.ts'
 import { UDP_PORT } from '../wire/udp.ts'
 
 export interface BfdTransport {
@@ -28,6 +28,8 @@ const PACKET_BYTES_MAX = 256
 /** CS6, internetwork control: liveness goes first in a full queue (RFC 4594 section 3.1). */
 const TRAFFIC_CLASS = 0xc0
 
+const NOT_HERE = ['EADDRNOTAVAIL', 'EAFNOSUPPORT']
+
 const ANY4 = new Uint8Array(4)
 const ANY6 = new Uint8Array(16)
 
@@ -42,9 +44,10 @@ export class UdpBfdTransport implements BfdTransport {
   readonly #senders = new Map<string, UdpSocket>()
   #nextPort = SOURCE_PORT_FIRST
 
-  constructor() {
+  /** Without `versions`, those that this host has: IPv6 may be switched off altogether. */
+  constructor(versions: readonly (4 | 6)[] = ([4, 6] as const).filter(hasFamily)) {
     try {
-      for (const address of [ANY4, ANY6]) this.#listen(address)
+      for (const version of versions) this.#listen(version === 4 ? ANY4 : ANY6)
     } catch (error) {
       this.close()
       throw error
@@ -101,12 +104,12 @@ function nameOf(from: IpAddress, to: IpAddress): string {
   return `${formatAddress(from)} ${formatAddress(to)}`
 }
 
-/** Undefined while the address is not one of this host: it may be about to become one. */
+/** Undefined while the address is not one of this host: it may be about to become one, or its version is switched off. */
 function openSender(address: IpAddress, port: number): UdpSocket | undefined {
   try {
     return new UdpSocket({ address, port }, { ttl: GTSM_TTL, trafficClass: TRAFFIC_CLASS })
   } catch (error) {
-    if (error instanceof LinuxError && error.code === 'EADDRNOTAVAIL') return undefined
+    if (error instanceof LinuxError && NOT_HERE.includes(error.code)) return undefined
     throw error
   }
 }

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { parseAddress } from '../base/address.ts'
 import { interfaceIndex } from './libc.ts'
 import { withNamespace } from './namespace.ts'
 import { PollSet } from './poll.ts'
 import { ping, ScratchNetwork, unprivileged } from './scratch.ts'
-import { type SocketOptions, UdpSocket } from './socket.ts'
+import { hasFamily, type SocketOptions, UdpSocket } from './socket.ts'
 
 const ip = (text: string): Uint8Array => parseAddress(text)!
 
@@ -92,4 +93,9 @@ describe('datagram sockets', { skip: unprivileged }, () => {
     for (const to of ['10.0.0.2', '2001:db8::2']) assert.ok(ping(wires.here, to, 56), to)
     assert.equal(ping(wires.here, '192.0.2.1', 56), false)
   })
+})
+
+test('a host says which IP versions it has', () => {
+  assert.equal(hasFamily(4), true)
+  assert.equal(hasFamily(6), existsSync('/proc/net/if_inet6'))
 })

@@ -207,6 +207,14 @@ export interface SocketOptions {
 
 const BYTES_MAX = 9216
 
+/** Can this host open sockets of the IP version? IPv6 can be switched off at boot (ipv6.disable=1), or not be built in. */
+export function hasFamily(version: 4 | 6): boolean {
+  const fd = libc.socket(version === 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC_NONBLOCK, IPPROTO_UDP)
+  if (fd < 0 && errno() === LinuxError.numberOf('EAFNOSUPPORT')) return false
+  closeDescriptor(must('socket', fd))
+  return true
+}
+
 abstract class DatagramSocket {
   readonly fd: number
   readonly #reader: MessageReader
