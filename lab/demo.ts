@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../src/base/clock.ts'
 import { Gateway } from './gateway.ts'
+import { needsLinux } from './needs.ts'
 import type { ModuleCounters } from './observe.ts'
 import { ensurePackage, isRoot } from './packages.ts'
 import { reach } from './reach.ts'
@@ -59,6 +60,8 @@ function say(text: string): void {
 /** Why it cannot run here, undefined when it can. */
 function obstacle(): string | undefined {
   if (!isRoot()) return 'the demo makes network namespaces and needs root: sudo ./gatehouse demo'
+  const kernel = needsLinux(6, 6)
+  if (kernel) return `the demo ${kernel}`
   const state = ensurePackage('iproute2', 'ip')
   return typeof state === 'string' ? undefined : `the demo needs iproute2, and ${state.missing}`
 }

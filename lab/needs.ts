@@ -3,6 +3,7 @@
  * A skipped test is listed with its reason at the end of `npm test`.
  */
 
+import { release } from 'node:os'
 import { findCommand, isRoot, type Peer } from './packages.ts'
 
 /** Every program of others that a test may ask for. `npm test` installs them when it may. */
@@ -12,6 +13,16 @@ export const PEERS: readonly Peer[] = [
   { debian: 'iperf3', command: 'iperf3' },
   { debian: 'openvswitch-switch', command: 'ovs-vswitchd' },
 ]
+
+/**
+ * False when this kernel is of that version or later, otherwise why that is not enough. A lab with VLANs needs Linux 6.6 for
+ * its trunk boxes, and jumbo frames need it for AF_XDP's multi-buffer.
+ */
+export function needsLinux(major: number, minor: number, running = release()): string | false {
+  const [is, has] = running.split('.').map((part) => Number.parseInt(part, 10))
+  if (is! > major || (is === major && has! >= minor)) return false
+  return `needs Linux ${major}.${minor} or later; this is ${running}`
+}
 
 /** False when all is there, otherwise why the test cannot run. Namespaces and packet sockets always need root. */
 export function needs(...commands: string[]): string | false {

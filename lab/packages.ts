@@ -6,7 +6,7 @@
  */
 
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { lockFile } from '../src/base/file-lock.ts'
 
 export interface Peer {
@@ -85,7 +85,7 @@ function withInstallLock<T>(install: () => T): T {
     Atomics.wait(pause, 0, 0, LOCK_PAUSE_MS)
     lock = lockFile(`${LOCK_FOLDER}/packages.lock`)
   }
-  const allowServices = forbidServices()
+  const allowServices = forbidServices(POLICY)
   try {
     return install()
   } finally {
@@ -97,13 +97,29 @@ function withInstallLock<T>(install: () => T): T {
 const POLICY = '/usr/sbin/policy-rc.d'
 const POLICY_MARK = '# Written by gatehouse while it installs packages; safe to delete.'
 
-// Debian asks this script before it starts a service (invoke-rc.d(8)); 101 is no. Ours means nothing once we are gone, so
-// it does no harm if we are killed before we delete it. Another's is left alone.
-function forbidServices(): () => void {
-  if (readOrEmpty(POLICY) !== '' && !readOrEmpty(POLICY).includes(POLICY_MARK)) return () => {}
+/**
+ * Debian asks this script before it starts a service (invoke-rc.d(8)); 101 is no. Ours means nothing once we are gone, so it
+ * does no harm if we are killed before we delete it. Another's, an empty one too, is neither replaced nor removed. Returns
+ * what gives services free again.
+ */
+export function forbidServices(path: string): () => void {
+  const isThere = lstatSync(path, { throwIfNoEntry: false }) !== undefined
+  if (isThere && !isOurs(path)) {
+    console.error(`gatehouse: ${path} stays as it is; it decides whether the new packages' services start`)
+    return () => {}
+  }
+  console.error(`gatehouse: ${path} keeps the new packages' services from starting, and is removed afterwards`)
   const script = `#!/bin/sh\n${POLICY_MARK}\nkill -0 ${process.pid} 2>/dev/null && exit 101\nexit 0\n`
-  writeFileSync(POLICY, script, { mode: 0o755 })
-  return () => rmSync(POLICY, { force: true })
+  if (isThere) rmSync(path)
+  // `wx`: should somebody have put theirs there this moment, we fail and it stays.
+  writeFileSync(path, script, { mode: 0o755, flag: 'wx' })
+  return () => {
+    if (isOurs(path)) rmSync(path, { force: true })
+  }
+}
+
+function isOurs(policy: string): boolean {
+  return readOrEmpty(policy).split('\n')[1] === POLICY_MARK
 }
 
 function readOrEmpty(path: string): string {
