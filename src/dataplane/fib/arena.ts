@@ -4,6 +4,8 @@
  * has grown to and given back serves any other use; what is larger than a quarter of a span takes whole spans in a row.
  * The lowest free span is taken first, which keeps the touched pages together.
  *
+ * A block of a multiple of 16 words is aligned to its cache lines, if the array is: so are all sizes from 128 words on.
+ *
  * One thread allocates and frees. It neither moves blocks nor returns pages to the operating system.
  */
 

@@ -13,6 +13,7 @@ import {
   blockOf,
   entryOf,
   FANOUT,
+  FLAT_MAX,
   HEADER_WORDS,
   Header,
   infoOf,
@@ -24,6 +25,7 @@ import {
   NODE_WORDS,
   slotIn,
   TABLE,
+  tableMaxRoutes,
   tableWords,
   WIDE,
   WIDE_ENTRIES,
@@ -50,7 +52,7 @@ import { readTable, writeTable } from './table.ts'
 export const SMALL_MAX = 128
 
 /** Up to so many routes below one entry of a node are a table. */
-const LEAF_MAX = 8
+const LEAF_MAX = FLAT_MAX
 
 /** A VRF of so many routes gets a wide root, 283 KB. A multiple of 1,024. */
 export const WIDE_FROM = 16_384
@@ -66,7 +68,8 @@ export class FibFullError extends Error {
  */
 export function tableMax(list: RouteList, from: number, to: number, depth: number): number {
   const chain = (list.commonBits(from, to - 1) - depth) >> 3
-  return (depth === 0 ? SMALL_MAX : LEAF_MAX) + LEAF_MAX * Math.max(0, chain)
+  const max = (depth === 0 ? SMALL_MAX : LEAF_MAX) + LEAF_MAX * Math.max(0, chain)
+  return Math.min(max, tableMaxRoutes(list.words))
 }
 
 /** Entry `i` of a wide root's first level: where the entries of that node begin. */

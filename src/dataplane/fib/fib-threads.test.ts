@@ -13,6 +13,7 @@ import { Random } from '../../base/random.ts'
 import { createQsbrMemory, QsbrReader, QsbrWriter } from '../qsbr.ts'
 import { createFibMemory, type FibMemory, FibReader, FibWriter } from './fib.ts'
 import { blockOf, type Family, rootOf } from './layout.ts'
+import { wordsOf } from './memory.ts'
 import { drawNear, drawPrefix, Model, type Shape } from './model.ts'
 
 /** A VRF each; the first prefix that is drawn for it stays all the time. */
@@ -54,7 +55,7 @@ class Checker {
   readonly #slots = new Uint32Array(BATCH)
 
   constructor(memory: FibMemory, seed: number) {
-    this.#words = new Int32Array(memory.words)
+    this.#words = wordsOf(memory)
     this.#reader = new FibReader(memory)
     this.#random = new Random(seed)
   }

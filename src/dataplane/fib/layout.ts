@@ -7,7 +7,7 @@
  *           NODE | block >> 2       a trie node, indexed by the next 8 bits; as a root: the large representation
  *           NODE | WIDE | ...       a root only: 256 nodes and the node above them in one block, indexed by 16 bits
  *
- *   table   count | fallback | starts, a column a 32-bit word of the address | infos | parents, two a word
+ *   table   routes and chunks | fallback | first starts of all chunks but the first | chunks (table.ts)
  *   node    256 entries | header
  *   wide    65,536 entries (node 0's 256, node 1's ...) | 256 headers | the header of the node above
  *   header  which prefixes end in the node: 512 bits | block of their slots | their number, collapse at | routes below | fallback
@@ -42,12 +42,14 @@ export const HEADER_WORDS = 20
 export const NODE_WORDS = FANOUT + HEADER_WORDS
 export const WIDE_WORDS = WIDE_ENTRIES + (FANOUT + 1) * HEADER_WORDS
 
-/** Offsets within a table, and where its columns begin. */
-export const Table = { count: 0, fallback: 1, starts: 2 } as const
+/** Offsets within a table: of the number of routes and, in the upper half, of chunks, and so on. */
+export const Table = { counts: 0, fallback: 1, pivots: 2 } as const
 
-/** Up to this many routes a table has no parents: walking back over them costs less than looking them up. */
-export const PARENTS_FROM = 9
-export const NO_PARENT = 0xffff
+/** A chunk is one cache line. */
+export const CHUNK_WORDS = 16
+/** Tables of up to so many routes are one chunk, only as long as these need, and have no parents. */
+export const FLAT_MAX = 7
+export const NO_PARENT = 0xff
 
 export type Family = 4 | 6
 
@@ -95,6 +97,33 @@ export function slotIn(info: number): number {
   return info & SLOT_MAX
 }
 
-export function tableWords(routes: number, words: number): number {
-  return Table.starts + routes * (words + 1) + (routes < PARENTS_FROM ? 0 : (routes + 1) >> 1)
+/** How many routes fill a chunk, each with its start, its info and a byte for its parent. */
+export function chunkRoutes(addressWords: number): number {
+  return addressWords === 1 ? 7 : 3
+}
+
+/** A route's place is its chunk and its number there, together in a byte: the latter takes so many bits. */
+export function placeBits(addressWords: number): number {
+  return addressWords === 1 ? 3 : 2
+}
+
+/** The most routes of a table: all places are below NO_PARENT. */
+export function tableMaxRoutes(addressWords: number): number {
+  return (NO_PARENT >> placeBits(addressWords)) * chunkRoutes(addressWords)
+}
+
+export function chunksFor(routes: number, addressWords: number): number {
+  return routes <= FLAT_MAX ? 1 : Math.ceil(routes / chunkRoutes(addressWords))
+}
+
+/** Where the first chunk begins within a table: behind the pivots, and where there are any, on a line of its own. */
+export function firstChunkAt(chunks: number, addressWords: number): number {
+  if (chunks === 1) return Table.pivots
+  return (Table.pivots + (chunks - 1) * addressWords + CHUNK_WORDS - 1) & -CHUNK_WORDS
+}
+
+export function tableWords(routes: number, addressWords: number): number {
+  if (routes <= FLAT_MAX) return Table.pivots + routes * (addressWords + 1)
+  const chunks = chunksFor(routes, addressWords)
+  return firstChunkAt(chunks, addressWords) + chunks * CHUNK_WORDS
 }

@@ -1,12 +1,15 @@
 /** The FIB's shared memory: made once by the agent, handed to the workers as it is. */
 
 import { assert } from '../../base/assert.ts'
+import { firstPageIn } from '../../linux/memory.ts'
 import { ROOTS, VRFS_MAX, WORDS_MAX } from './layout.ts'
 
 /** Can be posted to a worker thread. */
 export interface FibMemory {
   readonly words: SharedArrayBuffer
   readonly vrfs: number
+  /** Where the first page begins. */
+  readonly offset_bytes: number
 }
 
 export interface FibLimits {
@@ -25,5 +28,11 @@ export function createFibMemory({ words = WORDS_DEFAULT, vrfs = VRFS_MAX }: FibL
     words > ROOTS + 2 * vrfs && words <= WORDS_MAX,
     `a FIB has at most ${WORDS_MAX} words, and room for its VRFs' roots`,
   )
-  return { words: new SharedArrayBuffer(words * 4), vrfs }
+  const memory = new SharedArrayBuffer(words * 4)
+  return { words: memory, vrfs, offset_bytes: firstPageIn(memory) }
+}
+
+/** The words from a page's beginning on, so that what is laid out as a cache line is one. */
+export function wordsOf({ words, offset_bytes }: FibMemory): Int32Array {
+  return new Int32Array(words, offset_bytes)
 }

@@ -5,8 +5,9 @@
  */
 
 import { blockOf, isSlot, NODE, ROOTS, WIDE } from './layout.ts'
-import type { FibMemory } from './memory.ts'
+import { type FibMemory, wordsOf } from './memory.ts'
 import { searchTable4, searchTable6 } from './table.ts'
+import { TableGroup } from './table-group.ts'
 
 /** Addresses that are looked up side by side: some 20 cache misses are under way at a time, and the columns stay in L1. */
 const STRIDE = 256
@@ -17,9 +18,10 @@ export class FibReader {
   readonly #words: Int32Array
   // lookup4Batch: which word to read next, a row an address.
   readonly #at = new Int32Array(STRIDE)
+  readonly #tables = new TableGroup(STRIDE)
 
   constructor(memory: FibMemory) {
-    this.#words = new Int32Array(memory.words)
+    this.#words = wordsOf(memory)
   }
 
   /** The slot of the longest prefix that contains the address, an unsigned number; 0 when there is none. */
@@ -66,10 +68,16 @@ export class FibReader {
     }
   }
 
-  // Whatever is no slot yet starts anew: the word may have changed since it was located, so its depth is not known for sure.
+  // Follows what is no slot yet. A node starts anew: the word may have changed since it was located, so how deep the node
+  // lies is not known for sure.
   #finish(vrfs: Uint32Array, addresses: Uint32Array, slots: Uint32Array, from: number, to: number): void {
-    for (let row = from; row < to; row++)
-      if (!isSlot(slots[row]!)) slots[row] = this.lookup4(vrfs[row]!, addresses[row]!)
+    for (let row = from; row < to; row++) {
+      const entry = slots[row]! | 0
+      if (isSlot(entry)) continue
+      if (entry < 0) slots[row] = this.lookup4(vrfs[row]!, addresses[row]!)
+      else this.#tables.add(row, blockOf(entry))
+    }
+    this.#tables.search(this.#words, addresses, slots)
   }
 
   /** The same for the IPv6 address whose 16 bytes stand at `at`. */

@@ -13,10 +13,10 @@
 
 import type { Arena } from './arena.ts'
 import { type Builder, FibFullError, WIDE_FROM, wideEntries, wideHeader } from './build.ts'
-import { blockOf, FANOUT, type Family, Header, infoOf, isNode, isSlot, isWide, Table } from './layout.ts'
+import { blockOf, FANOUT, type Family, Header, infoOf, isNode, isSlot, isWide, slotIn, Table } from './layout.ts'
 import * as prefixes from './node-prefixes.ts'
 import { RouteList } from './route-list.ts'
-import { findInTable, readTable, setSlotInTable, slotInTable } from './table.ts'
+import { findInTable, readTable, setSlotAt } from './table.ts'
 
 /** No entry leads to the nodes of a wide root. */
 const NOWHERE = -1
@@ -184,10 +184,10 @@ export class Trie {
     list.clear()
     if (!isSlot(entry)) {
       const table = blockOf(entry)
-      const row = findInTable(words, table, key, list.words, length)
-      if (row >= 0) {
-        const isNew = slotInTable(words, table, list.words, row) === 0
-        setSlotInTable(words, table, list.words, row, slot)
+      const info = findInTable(words, table, key, list.words, length)
+      if (info !== 0) {
+        const isNew = slotIn(words[info]!) === 0
+        setSlotAt(words, info, slot)
         return isNew
       }
       fallback = words[table + Table.fallback]!
@@ -204,13 +204,13 @@ export class Trie {
     const entry = words[this.#at]!
     if (isSlot(entry)) return false
     const table = blockOf(entry)
-    const row = findInTable(words, table, key, list.words, length)
-    if (row < 0 || slotInTable(words, table, list.words, row) === 0) return false
+    const info = findInTable(words, table, key, list.words, length)
+    if (info === 0 || slotIn(words[info]!) === 0) return false
     list.clear()
     readTable(words, table, list)
     list.remove(key, length)
     const smaller = this.#tryBuild(this.#pathLength * 8, words[table + Table.fallback]!)
-    if (smaller === undefined) setSlotInTable(words, table, list.words, row, 0)
+    if (smaller === undefined) setSlotAt(words, info, 0)
     else this.#publish(this.#at, smaller)
     return true
   }

@@ -10,7 +10,7 @@ import type { QsbrWriter, RetireQueue } from '../qsbr.ts'
 import { Arena } from './arena.ts'
 import { Builder } from './build.ts'
 import { addressWords, type Family, isNode, isSlot, isWide, ROOTS, rootOf, SLOT_MAX, UPDATES } from './layout.ts'
-import type { FibMemory } from './memory.ts'
+import { type FibMemory, wordsOf } from './memory.ts'
 import { type RouteColumns, RouteList } from './route-list.ts'
 import { Trie } from './trie.ts'
 
@@ -55,7 +55,7 @@ export class FibWriter {
   readonly #key = new Int32Array(4)
 
   constructor(memory: FibMemory, qsbr: QsbrWriter, options: FibWriterOptions = {}) {
-    this.#words = new Int32Array(memory.words)
+    this.#words = wordsOf(memory)
     this.#vrfs = memory.vrfs
     this.#qsbr = qsbr
     this.#arena = new Arena(this.#words, ROOTS + 2 * memory.vrfs, () => qsbr.reclaim(), options.poison)
