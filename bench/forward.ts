@@ -62,7 +62,7 @@ const QUICK: Plan = {
   speed: { warmUp_s: 0.1, seconds: 0.2 },
   bySize: { warmUp_s: 0.1, seconds: 0.1 },
   updates: { warmUp_s: 0.1, seconds: 0.2 },
-  stalls: { warmUp_s: 0.1, seconds: 0.4 },
+  stalls: { warmUp_s: 0.05, seconds: 0.3 },
   pipeline_s: 0.1,
   pipeline: { tenants: 20, flows: 1024 },
 }

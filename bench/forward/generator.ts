@@ -139,9 +139,9 @@ class Sender {
     this.sent += batch
   }
 
-  /** Not counted: it need not arrive. */
-  sendRare(now_ms: number): void {
+  sendRare(now_ms: number, arrives: boolean): void {
     this.#sendFrom(this.#flows, 1, now_ms)
+    if (arrives) this.sent++
   }
 
   #sendFrom(first: number, count: number, now_ms: number): void {
@@ -313,7 +313,7 @@ class Generator {
       const before = processorTime()
       if (rare) {
         sendFor(pacer, rare.after_s)
-        sender.sendRare(performance.now())
+        sender.sendRare(performance.now(), rare.kind === 'ipv6')
       }
       sendFor(pacer, seconds - (rare?.after_s ?? 0))
       const took_ms = performance.now() - before.at_ms
