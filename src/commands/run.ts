@@ -1,10 +1,10 @@
 /** `gatehouse run`: one module in this process, until it is told to end. `up` runs every module this way. */
 
-import { mkdirSync } from 'node:fs'
 import { pino } from 'pino'
 import type { Logger } from '../base/log.ts'
 import { nodesOf, runDirectory, type Site } from '../config/site.ts'
 import { EXIT, Failure, loadOrFail } from './failure.ts'
+import { openRunDirectory } from './run-directory.ts'
 
 export const ROLES = ['bus', 'control', 'access', 'forwarding'] as const
 export type Role = (typeof ROLES)[number]
@@ -21,10 +21,9 @@ interface Module {
 export async function run(role: string, path: string, options: RunOptions): Promise<void> {
   const site = loadOrFail(path)
   const name = options.name ?? role
-  const directory = options.run ?? runDirectory(site)
   const log = pino({ base: { module: name } }, pino.destination({ dest: 2, sync: true }))
   const namespace = namespaceOf(role, name, site)
-  mkdirSync(directory, { recursive: true, mode: 0o750 })
+  const directory = openRunDirectory(options.run ?? runDirectory(site))
   // Before anything is loaded that might start a thread: threads stay where they were started.
   if (namespace !== undefined) (await import('../linux/namespace.ts')).enterNamespace(namespace)
   const ended = Promise.withResolvers<string>()

@@ -5,8 +5,8 @@
  */
 
 import { createHash } from 'node:crypto'
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import { DEATHS_SUBJECT } from '../agent/names.ts'
@@ -24,14 +24,14 @@ import { runDirectory, type Site } from '../config/site.ts'
 import type { ModuleSpec } from '../supervisor/module.ts'
 import { Supervisor } from '../supervisor/supervisor.ts'
 import { Failure, loadOrFail } from './failure.ts'
+import { openRunDirectory } from './run-directory.ts'
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
 const CONNECT_WITHIN_MS = 10_000
 
 export async function up(path: string, { run }: { run?: string }): Promise<void> {
   const site = loadOrFail(path)
-  const directory = resolve(run ?? runDirectory(site))
-  mkdirSync(directory, { recursive: true, mode: 0o750 })
+  const directory = openRunDirectory(run ?? runDirectory(site))
   const log = pino({ base: { module: 'up' } }, pino.destination({ dest: 2, sync: true }))
   const running = new RunningSite(path, site, directory, log)
   const end = new AbortController()

@@ -1,7 +1,15 @@
 /** The schema of what the gateway consists of: VIPs, clusters of forwarding nodes, switches, and the hosts it leads to. */
 
 import { z } from 'zod'
-import { DRAIN_DEFAULT_MS, DRAIN_MAX_MS, NODES_MAX, PORTS_MAX, VIPS_MAX, WORKERS_MAX } from './limits.ts'
+import {
+  DRAIN_DEFAULT_MS,
+  DRAIN_MAX_MS,
+  NODES_MAX,
+  PORTS_MAX,
+  RUN_DIRECTORY_BYTES_MAX,
+  VIPS_MAX,
+  WORKERS_MAX,
+} from './limits.ts'
 import { address, listOf, mac, mtu, name, port, weight, whole } from './scalar.ts'
 
 /** An address that forwarding nodes share, at the outer end of every tunnel. */
@@ -76,5 +84,11 @@ export const control = z.strictObject({
 
 export const bus = z.strictObject({
   /** The run directory: where the bus has its socket and files, and modules keep what they were last told. */
-  directory: z.string().regex(/^\//, { error: 'a directory is written from the root: /run/gatehouse/NAME' }).optional(),
+  directory: z
+    .string()
+    .regex(/^\//, { error: 'a directory is written from the root: /run/gatehouse/NAME' })
+    .refine((path) => Buffer.byteLength(path) <= RUN_DIRECTORY_BYTES_MAX, {
+      error: `a run directory's path has at most ${RUN_DIRECTORY_BYTES_MAX} bytes, for the socket in it has 107`,
+    })
+    .optional(),
 })

@@ -12,6 +12,9 @@ export const NAME_LENGTH_MAX = 48
 /** The kernel's IFNAMSIZ without its terminating zero. */
 export const INTERFACE_NAME_LENGTH_MAX = 15
 
+/** unix(7): a socket's path has 107 bytes, and `/bus.sock` stands behind the run directory's. */
+export const RUN_DIRECTORY_BYTES_MAX = 107 - '/bus.sock'.length
+
 /** RFC 8200 section 5: every IPv6 link carries this; also above what IPv4 asks for. */
 export const MTU_MIN = 1280
 /** Jumbo frames of 9,000 bytes, with room for the tunnels' headers around them: what the frame chains hold. */

@@ -106,6 +106,11 @@ test('aliases cannot make a page into gigabytes', () => {
 })
 
 const cases: readonly (readonly [what: string, errors: string[], wanted: string])[] = [
+  [
+    'a run directory too deep for its socket',
+    errorsOf(`${FABRIC}bus: { directory: "/${'x'.repeat(98)}" }\n`),
+    "bus.directory: a run directory's path has at most 98 bytes, for the socket in it has 107",
+  ],
   ['a wrong type', tenantErrors('routes: 7'), 'tenants[0].routes: expected a list, found 7'],
   [
     'a word that is none of those',

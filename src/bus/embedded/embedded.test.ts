@@ -3,8 +3,8 @@
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { connect, createServer, type Socket } from 'node:net'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { connect, createServer, Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -148,6 +148,26 @@ test('a second server over the same directory, or at the same socket, is refused
   await rejects(startServer({ ...options, socketPath: other, directory: join(directory, 'bus') }), /runs over/)
   await rejects(startServer({ ...options, socketPath, directory: other }), /listens on/)
   ok((await joinBus('still')).connected)
+})
+
+test('nobody else may connect, from the moment that the socket is there', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'bus-'))
+  const before = process.umask(0)
+  t.after(() => {
+    process.umask(before)
+    rmSync(directory, { recursive: true })
+  })
+  const socketPath = join(directory, 'socket')
+  const modes: number[] = []
+  const listen = Server.prototype.listen
+  t.mock.method(Server.prototype, 'listen', function (this: Server, ...args: Parameters<typeof listen>) {
+    listen.apply(this, args)
+    modes.push(statSync(socketPath).mode & 0o777)
+    return this
+  })
+  await (await startServer({ socketPath, directory: join(directory, 'bus'), clock: systemClock, log: silent })).close()
+  deepEqual(modes, [0o600])
+  equal(process.umask(), 0)
 })
 
 test('a client that speaks only later versions is refused by name', async (t) => {

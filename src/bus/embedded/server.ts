@@ -4,7 +4,7 @@
  * there and its clients come back by themselves. Network namespaces do not matter to a socket that has a path.
  */
 
-import { chmodSync, mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { assert, unreachable } from '../../base/assert.ts'
@@ -108,10 +108,13 @@ class EmbeddedServer implements BusServer, ConnectionHandler {
         this.#storage.close()
         reject(error)
       })
-      this.#server.listen(path, () => {
-        chmodSync(path, 0o600)
-        resolve()
-      })
+      // The socket is bound during the call: from the first moment on nobody else may connect.
+      const before = process.umask(0o177)
+      try {
+        this.#server.listen(path, resolve)
+      } finally {
+        process.umask(before)
+      }
     })
   }
 
