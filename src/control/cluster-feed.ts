@@ -5,7 +5,7 @@ import type { Logger } from '../base/log.ts'
 import type { Bus } from '../bus/bus.ts'
 import { fibBatch } from '../wire/control/fib.ts'
 import { FibComposer, tenantRecord } from './compose.ts'
-import { FeedWriter } from './feed-writer.ts'
+import { FeedWriter, refuseNewer } from './feed-writer.ts'
 import { HeldFib } from './held-fib.ts'
 import type { TenantChanges, TenantFib } from './tenant-fib.ts'
 
@@ -18,12 +18,13 @@ export class ClusterFeed {
   #held: ReadonlyMap<TenantFib, string> = new Map()
   #generation: number
 
-  /** Answers the feed and what was told on it before. `fresh` is the name of the feed if it starts over. */
+  /** Answers the feed and what was told on it before; throws if a newer version told it. `fresh` is the name of the feed if it starts over. */
   static async open(bus: Bus, name: string, fresh: string, epoch: number, log: Logger) {
     const { writer, messages } = await FeedWriter.open(bus, fibFeed(name), fresh)
     let before = new HeldFib()
     for (const message of messages) {
       const decoded = fibBatch.decode(message)
+      refuseNewer(fibFeed(name), decoded)
       if (decoded.ok) before.apply(decoded.value)
       else {
         log.error({ cluster: name, reason: decoded.message }, 'a batch on the feed cannot be read; it starts over')

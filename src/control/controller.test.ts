@@ -1,18 +1,19 @@
-import { deepEqual, equal, ok } from 'node:assert/strict'
+import { deepEqual, equal, ok, rejects } from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { type BusHere, busHere } from '../agent/bus-here.ts'
-import { BatchFollower } from '../agent/follower.ts'
+import { BatchFollower, FEED_LIMITS } from '../agent/follower.ts'
 import { fibFeed, ROUTES_STREAM, switchFeed } from '../agent/names.ts'
 import { askToShow } from '../agent/show.ts'
 import { putSite } from '../agent/site-store.ts'
 import { formatAddress, parseAddress } from '../base/address.ts'
 import { systemClock } from '../base/clock.ts'
 import { silent } from '../base/log.ts'
-import type { Bus } from '../bus/bus.ts'
+import { type Bus, PAYLOAD_BYTES_MAX } from '../bus/bus.ts'
 import { parseSite } from '../config/load.ts'
 import type { Site } from '../config/site.ts'
 import { RouteColumnsBuilder } from '../wire/control/columns.ts'
 import { type FibBatch, fibBatch, type NextHop } from '../wire/control/fib.ts'
+import { cut, Joiner } from '../wire/control/pieces.ts'
 import { type RouteBatch, routeBatch } from '../wire/control/route.ts'
 import { type SwitchBatch, switchBatch } from '../wire/control/switch.ts'
 import { HeldFib } from './held-fib.ts'
@@ -304,6 +305,25 @@ test('a bus that lost everything is filled again, and nodes start over', async (
   await blue.until((reader) => reader.batches.length > seen)
   deepEqual(blue.tenants, ['acme@10.255.0.1'])
 })
+
+for (const feed of [fibFeed('blue'), switchFeed('edge')])
+  test(`what a newer version told on ${feed} is not written over: an older control module does not lead`, async (t) => {
+    const { lead, bus, edge } = await scene(t)
+    const close = lead()
+    await edge.until((reader) => attached(reader).length === 2)
+    await close()
+    const stream = bus.stream(feed, FEED_LIMITS)
+    const { last } = await stream.bounds()
+    const newer = Uint8Array.from((await stream.read(last))[0]!.payload)
+    const { message } = new Joiner().push(newer)
+    message![3] = 255 // the oldest version that reads it
+    for (const piece of cut(message!, PAYLOAD_BYTES_MAX)) await stream.append(piece, {})
+    const before = await stream.bounds()
+    const options = { name: 'older', bus, clock: systemClock, log: silent, site: siteOf({ globex: false }) }
+    const older = serveControl({ ...options, newIncarnation: () => 'other' })
+    await rejects(older.ended, { name: 'NewerFeedError', message: new RegExp(`^feed ${feed} was written by a newer`) })
+    deepEqual(await stream.bounds(), before)
+  })
 
 test('tenants, routes and nodes are shown', async (t) => {
   const { lead, bus, edge } = await scene(t)

@@ -7,12 +7,28 @@
 import { FEED_LIMITS } from '../agent/follower.ts'
 import { BUCKET } from '../agent/names.ts'
 import { type Bus, BusError, PAYLOAD_BYTES_MAX, type Stream } from '../bus/bus.ts'
+import type { Decoded } from '../wire/control/codec.ts'
 import { cut, Joiner } from '../wire/control/pieces.ts'
 import { feedStart } from '../wire/control/report.ts'
 
 /** A new snapshot is due when the differences since the last one are as large as it, and at least this large. */
 const SNAPSHOT_AFTER_BYTES = 1024 * 1024
 const RECONNECT_WITHIN_MS = 60_000
+
+/**
+ * What is on a feed was written by a newer version, as after an upgrade that was taken back. It is no corruption to be
+ * written over: whoever finds it does not lead.
+ */
+class NewerFeedError extends Error {
+  override readonly name = 'NewerFeedError'
+}
+
+/** Throws where the feed's last writer knew more than we do. */
+export function refuseNewer(feed: string, decoded: Decoded<unknown> | undefined): void {
+  if (!decoded || decoded.ok || decoded.failure !== 'newer-version') return
+  const advice = 'this version does not lead and leaves it as it is: run the newer one'
+  throw new NewerFeedError(`feed ${feed} was written by a newer version (${decoded.message}); ${advice}`)
+}
 
 export class FeedWriter {
   readonly #bus: Bus
@@ -32,6 +48,7 @@ export class FeedWriter {
     const { first, last } = await stream.bounds()
     const entry = await bus.bucket(BUCKET.feeds).get(name)
     const start = entry && feedStart.decode(entry.value)
+    refuseNewer(name, start)
     if (!start?.ok || start.value.sequence < first || start.value.sequence > last) {
       return { writer: new FeedWriter(bus, name, stream, fresh, last), messages: [] }
     }

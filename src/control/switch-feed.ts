@@ -6,7 +6,7 @@ import type { Logger } from '../base/log.ts'
 import type { Bus } from '../bus/bus.ts'
 import { type SwitchBatch, switchBatch } from '../wire/control/switch.ts'
 import type { Unsent } from './edge.ts'
-import { FeedWriter } from './feed-writer.ts'
+import { FeedWriter, refuseNewer } from './feed-writer.ts'
 
 export class SwitchFeed {
   readonly #writer: FeedWriter
@@ -14,10 +14,12 @@ export class SwitchFeed {
   readonly #log: Logger
   #last: SwitchBatch | undefined
 
-  /** `fresh` is the name of the feed if it starts over. */
+  /** `fresh` is the name of the feed if it starts over. Throws if a newer version wrote it. */
   static async open(bus: Bus, name: string, fresh: string, epoch: number, log: Logger): Promise<SwitchFeed> {
     const { writer, messages } = await FeedWriter.open(bus, switchFeed(name), fresh)
-    const decoded = messages.map((message) => switchBatch.decode(message)).findLast(({ ok }) => ok)
+    const all = messages.map((message) => switchBatch.decode(message))
+    for (const one of all) refuseNewer(switchFeed(name), one)
+    const decoded = all.findLast(({ ok }) => ok)
     if (!decoded?.ok && messages.length > 0) writer.startOver(fresh)
     return new SwitchFeed(writer, epoch, decoded?.ok ? decoded.value : undefined, log)
   }
