@@ -20,7 +20,8 @@ import { mix32 } from '../base/hash.ts'
 import { BATCH_MAX, type Batch, FORWARD } from '../dataplane/batch.ts'
 import { Drop } from '../dataplane/drop.ts'
 import { flowHash4, flowHash6, flowHashEthernet } from '../dataplane/flow.ts'
-import type { Frames } from '../dataplane/frames.ts'
+import type { FramePool, Frames } from '../dataplane/frames.ts'
+import { trim } from '../dataplane/trim.ts'
 import { ETHERTYPE, ethernet, vlanTag } from '../wire/ethernet.ts'
 import { Fault } from '../wire/fault.ts'
 import { checkGreHeader, gre, greHeaderBytes } from '../wire/gre.ts'
@@ -60,14 +61,16 @@ const walk = ipv6Walk()
 
 export class Classifier {
   readonly #frames: Frames
+  readonly #pool: FramePool
   readonly #columns: Columns
   readonly #attachments: Attachments
   readonly #ports: PortTable
   /** Packets of BFD that had no identification, so that each gets another path. */
   #counter = 0
 
-  constructor(frames: Frames, columns: Columns, attachments: Attachments, ports: PortTable) {
+  constructor(frames: Frames, pool: FramePool, columns: Columns, attachments: Attachments, ports: PortTable) {
     this.#frames = frames
+    this.#pool = pool
     this.#columns = columns
     this.#attachments = attachments
     this.#ports = ports
@@ -180,14 +183,9 @@ export class Classifier {
     return FORWARD
   }
 
-  // Ethernet pads what is short: the padding ends here. Returns up to where the packet may be read.
   #trim(batch: Batch, row: number, end: number): number {
     this.#columns.end[row] = end
-    const headEnd = batch.address[row]! + batch.length[row]!
-    if (batch.total[row] !== batch.length[row]) return Math.min(end, headEnd)
-    batch.length[row] = end - batch.address[row]!
-    batch.total[row] = batch.length[row]!
-    return end
+    return trim(this.#pool, batch, row, end)
   }
 
   #noTunnel(batch: Batch, row: number, reason: number): void {

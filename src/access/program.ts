@@ -28,7 +28,7 @@ export class SwitchProgram implements Program {
     this.#shared = new Shared(views)
     this.originated = this.#shared.originated
     this.#ports = views.ports
-    this.#classifier = new Classifier(views.frames, this.#shared.columns, views.attachments, views.ports)
+    this.#classifier = new Classifier(views.frames, views.pool, this.#shared.columns, views.attachments, views.ports)
     this.#bridge = new Bridge(this.#shared)
     this.#router = new Router(this.#shared, this.#bridge)
   }

@@ -81,7 +81,8 @@ export function createActionMemory(limits: ActionLimits = defaultActionLimits): 
 const NO_ROUTE_ROW = 0
 const GROUP_EMPTY_ROW = 1
 const GROUP_LOOP_ROW = 2
-const STANDING_ROWS = 3
+const EXHAUSTED_ROW = 3
+const STANDING_ROWS = 4
 
 /** What the workers read. */
 export class Actions {
@@ -156,6 +157,7 @@ export class ActionWriter {
     this.#fill(NO_ROUTE_ROW, { kind: 'drop', reason: Drop['no-route'] })
     this.#fill(GROUP_EMPTY_ROW, { kind: 'drop', reason: Drop['group-empty'] })
     this.#fill(GROUP_LOOP_ROW, { kind: 'drop', reason: Drop['group-loop'] })
+    this.#fill(EXHAUSTED_ROW, { kind: 'drop', reason: Drop['actions-exhausted'] })
     Atomics.store(this.#slots, EMPTY_SLOT, GROUP_EMPTY_ROW)
   }
 
@@ -175,14 +177,25 @@ export class ActionWriter {
     })
   }
 
-  /** Lays the action down in a fresh row and makes the slot name it, with one store. False when there are no rows left. */
+  /**
+   * Lays the action down in a fresh row and makes the slot name it, with one store. False when there are no rows left: then
+   * the slot is a drop, `actions-exhausted`, and leads nowhere else.
+   */
   set(slot: number, action: Action): boolean {
     assert(slot > EMPTY_SLOT, 'a standing slot does not change')
-    const row = this.#freeRows.pop() ?? (this.#nextRow < this.#words.length / ROW_WORDS ? this.#nextRow++ : 0)
-    if (row === 0) return false
-    this.#fill(row, action)
-    this.#name(slot, row)
-    return true
+    const row = this.#takeRow()
+    if (row !== undefined) this.#fill(row, action)
+    this.#name(slot, row ?? EXHAUSTED_ROW)
+    return row !== undefined
+  }
+
+  // When every row is taken, some may only wait for the workers to pass by.
+  #takeRow(): number | undefined {
+    const free = this.#freeRows.pop()
+    if (free !== undefined) return free
+    if (this.#nextRow < this.#words.length / ROW_WORDS) return this.#nextRow++
+    this.#qsbr.reclaim()
+    return this.#freeRows.pop()
   }
 
   /** Consecutive places for a group, all of them empty; undefined when there are none left. */

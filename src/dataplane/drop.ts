@@ -48,6 +48,7 @@ const reasons = [
   ['same-port', 'the destination is behind the port that it came from'],
   ['no-attachment', 'nothing is attached to this VNI here'],
   ['link-local', 'link-local addresses do not leave their link (RFC 4291 section 2.5.6)'],
+  ['actions-exhausted', 'the node has no room for another next hop'],
   ['injected-loss', 'a fault-injecting port lost it on purpose'],
   ['link-control', 'a frame of the link itself (spanning tree, LACP, LLDP, pause), which no bridge passes on'],
 ] as const

@@ -138,6 +138,36 @@ export class FramePool {
     this.#stack[this.#free++] = address & ~(CHUNK_BYTES - 1)
   }
 
+  /**
+   * Shortens a frame whose head holds `length` of its `total` bytes to `wanted` bytes, and takes the chunks behind them back.
+   * Returns how many bytes are left in the head.
+   */
+  shorten(address: number, length: number, total: number, wanted: number): number {
+    let at = address
+    let here = length
+    let kept = 0
+    while (kept + here < wanted) {
+      kept += here
+      here = this.#frames.nextLength(at)
+      at = this.#frames.nextAddress(at)
+    }
+    const left = total - kept - here
+    if (left > 0) {
+      const next = this.#frames.nextAddress(at)
+      this.giveChain(next, this.#frames.nextLength(at), left)
+    }
+    if (at === address) return wanted
+    this.#shortenLink(address, at, wanted - kept)
+    return length
+  }
+
+  // The length of a chunk stands with the chunk before it.
+  #shortenLink(head: number, last: number, bytes: number): void {
+    let at = head
+    while (this.#frames.nextAddress(at) !== last) at = this.#frames.nextAddress(at)
+    this.#frames.link(at, last, bytes)
+  }
+
   /** Gives back all chunks of a frame whose head holds `length` of its `total` bytes. */
   giveChain(address: number, length: number, total: number): void {
     let rest = total - length

@@ -3,7 +3,7 @@
  * Every answer takes a token of its tenant, so that no flood of triggers becomes a flood of answers.
  */
 
-import { type Batch, DELIVERED } from '../dataplane/batch.ts'
+import type { Batch } from '../dataplane/batch.ts'
 import { Drop } from '../dataplane/drop.ts'
 import { NO_FRAME } from '../dataplane/frames.ts'
 import { mayReportTo4, mayReportTo6, writeIcmpError, writeIcmpv6Error } from '../dataplane/icmp-error.ts'
@@ -62,7 +62,7 @@ export class Answers {
     const protocol = ipv4.protocol.get(view, l3)
     const whole = !isIpv4Fragment(view, l3) && l4 + icmp.BYTES <= this.#shared.columns.readable[row]!
     if (protocol === PROTOCOL.icmp) {
-      if (!whole || icmp.type.get(view, l4) !== ICMP_TYPE.echoRequest) return DELIVERED
+      if (!whole || icmp.type.get(view, l4) !== ICMP_TYPE.echoRequest) return Drop['no-listener']
       if (!this.#shared.mayAnswer(batch.tenant[row]!)) return Drop['icmp-rate']
       const source = ipv4.source.get(view, l3)
       ipv4.source.set(view, l3, ipv4.destination.get(view, l3))
@@ -86,7 +86,7 @@ export class Answers {
     const at = l3 + ipv6.BYTES
     if (ipv6.nextHeader.get(view, l3) === PROTOCOL.icmpv6) {
       if (at + icmpv6.BYTES > columns.readable[row]! || icmpv6.type.get(view, at) !== ICMPV6_TYPE.echoRequest)
-        return DELIVERED
+        return Drop['no-listener']
       if (!this.#shared.mayAnswer(batch.tenant[row]!)) return Drop['icmp-rate']
       swapAddresses6(view, bytes, l3)
       ipv6.hopLimit.set(view, l3, REPLY_TTL)
@@ -112,7 +112,10 @@ export class Answers {
     if (source === 0 || !mayReportTo4(frames.view, l3, readable)) return
     if (!this.#shared.mayAnswer(tenant)) return
     const to = this.#shared.takeChunk()
-    if (to === NO_FRAME) return
+    if (to === NO_FRAME) {
+      this.#shared.ledger.notOriginated(tenant, Drop['no-frames'])
+      return
+    }
     const total = writeIcmpError(frames.bytes, frames.view, to, l3, readable - l3, type, code, mtu, source)
     this.#shared.originate(tenant, batch.hash[row]!, to, total, ETHERTYPE.ipv4)
   }
@@ -127,7 +130,10 @@ export class Answers {
     if (!mayReportTo6(frames.view, l3, readable, type === ICMPV6_TYPE.packetTooBig)) return
     if (!this.#shared.mayAnswer(tenant)) return
     const to = this.#shared.takeChunk()
-    if (to === NO_FRAME) return
+    if (to === NO_FRAME) {
+      this.#shared.ledger.notOriginated(tenant, Drop['no-frames'])
+      return
+    }
     segments.writeAddress6(segment, frames.view, to + ipv6.source.offset)
     const total = writeIcmpv6Error(frames.bytes, frames.view, to, l3, readable - l3, type, code, rest)
     this.#shared.originate(tenant, batch.hash[row]!, to, total, ETHERTYPE.ipv6)

@@ -17,6 +17,6 @@ test('what its port dropped stays dropped, however sound it looks', () => {
   const batch = new Batch()
   port.receive(batch, 0, 2)
   batch.verdict[0] = Drop['injected-loss']
-  new Classifier(frames, new Columns()).classify(batch)
+  new Classifier(frames, pool, new Columns()).classify(batch)
   deepEqual([...batch.verdict.subarray(0, 2)], [Drop['injected-loss'], FORWARD])
 })

@@ -11,7 +11,8 @@
 import { BATCH_MAX, type Batch, FORWARD } from '../dataplane/batch.ts'
 import { Drop } from '../dataplane/drop.ts'
 import { flowHash4, flowHash6, flowHashEthernet } from '../dataplane/flow.ts'
-import { CHUNK_BYTES, type Frames } from '../dataplane/frames.ts'
+import { CHUNK_BYTES, type FramePool, type Frames } from '../dataplane/frames.ts'
+import { trim } from '../dataplane/trim.ts'
 import { checkArp } from '../wire/arp.ts'
 import { pseudoHeader4, pseudoHeader6 } from '../wire/checksum.ts'
 import { checkEthernet, ETHERTYPE, ethernet } from '../wire/ethernet.ts'
@@ -57,10 +58,12 @@ const walk = ipv6Walk()
 
 export class Classifier {
   readonly #frames: Frames
+  readonly #pool: FramePool
   readonly #columns: Columns
 
-  constructor(frames: Frames, columns: Columns) {
+  constructor(frames: Frames, pool: FramePool, columns: Columns) {
     this.#frames = frames
+    this.#pool = pool
     this.#columns = columns
   }
 
@@ -180,14 +183,14 @@ export class Classifier {
     if (etherType === ETHERTYPE.ipv4) {
       fault = checkIpv4(view, l3, end)
       if (fault !== Fault.none) return fault
-      columns.readable[row] = this.#trim(batch, row, l3 + ipv4.totalLength.get(view, l3), headEnd)
+      columns.readable[row] = this.#trim(batch, row, l3 + ipv4.totalLength.get(view, l3))
       batch.hash[row] = flowHash4(view, l3, columns.readable[row]!)
       return FORWARD
     }
     if (etherType === ETHERTYPE.ipv6) {
       fault = checkIpv6(view, l3, end)
       if (fault !== Fault.none) return fault
-      columns.readable[row] = this.#trim(batch, row, ipv6End(view, l3), headEnd)
+      columns.readable[row] = this.#trim(batch, row, ipv6End(view, l3))
       batch.hash[row] = flowHash6(view, l3, columns.readable[row]!)
       return FORWARD
     }
@@ -200,13 +203,9 @@ export class Classifier {
     return FORWARD
   }
 
-  // Ethernet pads what is short; the padding ends here, since the next tunnel may not be Ethernet. A chain is never short.
-  #trim(batch: Batch, row: number, end: number, headEnd: number): number {
+  #trim(batch: Batch, row: number, end: number): number {
     this.#columns.end[row] = end
-    if (batch.total[row] !== batch.length[row]) return Math.min(end, headEnd)
-    batch.length[row] = end - batch.address[row]!
-    batch.total[row] = batch.length[row]!
-    return end
+    return trim(this.#pool, batch, row, end)
   }
 }
 

@@ -68,7 +68,15 @@ function forwarded(): Uint8Array[] {
     fromCustomer(from6('2001:db8:16::5', data, { trafficClass: 2 }), ACME.vni, { tos: 3 }),
     fromCustomer(from4('172.16.0.5', udp({}, new Uint8Array(3000)))),
     fromCustomer(from4('172.16.0.5', udp({}, new Uint8Array(8000)))),
+    padded(ethernet({ source: PEER_MAC, destination: GATEWAY_MAC }, from4('172.16.0.5', data))),
   ]
+}
+
+/** In a chain of chunks, as nobody needs and anybody may send. */
+function padded(frame: Uint8Array): Uint8Array {
+  const whole = new Uint8Array(6000)
+  whole.set(frame)
+  return fromEdge(whole)
 }
 
 function answered(): Uint8Array[] {
@@ -78,6 +86,8 @@ function answered(): Uint8Array[] {
   return [
     fromEdge(arpFor('192.168.1.1')),
     fromEdge(arpFor('192.168.1.7')),
+    padded(arpFor('192.168.1.1')),
+    padded(solicitationFor('2001:db8:1::1')),
     fromEdge(ethernet({ source: PEER_MAC, destination: GATEWAY_MAC }, reply)),
     fromEdge(solicitationFor('2001:db8:1::1')),
     fromEdge(solicitationFor('2001:db8:1::1', '::')),

@@ -4,15 +4,18 @@
  * To the books the packet is delivered here, and its fragments are originated.
  */
 
-import type { Batch } from '../dataplane/batch.ts'
+import { type Batch, DELIVERED } from '../dataplane/batch.ts'
+import { Drop } from '../dataplane/drop.ts'
 import { CHUNK_BYTES, type Frames, HEADROOM, NO_FRAME } from '../dataplane/frames.ts'
 import { ETHERTYPE } from '../wire/ethernet.ts'
-import { IPV4_MORE_FRAGMENTS, ipv4, ipv4HeaderBytes, writeIpv4Checksum } from '../wire/ipv4.ts'
+import { Fault } from '../wire/fault.ts'
+import { IPV4_MORE_FRAGMENTS, ipv4, ipv4FragmentOffset, ipv4HeaderBytes, writeIpv4Checksum } from '../wire/ipv4.ts'
 import type { Shared } from './shared.ts'
 
 const CHUNK_ROOM = CHUNK_BYTES - HEADROOM
 /** Fragment offsets count in these. */
 const UNIT = 8
+const PACKET_MAX = 65_535
 /** Bit 7 of an option's type: it is copied into every fragment (RFC 791 section 3.1). */
 const COPIED = 0x80
 
@@ -23,17 +26,19 @@ export class Fragmenter {
     this.#shared = shared
   }
 
-  /** Sends the packet of row `row` in fragments of at most `mtu` bytes; false when frames or room for them are lacking. */
-  fragment(batch: Batch, row: number, mtu: number): boolean {
+  /** Sends the packet of row `row` in fragments of at most `mtu` bytes. Returns its verdict: delivered, or why it was dropped. */
+  fragment(batch: Batch, row: number, mtu: number): number {
     const { frames, originated, pool } = this.#shared
     const view = frames.view
     const l3 = batch.l3[row]!
     const header = ipv4HeaderBytes(view, l3)
     const payload = ipv4.totalLength.get(view, l3) - header
     const piece = (Math.min(mtu, CHUNK_ROOM) - header) & ~(UNIT - 1)
-    if (piece < UNIT) return false
+    if (piece < UNIT) return Drop['too-big']
+    // A fragment that would end behind the largest packet: cutting it further would wrap its offset round.
+    if (ipv4FragmentOffset(view, l3) + payload > PACKET_MAX) return Fault['bad-header-length']
     const pieces = Math.ceil(payload / piece)
-    if (pieces > originated.room || pieces > pool.free) return false
+    if (pieces > originated.room || pieces > pool.free) return Drop['no-frames']
     const flags = ipv4.flagsFragment.get(view, l3)
     for (let done = 0; done < payload; done += piece) {
       const bytes = Math.min(piece, payload - done)
@@ -47,7 +52,7 @@ export class Fragmenter {
       writeIpv4Checksum(view, to)
       this.#shared.originate(batch.tenant[row]!, batch.hash[row]!, to, header + bytes, ETHERTYPE.ipv4)
     }
-    return true
+    return DELIVERED
   }
 }
 

@@ -8,8 +8,9 @@
  */
 
 import { ActionKind } from '../dataplane/action.ts'
-import { type Batch, DELIVERED, FORWARD } from '../dataplane/batch.ts'
+import { type Batch, FORWARD } from '../dataplane/batch.ts'
 import { Drop } from '../dataplane/drop.ts'
+import { NO_FRAME } from '../dataplane/frames.ts'
 import { isGroupOrBad4, isGroupOrBad6 } from '../dataplane/icmp-error.ts'
 import { UNKNOWN_TENANT } from '../dataplane/ledger.ts'
 import type { Program } from '../dataplane/program.ts'
@@ -28,7 +29,7 @@ import {
 } from '../wire/ipv4.ts'
 import { FRAGMENT, ipv6, ipv6Walk, setTrafficClass, trafficClass, walkIpv6 } from '../wire/ipv6.ts'
 import { isLinkLocal6 } from '../wire/neighbour-discovery.ts'
-import { checkTcp, clampMss } from '../wire/tcp.ts'
+import { checkTcp, clampMss, TCP_FLAG, tcp } from '../wire/tcp.ts'
 import { Answers } from './answers.ts'
 import { Classifier } from './classify.ts'
 import { Fragmenter } from './fragment.ts'
@@ -40,6 +41,9 @@ import { type NodeViews, REWRITTEN, Shared } from './shared.ts'
 /** Bytes of IP and TCP headers without options: what the MTU loses to the MSS (RFC 9293 section 3.7.1). */
 const MSS_OVERHEAD4 = 40
 const MSS_OVERHEAD6 = 60
+
+/** The first byte of every IPv6 group address (RFC 4291 section 2.7). */
+const IPV6_GROUP = 0xff
 
 const walk = ipv6Walk()
 
@@ -63,7 +67,7 @@ export class ForwardingProgram implements Program {
   constructor(views: NodeViews, report: (report: NeighbourReport) => void) {
     this.#shared = new Shared(views)
     this.originated = this.#shared.originated
-    this.#classifier = new Classifier(views.frames, this.#shared.columns)
+    this.#classifier = new Classifier(views.frames, views.pool, this.#shared.columns)
     this.#lookup = new Lookup(this.#shared)
     this.#neighbours = new Neighbours(this.#shared, report)
     this.#answers = new Answers(this.#shared)
@@ -95,8 +99,11 @@ export class ForwardingProgram implements Program {
   message(message: unknown): void {
     const { port, tenant, frame } = message as SendFrame
     const { originated, frames, ledger } = this.#shared
-    const to = originated.room > 0 ? this.#shared.takeChunk() : 0
-    if (to === 0) return
+    const to = originated.room > 0 ? this.#shared.takeChunk() : NO_FRAME
+    if (to === NO_FRAME) {
+      ledger.notOriginated(tenant, Drop['no-frames'])
+      return
+    }
     frames.bytes.set(frame, to)
     const row = originated.push(port, to, frame.length, frame.length)
     originated.out[row] = port
@@ -123,6 +130,9 @@ export class ForwardingProgram implements Program {
     if (l2 !== 0 && !segments.isGatewayMac(segment, view, l2 + ethernet.destination.offset)) {
       if (!isGroupAddressed(view, l2)) return Drop['not-for-gateway']
       if (columns.etherType[row] === ETHERTYPE.ipv4) return Drop.multicast
+      // A packet to one address within a frame to many: nobody's router, or everybody's (RFC 4443 section 2.4 e).
+      const toGroup = view.getUint8(batch.l3[row]! + ipv6.destination.offset) === IPV6_GROUP
+      if (columns.etherType[row] === ETHERTYPE.ipv6 && !toGroup) return Drop.multicast
     }
     return (columns.outerTos[row]! & 3) === 0 ? FORWARD : this.#combineEcn(batch, row)
   }
@@ -162,7 +172,7 @@ export class ForwardingProgram implements Program {
     if (columns.end[row]! - l3 > mtu) return this.#tooBig4(batch, row, mtu)
     decrementTtl(view, l3)
     if (ipv4.protocol.get(view, l3) === PROTOCOL.tcp && ipv4FragmentOffset(view, l3) === 0)
-      this.#clamp(row, l3 + ipv4HeaderBytes(view, l3), mtu - MSS_OVERHEAD4)
+      this.#clamp(batch, row, l3 + ipv4HeaderBytes(view, l3), mtu, MSS_OVERHEAD4)
     return FORWARD
   }
 
@@ -173,7 +183,7 @@ export class ForwardingProgram implements Program {
       return Drop['too-big']
     }
     decrementTtl(view, batch.l3[row]!)
-    return this.#fragmenter.fragment(batch, row, mtu) ? DELIVERED : Drop['no-frames']
+    return this.#fragmenter.fragment(batch, row, mtu)
   }
 
   #route6(batch: Batch, row: number): number {
@@ -191,9 +201,9 @@ export class ForwardingProgram implements Program {
       return Drop['too-big']
     }
     ipv6.hopLimit.set(view, l3, ipv6.hopLimit.get(view, l3) - 1)
-    if (ipv6.nextHeader.get(view, l3) === PROTOCOL.tcp) this.#clamp(row, l3 + ipv6.BYTES, mtu - MSS_OVERHEAD6)
+    if (ipv6.nextHeader.get(view, l3) === PROTOCOL.tcp) this.#clamp(batch, row, l3 + ipv6.BYTES, mtu, MSS_OVERHEAD6)
     else if (walkIpv6(view, l3, columns.readable[row]!, walk) === Fault.none && walk.fragment !== FRAGMENT.later)
-      if (walk.protocol === PROTOCOL.tcp) this.#clamp(row, walk.at, mtu - MSS_OVERHEAD6)
+      if (walk.protocol === PROTOCOL.tcp) this.#clamp(batch, row, walk.at, mtu, MSS_OVERHEAD6)
     return FORWARD
   }
 
@@ -210,10 +220,15 @@ export class ForwardingProgram implements Program {
     return Drop['ttl-exceeded']
   }
 
-  // A reply to a ping has its action already: it is rewritten here and passes the checks for packets in transit by.
+  // A reply to a ping has its action already: it is rewritten here, past the checks for packets in transit but for its size.
   #toGateway(batch: Batch, row: number, etherType: number): number {
     const verdict = this.#answers.toGateway(batch, row, etherType)
     if (verdict !== FORWARD || batch.action[row] === REWRITTEN) return verdict
+    const mtu = this.#shared.actions.words[batch.action[row]! + 4]!
+    if (this.#shared.columns.end[row]! - batch.l3[row]! > mtu) {
+      const mayCut = etherType === ETHERTYPE.ipv4 && !hasDontFragment(this.#shared.frames.view, batch.l3[row]!)
+      return mayCut ? this.#fragmenter.fragment(batch, row, mtu) : Drop['too-big']
+    }
     this.#shared.rewrite(batch, row, etherType)
     batch.action[row] = REWRITTEN
     return FORWARD
@@ -225,12 +240,23 @@ export class ForwardingProgram implements Program {
     const destination = etherType === ETHERTYPE.ipv4 ? ipv4.destination : ipv6.destination
     if (miss !== 0) this.#neighbours.missed(miss, destination, batch.l3[row]!)
     if (reason === Drop['no-route']) this.#answers.noRoute(batch, row, etherType)
-    else if (reason === Drop['neighbour-unresolved']) this.#answers.hostUnreachable(batch, row, etherType)
+    else if (isUnreachable(reason)) this.#answers.hostUnreachable(batch, row, etherType)
     return reason
   }
 
-  #clamp(row: number, l4: number, limit: number): void {
-    const view = this.#shared.frames.view
-    if (checkTcp(view, l4, this.#shared.columns.readable[row]!) === Fault.none) clampMss(view, l4, limit)
+  // The MSS in a SYN bounds what comes back, and what goes there is mostly as large: the smaller of both ways counts.
+  #clamp(batch: Batch, row: number, l4: number, mtu: number, overhead: number): void {
+    const { frames, columns } = this.#shared
+    const view = frames.view
+    if (checkTcp(view, l4, columns.readable[row]!) !== Fault.none) return
+    if ((tcp.flags.get(view, l4) & TCP_FLAG.syn) === 0) return
+    clampMss(view, l4, Math.min(mtu, this.#shared.mtuBack(batch, row)) - overhead)
   }
+}
+
+/** The route is there and what it leads to is not. */
+function isUnreachable(reason: number): boolean {
+  return (
+    reason === Drop['neighbour-unresolved'] || reason === Drop['underlay-unresolved'] || reason === Drop['group-empty']
+  )
 }

@@ -11,6 +11,7 @@ import { encapsulate } from '../dataplane/encapsulate.ts'
 import type { FibReader } from '../dataplane/fib/fib.ts'
 import { type FramePool, type Frames, HEADROOM, NO_FRAME } from '../dataplane/frames.ts'
 import type { Ledger } from '../dataplane/ledger.ts'
+import { trim } from '../dataplane/trim.ts'
 import { ETHERTYPE, ethernet } from '../wire/ethernet.ts'
 import type { Field } from '../wire/header.ts'
 import { ipv4 } from '../wire/ipv4.ts'
@@ -100,6 +101,13 @@ export class Shared {
     return this.actions.resolve(slot, batch.hash[row]!)
   }
 
+  /** The largest IP packet that reaches the sender of the row's packet through the tunnel that it came by. */
+  mtuBack(batch: Batch, row: number): number {
+    const at = this.actions.resolve(this.columns.replySlot[row]!, batch.hash[row]!)
+    if (this.actions.words[at] !== ActionKind.send) return Number.MAX_SAFE_INTEGER
+    return this.actions.words[at + 4]! - (this.columns.l2[row] === 0 ? 0 : ethernet.BYTES)
+  }
+
   rewrite(batch: Batch, row: number, etherType: number): void {
     const view = this.frames.view
     const l3 = batch.l3[row]!
@@ -119,8 +127,12 @@ export class Shared {
     const destination = l2 + ethernet.destination.offset
     frames.bytes.copyWithin(destination, header + to.offset, header + to.offset + 6)
     segments.writeGatewayMac(batch.segment[row]!, frames.view, l2 + ethernet.source.offset)
-    batch.length[row] = columns.end[row]! - batch.address[row]!
-    batch.total[row] = batch.length[row]!
+    const bytes = columns.end[row]! - batch.address[row]!
+    if (bytes > batch.total[row]!) {
+      // Only the answer to duplicate address detection is longer than the question, which is in one piece.
+      batch.length[row] = bytes
+      batch.total[row] = bytes
+    } else trim(this.pool, batch, row, columns.end[row]!)
     encapsulate(frames, actions, batch, row, at, l2, 0, ETHERTYPE.bridgedEthernet)
     batch.action[row] = REWRITTEN
     return FORWARD
