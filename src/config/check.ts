@@ -4,6 +4,7 @@
  */
 
 import { checkFabric, indexFabric } from './check-fabric.ts'
+import { checkLimits } from './check-limits.ts'
 import { checkTenant } from './check-tenant.ts'
 import { checkTunnelIds } from './check-tunnel-ids.ts'
 import { type Complain, each } from './complain.ts'
@@ -16,6 +17,7 @@ export function checkSite(site: Loose<Site>): Finding[] {
   const complain: Complain = (path, message) => void findings.push({ path, message })
   const fabric = indexFabric(site, complain)
   checkFabric(site, fabric, complain)
+  checkLimits(site, complain)
   checkTunnelIds(site, complain)
   each(site.tenants, (tenant, i) => checkTenant(tenant, ['tenants', i], fabric, complain))
   return findings

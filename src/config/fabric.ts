@@ -4,8 +4,8 @@ import { z } from 'zod'
 import {
   DRAIN_DEFAULT_MS,
   DRAIN_MAX_MS,
+  MODULE_PORTS_MAX,
   NODES_MAX,
-  PORTS_MAX,
   RUN_DIRECTORY_BYTES_MAX,
   VIPS_MAX,
   WORKERS_MAX,
@@ -23,7 +23,7 @@ export const node = z.strictObject({
   /** Its own, by which switches watch it. */
   address,
   /** Routed ports, towards the rack. */
-  ports: listOf('ports', port, PORTS_MAX).min(1, { error: 'a node needs a port' }),
+  ports: listOf('ports', port, MODULE_PORTS_MAX).min(1, { error: 'a node needs a port' }),
   workers: whole('number of workers', 1, WORKERS_MAX).default(1),
   /** Its share of a VIP's flows, relative to the other nodes. */
   weight: weight.default(1),
@@ -50,9 +50,9 @@ export const accessSwitch = z.strictObject({
   /** Its tunnel endpoint (VTEP). */
   address,
   /** Routed ports: towards the fabric, nodes and hosts. */
-  uplinks: listOf('uplinks', port, PORTS_MAX).min(1, { error: 'a switch needs an uplink' }),
+  uplinks: listOf('uplinks', port, MODULE_PORTS_MAX).min(1, { error: 'a switch needs an uplink' }),
   /** Ports that tenants' connections may be attached to. */
-  ports: listOf('ports', port, PORTS_MAX).default([]),
+  ports: listOf('ports', port, MODULE_PORTS_MAX).default([]),
   /** VIPs whose packets it spreads over their live nodes. */
   balances: listOf('balances', balance, VIPS_MAX).default([]),
   workers: whole('number of workers', 1, WORKERS_MAX).default(1),

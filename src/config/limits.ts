@@ -1,4 +1,9 @@
-/** How much a site may hold. DSR section 1 serves tens of thousands of tenants and 10 M routes in one region. */
+/**
+ * How much a site may hold. DSR section 1 serves tens of thousands of tenants and 10 M routes in one region. A site's totals
+ * come first, then what one node or switch has room for: the sizes of its tables, with something to spare for what is on its
+ * way out while its successor is in. `check-limits.ts` adds up what the file asks of each; test/limits.test.ts holds the
+ * arithmetic against the tables.
+ */
 
 /** RFC 7348 section 5: 24 bits; 0 is kept for "none". */
 export const VNI_MAX = 2 ** 24 - 1
@@ -20,7 +25,7 @@ export const MTU_MIN = 1280
 /** Jumbo frames of 9,000 bytes, with room for the tunnels' headers around them: what the frame chains hold. */
 export const MTU_MAX = 9216
 
-/** With the spare bits of the stack's tables: 10 K tenants (DSR section 3.2.3) and room to grow. */
+/** Of the whole site: six clusters of as many as a node holds. */
 export const TENANTS_MAX = 1 << 16
 export const CONNECTIONS_MAX = 64
 export const VPCS_MAX = 256
@@ -35,15 +40,28 @@ export const STATIC_ROUTES_MAX = 1 << 16
 export const VIA_MAX = 64
 export const WEIGHT_MAX = 256
 
-export const VIPS_MAX = 4096
+/** A node's tunnel addresses: with its own one, half of the 4,096 entries in the steering program's map. */
+export const VIPS_MAX = 2048
 /** A stream of the bus each, of which there are at most 256, switches included. */
 export const CLUSTERS_MAX = 64
 export const SWITCHES_MAX = 128
 /** Members of one balanced group. */
 export const NODES_MAX = 256
 export const HOSTS_MAX = 1 << 15
-export const PORTS_MAX = 512
 export const WORKERS_MAX = 64
+
+/** Of a node, or of a switch with its uplinks: a batch numbers ports in a byte. */
+export const MODULE_PORTS_MAX = 256
+/** 10 K (DSR section 3.2.3) of the 12,288 counter rows of a node; 2,046 for those that drain after they have moved. */
+export const CLUSTER_TENANTS_MAX = 10_240
+/** Of the 16,383 rows of a switch; a quarter for wires that change: the new one is in before the old one is out. */
+export const SWITCH_ATTACHMENTS_MAX = 12_288
+/** Three quarters of the 2^20 places in groups that a switch has; the rest is for ECMP, and for what is being replaced. */
+export const SWITCH_PLACES_MAX = 3 << 18
+/** Three quarters of its 2^17 slots, likewise. */
+export const SWITCH_SLOTS_MAX = 3 << 15
+/** Of a resilient group, whatever its members: 2^20 places are 256 groups. */
+export const RESILIENT_PLACES = 4096
 
 /** 10 K tenants of 30 lines are 15 MB. */
 export const SITE_BYTES_MAX = 64 * 1024 * 1024

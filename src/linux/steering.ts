@@ -41,8 +41,8 @@ const NeighbourDiscovery = { first: 133, last: 137 } as const
 /** Extension headers that are stepped over in search of a tunnel; kernels send one (RFC 2473's encapsulation limit). */
 const EXTENSIONS_MAX = 3
 
-/** Own addresses of a host or switch; a map entry takes 100 bytes. */
-const ADDRESSES_MAX = 4096
+/** Own addresses of a host or switch, the VIPs of a node; a map entry takes 100 bytes. */
+export const ADDRESSES_MAX = 4096
 const TUNNELS_MAX = 64
 
 /** Marks, in r9 beside the protocol, a fragment that is not the first. */
