@@ -56,6 +56,11 @@ export class Ways {
     for (const way of this.#endpoints.get(formatAddress(remote))?.ways ?? []) way.lay()
   }
 
+  /** Does anything lead there? */
+  has(remote: IpAddress): boolean {
+    return this.#endpoints.has(formatAddress(remote))
+  }
+
   adjacencies(remote: IpAddress): readonly Adjacency[] {
     return this.#adjacencies(remote)
   }

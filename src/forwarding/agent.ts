@@ -15,7 +15,7 @@ import { createQsbrMemory, QsbrWriter } from '../dataplane/qsbr.ts'
 import { startWorkers, type Workers } from '../dataplane/start.ts'
 import { type Underlay, Ways } from '../dataplane/ways.ts'
 import { type Watch, watch } from '../linux/poll.ts'
-import { IcmpSocket } from '../linux/socket.ts'
+import { hasFamily, IcmpSocket } from '../linux/socket.ts'
 import type { FibBatch } from '../wire/control/fib.ts'
 import type { NeighbourNews, PathNews } from '../wire/control/report.ts'
 import { PROTOCOL } from '../wire/ipv4.ts'
@@ -115,8 +115,7 @@ export class ForwardingAgent {
       onDeath: ({ error }) => this.#options.onDeath(error),
     })
     for (const address of this.#tunnelAddresses.values()) this.#workers.steering.setAddress(address, 'tunnel')
-    this.#listen(4)
-    this.#listen(6)
+    for (const version of [4, 6] as const) if (hasFamily(version)) this.#listen(version)
     this.#reclaim = this.#options.clock.every(RECLAIM_ms, () => void this.#qsbr.reclaim())
   }
 
@@ -204,7 +203,11 @@ export class ForwardingAgent {
     const read = (): void => {
       for (let message = socket.receive(); message; message = socket.receive()) {
         const learnt = learntFrom(message.bytes, version, isOurs)
-        if (learnt && this.#paths.learn(learnt.remote, learnt.mtu, PATH_MTU_LIFETIME_s))
+        if (
+          learnt &&
+          this.#parts.ways.has(learnt.remote) &&
+          this.#paths.learn(learnt.remote, learnt.mtu, PATH_MTU_LIFETIME_s)
+        )
           this.#options.sharePath({ node: this.#options.name, ...learnt, lifetime_s: PATH_MTU_LIFETIME_s })
       }
     }

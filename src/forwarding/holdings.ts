@@ -1,7 +1,7 @@
 /**
  * What the node holds: tenants, next hops and routes, as the control module's FIB batches say, laid out in shared memory for
- * the workers. A batch is taken over in an order in which nothing ever names what is not there: tenants, next hops, routes,
- * and only then what goes away.
+ * the workers. A batch is taken over in an order in which nothing ever names what is not there (tenants, next hops, routes),
+ * and in which what is taken from one tenant can be another's in the same batch: what goes away goes first.
  */
 
 import { ipv4Number } from '../base/address.ts'
@@ -56,16 +56,27 @@ export class Holdings {
   }
 
   #apply(batch: FibBatch): string | undefined {
+    this.#release(batch)
     const failed =
       this.#applyTenants(batch.tenants) ??
       this.#applyNextHops(batch) ??
       this.#applyRoutes4(batch.routes4) ??
       this.#applyRoutes6(batch.routes6)
     if (failed !== undefined) return failed
-    if (batch.snapshot) this.#removeAllBut(batch)
+    if (batch.snapshot) this.#removeStale(batch)
     for (const id of batch.removedNextHops) this.#nextHops.remove(id)
-    for (const id of batch.removedTenants) this.#removeTenant(id)
     return undefined
+  }
+
+  // Tenants that go, and VNIs, keys and remotes that those which stay give up. Nobody may send for them any more.
+  #release(batch: FibBatch): void {
+    const named = new Map(batch.tenants.map((spec) => [spec.id, spec]))
+    const gone = batch.snapshot ? [...this.#tenants.keys()].filter((id) => !named.has(id)) : batch.removedTenants
+    for (const id of gone) this.#removeTenant(id)
+    for (const [id, tenant] of this.#tenants) {
+      const spec = named.get(id)
+      if (spec) tenant.release(spec)
+    }
   }
 
   #applyTenants(specs: readonly FibTenant[]): string | undefined {
@@ -138,9 +149,7 @@ export class Holdings {
   }
 
   // A snapshot says all: what it does not name is gone. Routes of tenants that stay are compared one by one.
-  #removeAllBut(batch: FibBatch): void {
-    const tenants = new Set(batch.tenants.map(({ id }) => id))
-    for (const id of [...this.#tenants.keys()]) if (!tenants.has(id)) this.#removeTenant(id)
+  #removeStale(batch: FibBatch): void {
     this.#removeStaleRoutes(batch)
     const nextHops = new Set(batch.nextHops.map(({ id }) => id))
     for (const id of [...this.#nextHops.ids()]) if (!nextHops.has(id)) this.#nextHops.remove(id)
@@ -168,6 +177,7 @@ export class Holdings {
     const tenant = this.#tenants.get(id)
     if (!tenant) return
     this.#parts.fib.clear(tenant.row)
+    this.#nextHops.removeAllOf(id)
     tenant.close()
     this.#tenants.delete(id)
     this.#qsbr.retire(() => void this.#freeRows.push(tenant.row))

@@ -18,8 +18,8 @@ import type { Random } from '../base/random.ts'
 const ASK_AGAIN_ms = 1000
 const REFRESH_ms = 30_000
 
-/** Neighbours of connected subnets that were missed, over all tenants; beyond it the oldest is forgotten. */
-const GLEANED_MAX = 65_536
+/** Neighbours of connected subnets that were missed, a segment: beyond it the oldest of the same segment is forgotten. */
+const GLEANED_MAX = 1024
 
 /** Asked this often without an answer, a missed one is forgotten. */
 const GLEAN_TRIES = 3
@@ -54,7 +54,10 @@ export class NeighbourTable {
   readonly #random: Random
   readonly #entries = new Map<string, Entry>()
   readonly #learnt: (segment: number, address: IpAddress, mac: MacAddress) => void
-  #gleaned = 0
+  /** By segment, oldest first. */
+  readonly #gleaned = new Map<number, Set<Entry>>()
+  /** Named by the FIB and not known yet. */
+  readonly #waiting = new Set<Entry>()
 
   /** `learnt` is told what packets of this node brought, known or not: another node may be waiting for it. */
   constructor(clock: Clock, random: Random, learnt: (segment: number, address: IpAddress, mac: MacAddress) => void) {
@@ -67,6 +70,7 @@ export class NeighbourTable {
   want(wanted: Wanted): { close(): void } {
     const entry = this.#entryOf(wanted)
     entry.wanted.add(wanted)
+    if (!entry.mac) this.#waiting.add(entry)
     this.#begin(entry, wanted)
     return {
       close: () => {
@@ -80,8 +84,12 @@ export class NeighbourTable {
   glean(wanted: Wanted): void {
     const entry = this.#entryOf(wanted)
     if (entry.gleaned) return
-    if (this.#gleaned === GLEANED_MAX) this.#forgetOldest()
-    this.#gleaned++
+    const { segment } = wanted
+    const others = this.#gleaned.get(segment) ?? new Set()
+    this.#gleaned.set(segment, others)
+    const [oldest] = others
+    if (oldest && others.size >= GLEANED_MAX) this.#forgetGleaned(oldest)
+    others.add(entry)
     entry.gleaned = wanted
     this.#begin(entry, wanted)
   }
@@ -94,6 +102,7 @@ export class NeighbourTable {
     if (firsthand) this.#learnt(segment, address, mac)
     if (entry.mac && equalBytes(entry.mac, mac)) return
     entry.mac = mac
+    this.#waiting.delete(entry)
     for (const wanted of entry.wanted) wanted.resolved(mac)
     entry.gleaned?.resolved(mac)
     this.#schedule(entry)
@@ -101,14 +110,13 @@ export class NeighbourTable {
 
   /** The segment goes away, and with it what was gleaned on it. */
   forgetSegment(segment: number): void {
-    for (const entry of [...this.#entries.values()]) if (entry.segment === segment) this.#forgetGleaned(entry)
+    for (const entry of [...(this.#gleaned.get(segment) ?? [])]) this.#forgetGleaned(entry)
+    this.#gleaned.delete(segment)
   }
 
   /** Next hops of the FIB that are waited for. */
   get unresolved(): number {
-    let count = 0
-    for (const entry of this.#entries.values()) if (!entry.mac && entry.wanted.size > 0) count++
-    return count
+    return this.#waiting.size
   }
 
   /** Nobody is asked any more. */
@@ -154,24 +162,17 @@ export class NeighbourTable {
     })
   }
 
-  #forgetOldest(): void {
-    for (const entry of this.#entries.values()) {
-      if (!entry.gleaned) continue
-      this.#forgetGleaned(entry)
-      return
-    }
-  }
-
   #forgetGleaned(entry: Entry): void {
     const gleaned = entry.gleaned
     if (!gleaned) return
     entry.gleaned = undefined
-    this.#gleaned--
+    this.#gleaned.get(entry.segment)?.delete(entry)
     this.#dropIfIdle(entry)
     gleaned.forgotten?.()
   }
 
   #dropIfIdle(entry: Entry): void {
+    if (entry.wanted.size === 0) this.#waiting.delete(entry)
     if (entry.gleaned || entry.wanted.size > 0) return
     entry.timer.cancel()
     this.#entries.delete(keyOf(entry.segment, entry.address))

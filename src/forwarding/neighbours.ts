@@ -45,9 +45,16 @@ export interface NeighbourMissed {
 
 export type NeighbourReport = NeighbourHeard | NeighbourMissed
 
-/** Reports a second: a cluster start with 10 K tenants is over in seconds, and a flood costs the agent 1% of a core. */
-const REPORTS_PER_S = 2000
-const REPORTS_BURST = 500
+/**
+ * Reports a second to the agent, a tenant and kind, and of a worker in all: a cluster start with 10 K tenants is over in
+ * seconds, a scan of a tenant's own subnet leaves the other tenants theirs, and a flood costs the agent a few percent.
+ */
+const HEARD_PER_S = 100
+const HEARD_BURST = 100
+const MISSED_PER_S = 50
+const MISSED_BURST = 50
+const REPORTS_PER_S = 5000
+const REPORTS_BURST = 2000
 
 /** What was reported is not said again for a while; direct-mapped, so a collision only says something twice. */
 const REMEMBERED = 4096
@@ -59,13 +66,17 @@ const ND_HOP_LIMIT = 255
 export class Neighbours {
   readonly #shared: Shared
   readonly #report: (report: NeighbourReport) => void
-  readonly #limit = new RateLimits(1, REPORTS_PER_S, REPORTS_BURST)
+  readonly #heard: RateLimits
+  readonly #missed: RateLimits
+  readonly #all = new RateLimits(1, REPORTS_PER_S, REPORTS_BURST)
   readonly #said = new Int32Array(REMEMBERED)
   readonly #saidUntil_us = new Float64Array(REMEMBERED)
 
   constructor(shared: Shared, report: (report: NeighbourReport) => void) {
     this.#shared = shared
     this.#report = report
+    this.#heard = new RateLimits(shared.tenants, HEARD_PER_S, HEARD_BURST)
+    this.#missed = new RateLimits(shared.tenants, MISSED_PER_S, MISSED_BURST)
   }
 
   arp(batch: Batch, row: number): number {
@@ -154,8 +165,9 @@ export class Neighbours {
   }
 
   /** A packet met an unresolved next hop. Where that is a neighbour's address of its own, the packet's destination is it. */
-  missed(by: number, address: Field, l3: number): void {
-    if (this.#limit.take(0, this.#shared.now_us))
+  missed(tenant: number, by: number, address: Field, l3: number): void {
+    const now_us = this.#shared.now_us
+    if (this.#missed.take(tenant, now_us) && this.#all.take(0, now_us))
       this.#report({ kind: 'missed', by, address: bytesOf(address, this.#shared.frames.view, l3) })
   }
 
@@ -176,7 +188,7 @@ export class Neighbours {
     hash = mix32(hash ^ view.getUint32(macAt + mac.offset)) ^ view.getUint16(macAt + mac.offset + 4)
     const place = hash & (REMEMBERED - 1)
     if (this.#said[place] === (hash | 0) && now_us < this.#saidUntil_us[place]!) return
-    if (!this.#limit.take(0, now_us)) return
+    if (!this.#heard.take(this.#shared.segments.tenantOf(segment), now_us) || !this.#all.take(0, now_us)) return
     this.#said[place] = hash
     this.#saidUntil_us[place] = now_us + REMEMBER_us
     this.#report({

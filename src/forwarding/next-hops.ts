@@ -61,6 +61,10 @@ export class NextHops {
     this.#held.delete(id)
   }
 
+  removeAllOf(tenant: number): void {
+    for (const [id, { spec }] of this.#held) if (spec.tenant === tenant) this.remove(id)
+  }
+
   /** The tenant's VIP has changed. */
   relay(tenant: number): void {
     for (const held of this.#held.values()) if (held.spec.tenant === tenant) held.relay()

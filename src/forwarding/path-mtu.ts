@@ -83,7 +83,7 @@ interface Entry {
   readonly expiry: Timer
 }
 
-/** As many tunnel endpoints as a site has hosts and switches, and then some; attackers can name no others (see `learntFrom`). */
+/** As many tunnel endpoints as a site has hosts and switches, and then some. Only endpoints that we send to are learnt of. */
 const PATHS_MAX = 65_536
 
 export class PathMtus {

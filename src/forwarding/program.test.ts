@@ -552,6 +552,33 @@ describe('the control module changes its mind', () => {
     equal(site.send(fromCustomer(packet)).length, 1)
   })
 
+  const renamed = { id: 7, name: 'initech', vni: ACME.vni }
+  for (const snapshot of [true, false])
+    test(`a tenant takes another's VNI and edge over in one ${snapshot ? 'snapshot' : 'difference'}`, () => {
+      const site = node()
+      const { nextHops, tenants, routes4, routes6 } = sampleBatch(snapshot ? [renamed, GLOBEX] : [renamed])
+      const difference = { tenants, nextHops, routes4, routes6, snapshot, removedTenants: Uint32Array.of(ACME.id) }
+      equal(site.apply({ ...sampleBatch([]), ...difference, generation: 2, base: 1 }), undefined)
+      site.send()
+      const packet = ipv4({ source: '10.1.2.3', destination: '172.16.0.5' }, segmentOfTcp)
+      equal(site.send(fromCustomer(packet)).length, 1)
+      equal(site.totals('initech')!.received, 1)
+      equal(site.totals('acme'), undefined)
+    })
+
+  test('two tenants exchange their VNIs in one batch', () => {
+    const site = node()
+    const exchanged = [
+      { ...ACME, vni: GLOBEX.vni },
+      { ...GLOBEX, vni: ACME.vni },
+    ]
+    equal(site.apply({ ...sampleBatch(exchanged), generation: 2 }), undefined)
+    site.send()
+    const packet = ipv4({ source: '10.1.2.3', destination: '172.16.0.5' }, segmentOfTcp)
+    equal(site.send(fromCustomer(packet, GLOBEX.vni)).length, 1)
+    equal(site.totals('acme')!.received, 1)
+  })
+
   test('the same snapshot again changes nothing', () => {
     const site = node()
     equal(site.apply(sampleBatch()), undefined)

@@ -238,7 +238,7 @@ export class ForwardingProgram implements Program {
     const reason = this.#shared.actions.words[at + 6]!
     const miss = this.#shared.actions.words[at + 7]!
     const destination = etherType === ETHERTYPE.ipv4 ? ipv4.destination : ipv6.destination
-    if (miss !== 0) this.#neighbours.missed(miss, destination, batch.l3[row]!)
+    if (miss !== 0) this.#neighbours.missed(batch.tenant[row]!, miss, destination, batch.l3[row]!)
     if (reason === Drop['no-route']) this.#answers.noRoute(batch, row, etherType)
     else if (isUnreachable(reason)) this.#answers.hostUnreachable(batch, row, etherType)
     return reason

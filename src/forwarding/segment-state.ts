@@ -61,17 +61,19 @@ export class SegmentState {
     return this.#spec.kind === 'connection' ? this.#spec.vni : this.#spec.key
   }
 
-  /** Takes over what the control module says now. Returns why it could not. */
-  update(spec: FibSegment): string | undefined {
+  /** Nobody sends for the segment any more who is not to, or under another number than it is to have. */
+  release(spec: FibSegment): void {
     const renumbered = spec.kind !== this.#spec.kind || idOf(spec) !== this.id
-    if (renumbered) this.#removeRemotes(new Map())
+    this.#removeRemotes(renumbered ? new Map() : remotesOf(spec))
+  }
+
+  /** Takes over what the control module says now, after `release`. Returns why it could not. */
+  update(spec: FibSegment): string | undefined {
     this.#spec = spec
     const { mac, address4, address6 } = identity(spec.interfaces, this.tenant)
     this.#parts.segments.update(this.number, { tenant: this.tenant.row, mac, address4, address6 })
     if (spec.kind === 'connection') this.connected?.keep(spec.peers)
-    const hosts = new Map(hostsOf(spec).map((host) => [keyOf(host), host]))
-    this.#removeRemotes(hosts)
-    for (const [key, host] of hosts) {
+    for (const [key, host] of remotesOf(spec)) {
       const failed = this.#remotes.has(key) ? undefined : this.#addRemote(key, host)
       if (failed !== undefined) return failed
     }
@@ -141,9 +143,11 @@ function idOf(spec: FibSegment): number {
   return spec.kind === 'connection' ? spec.vni : spec.key
 }
 
-function hostsOf(spec: FibSegment): readonly FibHost[] {
-  if (spec.kind === 'vpc') return spec.hosts
-  return [{ address: spec.remote, tunnel: 'vxlan', payload: 'ethernet' }]
+/** By what they are told apart by. */
+function remotesOf(spec: FibSegment): Map<string, FibHost> {
+  const edge = (remote: IpAddress): FibHost => ({ address: remote, tunnel: 'vxlan', payload: 'ethernet' })
+  const hosts = spec.kind === 'vpc' ? spec.hosts : [edge(spec.remote)]
+  return new Map(hosts.map((host) => [keyOf(host), host]))
 }
 
 function keyOf(host: FibHost): string {

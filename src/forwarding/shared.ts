@@ -46,6 +46,7 @@ export class Shared {
   readonly segments: Segments
   readonly columns = new Columns()
   readonly originated = new Batch()
+  readonly tenants: number
   readonly #icmp: RateLimits
   now_us = 0
 
@@ -56,6 +57,7 @@ export class Shared {
     this.fib = views.fib
     this.actions = views.actions
     this.segments = views.segments
+    this.tenants = views.tenants
     this.#icmp = new RateLimits(views.tenants, ICMP_RATE_PER_S, ICMP_BURST)
   }
 

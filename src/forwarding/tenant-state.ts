@@ -50,16 +50,23 @@ export class TenantState {
     return this.#segments.values()
   }
 
-  /** Returns why it could not be done. `localSlot` delivers to the gateway on any segment. */
+  /** Gives up what the tenant is not to have any more, before any tenant takes over what it is to have. */
+  release(spec: FibTenant): void {
+    const wanted = new Map(spec.segments.map((segment) => [segment.id, segment]))
+    for (const [id, held] of this.#segments) {
+      const segment = wanted.get(id)
+      if (segment) held.release(segment)
+      else {
+        held.close()
+        this.#segments.delete(id)
+      }
+    }
+  }
+
+  /** Returns why it could not be done. What `spec` does not have was released before. `localSlot` delivers to the gateway on any segment. */
   update(spec: FibTenant, localSlot: number): string | undefined {
     const moved = !sameAddress(this.#spec.vip, spec.vip)
     this.#spec = spec
-    const wanted = new Set(spec.segments.map((segment) => segment.id))
-    for (const [id, segment] of this.#segments) {
-      if (wanted.has(id)) continue
-      segment.close()
-      this.#segments.delete(id)
-    }
     for (const segment of spec.segments) {
       const held = this.#segments.get(segment.id)
       if (held) {
