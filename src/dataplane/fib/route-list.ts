@@ -91,6 +91,21 @@ export class RouteList {
     return (this.keys[depth >>> 5]![row]! >>> (24 - (depth & 31))) & 255
   }
 
+  /** Takes out the routes from row `from` on that have no slot: in a table they only keep their place. */
+  dropGone(from: number): void {
+    const infos = this.infos
+    let live = from
+    for (let row = from; row < this.count; row++) {
+      if (slotIn(infos[row]!) === 0) continue
+      if (live !== row) {
+        for (const column of this.keys) column[live] = column[row]!
+        infos[live] = infos[row]!
+      }
+      live++
+    }
+    this.count = live
+  }
+
   /** How many leading bits the addresses of two routes have in common. */
   commonBits(row: number, other: number): number {
     for (let word = 0; word < this.words; word++) {

@@ -25,7 +25,6 @@ import {
   CHUNK_WORDS,
   chunkRoutes,
   chunksFor,
-  FLAT_MAX,
   firstChunkAt,
   infoOf,
   lengthIn,
@@ -40,8 +39,9 @@ import type { RouteList } from './route-list.ts'
 export const SIGN = -0x80000000
 const LAST_START = 0x7fffffff
 
-/** For parents while a table is written: the routes that enclose the current one. At most one a prefix length. */
+/** While parents are written: the routes that enclose the current one, and their places. At most one a prefix length. */
 const enclosing = new Int32Array(130)
+const enclosingPlaces = new Int32Array(130)
 
 /** Where things are in one table. */
 interface Shape {
@@ -75,63 +75,105 @@ export function writeTable(
   to: number,
   fallback: number,
 ): void {
-  const routes = to - from
-  const chunks = chunksFor(routes, list.words)
-  words[table + Table.counts] = routes | (chunks << 16)
+  const chunks = chunksFor(to - from, list.words)
+  words[table + Table.counts] = (to - from) | (chunks << 16)
   words[table + Table.fallback] = fallback
-  const shape = shapeOf(words, table, list.words)
-  for (let chunk = 1; chunk < chunks; chunk++)
-    for (let word = 0; word < list.words; word++)
-      words[table + Table.pivots + (chunk - 1) * list.words + word] =
-        list.keys[word]![from + chunk * shape.stride]! ^ SIGN
-  for (let row = 0; row < chunks * shape.stride; row++) {
-    let at = startOf(shape, row)
-    for (const column of list.keys) {
-      words[at] = row < routes ? column[from + row]! ^ SIGN : LAST_START
-      at += shape.stride
-    }
-    words[at] = row < routes ? list.infos[from + row]! : 0
+  const { stride, firstChunk } = shapeOf(words, table, list.words)
+  for (let word = 0; word < list.words; word++) {
+    const column = list.keys[word]!
+    const pivots = table + Table.pivots - list.words + word
+    for (let chunk = 1; chunk < chunks; chunk++)
+      words[pivots + chunk * list.words] = column[from + chunk * stride]! ^ SIGN
+    writeColumn(words, firstChunk + word * stride, stride, column, from, to, SIGN, LAST_START)
   }
-  if (routes > FLAT_MAX) writeParents(words, shape, list, from)
+  writeColumn(words, firstChunk + list.words * stride, stride, list.infos, from, to, 0, 0)
+  if (chunks > 1) writeParents(words, firstChunk, list, from, to)
 }
 
-function writeParents(
+// One column of all chunks, the first of which is at `first`; `rest` fills up the last.
+function writeColumn(
   words: Int32Array,
-  { routes, chunks, stride, firstChunk }: Shape,
-  list: RouteList,
+  first: number,
+  stride: number,
+  column: Int32Array,
   from: number,
+  to: number,
+  flip: number,
+  rest: number,
 ): void {
-  const bits = placeBits(list.words)
-  let depth = 0
-  for (let row = 0; row < chunks * stride; row++) {
-    // What is left over encloses nothing and is enclosed by the last route, and by what encloses that.
-    while (row < routes && depth > 0 && !encloses(list, from + enclosing[depth - 1]!, from + row)) depth--
-    const parent = depth > 0 ? enclosing[depth - 1]! : -1
-    const chunk = Math.floor(row / stride)
-    const place = parent < 0 ? NO_PARENT : (Math.floor(parent / stride) << bits) | (parent % stride)
-    const i = row - chunk * stride
-    const at = firstChunk + chunk * CHUNK_WORDS + (list.words + 1) * stride + (i >> 2)
-    words[at] = ((i & 3) === 0 ? 0 : words[at]!) | (place << (8 * (i & 3)))
-    if (row < routes) enclosing[depth++] = row
+  let at = first
+  let row = from
+  for (; row + stride <= to; row += stride) {
+    for (let i = 0; i < stride; i++) words[at + i] = column[row + i]! ^ flip
+    at += CHUNK_WORDS
   }
+  if (row === to) return
+  for (let i = 0; i < stride; i++) words[at + i] = row + i < to ? column[row + i]! ^ flip : rest
 }
 
-function encloses(list: RouteList, outer: number, row: number): boolean {
-  return list.commonBits(outer, row) >= lengthIn(list.infos[outer]!)
+function writeParents(words: Int32Array, firstChunk: number, list: RouteList, from: number, to: number): void {
+  const { words: addressWords, infos } = list
+  const first = list.keys[0]!
+  const stride = chunkRoutes(addressWords)
+  const bits = placeBits(addressWords)
+  let depth = 0
+  for (let chunk = 0; from + chunk * stride < to; chunk++) {
+    const at = firstChunk + chunk * CHUNK_WORDS + (addressWords + 1) * stride
+    let parents = 0
+    for (let i = 0; i < stride; i++) {
+      const row = from + chunk * stride + i
+      // What is left over is enclosed by the last route, and by what encloses that.
+      for (; depth > 0 && row < to; depth--) {
+        const outer = enclosing[depth - 1]!
+        const length = lengthIn(infos[outer]!)
+        const common = Math.clz32(first[outer]! ^ first[row]!)
+        if (common >= length || (common === 32 && list.commonBits(outer, row) >= length)) break
+      }
+      parents |= (depth > 0 ? enclosingPlaces[depth - 1]! : NO_PARENT) << (8 * (i & 3))
+      if ((i & 3) === 3 || i === stride - 1) {
+        words[at + (i >> 2)] = parents
+        parents = 0
+      }
+      if (row >= to) continue
+      enclosing[depth] = row
+      enclosingPlaces[depth++] = (chunk << bits) | i
+    }
+  }
 }
 
 /** Appends the table's live routes to the list, in order. */
 export function readTable(words: Int32Array, table: number, list: RouteList): void {
-  const shape = shapeOf(words, table, list.words)
-  list.reserve(list.count + shape.routes)
-  for (let row = 0; row < shape.routes; row++) {
-    const start = startOf(shape, row)
-    const info = words[start + list.words * shape.stride]!
-    if (slotIn(info) === 0) continue
-    for (let word = 0; word < list.words; word++)
-      list.keys[word]![list.count] = words[start + word * shape.stride]! ^ SIGN
-    list.infos[list.count++] = info
+  const { routes, stride, firstChunk } = shapeOf(words, table, list.words)
+  const from = list.count
+  list.reserve(from + routes)
+  list.count += routes
+  for (let word = 0; word < list.words; word++)
+    readColumn(words, firstChunk + word * stride, stride, list.keys[word]!, from, list.count, SIGN)
+  if (readColumn(words, firstChunk + list.words * stride, stride, list.infos, from, list.count, 0)) list.dropGone(from)
+}
+
+// One column of all chunks. True when it holds a word without a slot.
+function readColumn(
+  words: Int32Array,
+  first: number,
+  stride: number,
+  column: Int32Array,
+  from: number,
+  to: number,
+  flip: number,
+): boolean {
+  let signs = 0
+  let at = first
+  for (let row = from; row < to; row += stride) {
+    const end = Math.min(row + stride, to)
+    for (let i = row; i < end; i++) {
+      const word = words[at + i - row]! ^ flip
+      column[i] = word
+      signs |= slotIn(word) - 1
+    }
+    at += CHUNK_WORDS
   }
+  return signs < 0
 }
 
 /** Which word holds the info of a prefix, be it live or gone; 0 when it has none. `key` has the address's words. */
