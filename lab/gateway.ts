@@ -1,6 +1,6 @@
 /**
- * The gateway of a site in the lab: `gatehouse up` as a real child process, and what it says of itself. Knows when all of it is
- * ready, and when something is not, whose log to show.
+ * The gateway of a site in the lab: `gatehouse up` as a real child process, and what it says of itself. Knows when all
+ * of it is ready, and when something is not, whose log to show.
  */
 
 import type { ChildProcess } from 'node:child_process'

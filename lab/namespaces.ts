@@ -1,8 +1,8 @@
 /**
- * A lab: network namespaces of one owner, under one prefix, with what runs in them. Made with iproute2, in batches. Every
- * lab has a folder under /run/gatehouse-lab that says whose it is, so that the next lab sweeps away what a killed owner
- * left behind (processes, namespaces, files), and never touches one whose owner lives. Knows nothing of gateways: what is
- * built here is up to site.ts.
+ * A lab: network namespaces of one owner, under one prefix, with what runs in them. Made with iproute2, in batches.
+ * Every lab has a folder under /run/gatehouse-lab that says whose it is, so that the next lab sweeps away what a killed
+ * owner left behind (processes, namespaces, files), and never touches one whose owner lives. Knows nothing of gateways:
+ * what is built here is up to site.ts.
  */
 
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'

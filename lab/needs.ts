@@ -1,6 +1,6 @@
 /**
- * What a test needs from the machine, as the reason for which node:test skips it: `test('...', { skip: needs('ip') }, ...)`.
- * A skipped test is listed with its reason at the end of `npm test`.
+ * What a test needs from the machine, as the reason for which node:test skips it: `test('...', { skip: needs('ip') },
+ * ...)`. A skipped test is listed with its reason at the end of `npm test`.
  */
 
 import { release } from 'node:os'
@@ -15,8 +15,8 @@ export const PEERS: readonly Peer[] = [
 ]
 
 /**
- * False when this kernel is of that version or later, otherwise why that is not enough. A lab with VLANs needs Linux 6.6 for
- * its trunk boxes, and jumbo frames need it for AF_XDP's multi-buffer.
+ * False when this kernel is of that version or later, otherwise why that is not enough. A lab with VLANs needs Linux
+ * 6.6 for its trunk boxes, and jumbo frames need it for AF_XDP's multi-buffer.
  */
 export function needsLinux(major: number, minor: number, running = release()): string | false {
   const [is, has] = running.split('.').map((part) => Number.parseInt(part, 10))

@@ -1,6 +1,6 @@
 /**
- * What the modules of a running site say of themselves, over the bus: who is ready, what each has counted, and where hosts
- * are to send. The one place of the lab that knows how they say it.
+ * What the modules of a running site say of themselves, over the bus: who is ready, what each has counted, and where
+ * hosts are to send. The one place of the lab that knows how they say it.
  */
 
 import { BUCKET } from '../src/agent/names.ts'

@@ -1,8 +1,8 @@
 /**
- * The Debian packages that the lab, the tests and the benchmarks use as tools and as peers. What is missing is installed
- * when this process is root and apt is there; otherwise the caller learns why not and goes on without. An installed
- * package's services are not started: the lab starts what it needs, in its own namespaces. Not a package manager: there
- * are no versions, and nothing is ever removed.
+ * The Debian packages that the lab, the tests and the benchmarks use as tools and as peers. What is missing is
+ * installed when this process is root and apt is there; otherwise the caller learns why not and goes on without. An
+ * installed package's services are not started: the lab starts what it needs, in its own namespaces. Not a package
+ * manager: there are no versions, and nothing is ever removed.
  */
 
 import { spawnSync } from 'node:child_process'
@@ -98,9 +98,9 @@ const POLICY = '/usr/sbin/policy-rc.d'
 const POLICY_MARK = '# Written by gatehouse while it installs packages; safe to delete.'
 
 /**
- * Debian asks this script before it starts a service (invoke-rc.d(8)); 101 is no. Ours means nothing once we are gone, so it
- * does no harm if we are killed before we delete it. Another's, an empty one too, is neither replaced nor removed. Returns
- * what gives services free again.
+ * Debian asks this script before it starts a service (invoke-rc.d(8)); 101 is no. Ours means nothing once we are gone,
+ * so it does no harm if we are killed before we delete it. Another's, an empty one too, is neither replaced nor
+ * removed. Returns what gives services free again.
  */
 export function forbidServices(path: string): () => void {
   const isThere = lstatSync(path, { throwIfNoEntry: false }) !== undefined

@@ -1,6 +1,6 @@
 /**
- * The lab's copy of a site file. It means the same, but what must be unique on a machine has a name of this lab: the site
- * itself and the namespaces that its modules enter.
+ * The lab's copy of a site file. It means the same, but what must be unique on a machine has a name of this lab: the
+ * site itself and the namespaces that its modules enter.
  */
 
 import { isMap, isSeq, parseDocument, type YAMLMap } from 'yaml'

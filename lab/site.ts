@@ -1,6 +1,7 @@
 /**
- * A site's surroundings, made: the namespaces and wires of its topology, its customers' and machines' addresses, a vSwitch on
- * each host, and a copy of the site file for `gatehouse up` that names them. The gateway itself is not started here.
+ * A site's surroundings, made: the namespaces and wires of its topology, its customers' and machines' addresses, a
+ * vSwitch on each host, and a copy of the site file for `gatehouse up` that names them. The gateway itself is not
+ * started here.
  */
 
 import type { ChildProcess } from 'node:child_process'

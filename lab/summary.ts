@@ -1,4 +1,6 @@
-/** What a demo has to say for itself: at its end in the form that programs read, and each second in lines for people. */
+/**
+ * What a demo has to say for itself: at its end in the form that programs read, and each second in lines for people.
+ */
 
 import { type Totals, unaccounted } from '../src/dataplane/ledger.ts'
 import type { ModuleCounters } from './observe.ts'

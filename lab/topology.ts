@@ -1,13 +1,13 @@
 /**
- * The network around a site, worked out from its site file: which namespaces there are, which wires between them, and what
- * each namespace's kernel is to know. Nothing is made here, so a test can look at it without root.
+ * The network around a site, worked out from its site file: which namespaces there are, which wires between them, and
+ * what each namespace's kernel is to know. Nothing is made here, so a test can look at it without root.
  *
  *   customer --(a trunk box where there are VLANs)-- edge switch ==paths== rack switch -- nodes
  *                                                                                       -- hosts -- virtual machines
  *
- * The underlay is routed: every wire is a subnet of two addresses, the addresses that the site file names are on `lo`, and
- * the routes between them are all the shortest ones. A port of a switch leads to what has the same name: another switch's
- * port, a node or a host.
+ * The underlay is routed: every wire is a subnet of two addresses, the addresses that the site file names are on `lo`,
+ * and the routes between them are all the shortest ones. A port of a switch leads to what has the same name: another
+ * switch's port, a node or a host.
  */
 
 import { formatAddress, ipv4Bytes, masked, parseAddress, parseInterface, prefixContains } from '../src/base/address.ts'
@@ -178,7 +178,9 @@ class Fabric {
     this.#wire(here, port, there, this.#portTowards(entry.name, there))
   }
 
-  /** A node names its ports: one that is called as the switch, else the next in order. A host's is called as the switch. */
+  /**
+   * A node names its ports: one that is called as the switch, else the next in order. A host's is called as the switch.
+   */
   #portTowards(switchName: string, member: Member): string {
     const node = this.#site.clusters.flatMap((cluster) => cluster.nodes).find(({ name }) => name === member.name)
     if (!node) return switchName
@@ -323,7 +325,10 @@ function customersOf(site: Site, shape: Shape, commands: Commands): Made<Custome
   return { made, links, boxes }
 }
 
-/** Without duplicate address detection, which would leave an IPv6 address unusable for a moment, and routes name it next. */
+/**
+ * Without duplicate address detection, which would leave an IPv6 address unusable for a moment, and routes name it
+ * next.
+ */
 function onLoopback(address: string): string {
   return `addr add ${hostPrefix(address)} dev lo${isIpv6(address) ? ' nodad' : ''}`
 }

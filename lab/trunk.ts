@@ -1,8 +1,8 @@
 /**
- * The provider's box between a trunk port and the customers on it: pushes the customer's VLAN tag on the way in and pops it
- * on the way out, as two BPF programs on the box's interfaces (tc's express hook, Linux 6.6). Kernels without 802.1Q
- * devices have it too, and frames pass in the kernel for a few hundred nanoseconds. What is attached is gone with this
- * process.
+ * The provider's box between a trunk port and the customers on it: pushes the customer's VLAN tag on the way in and
+ * pops it on the way out, as two BPF programs on the box's interfaces (tc's express hook, Linux 6.6). Kernels without
+ * 802.1Q devices have it too, and frames pass in the kernel for a few hundred nanoseconds. What is attached is gone
+ * with this process.
  */
 
 import { Assembler } from '../src/linux/assembler.ts'

@@ -18,7 +18,9 @@ import { isRoot } from '../lab/packages.ts'
 const NOBODY = 65534
 const skip = isRoot() ? false : 'needs root'
 
-/** A checkout with the launcher alone, and an npm that notes what it is asked for and installs a shell script as Node. */
+/**
+ * A checkout with the launcher alone, and an npm that notes what it is asked for and installs a shell script as Node.
+ */
 class Checkout {
   readonly folder = mkdtempSync(join(tmpdir(), 'gatehouse-launcher-'))
   readonly asked = join(this.folder, 'asked')

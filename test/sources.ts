@@ -1,7 +1,7 @@
 /**
- * Our own source files as text, and what can be read off them without a compiler: who imports whom, and how long functions
- * are. It relies on the code being formatted by Biome, so that an import begins its line and a closing brace stands below
- * what it closes. docs/decisions/0001-own-arrow-test.md says why there is no tool for this.
+ * Our own source files as text, and what can be read off them without a compiler: who imports whom, and how long
+ * functions are. It relies on the code being formatted by Biome, so that an import begins its line and a closing brace
+ * stands below what it closes. docs/decisions/0001-own-arrow-test.md says why there is no tool for this.
  */
 
 import { globSync, readFileSync } from 'node:fs'
@@ -27,8 +27,8 @@ export function sourceOf(path: string, text: string): Source {
   return { path, text, lines: text.split('\n') }
 }
 
-// `import ... from 'x'`, `export ... from 'x'` and the end of those over several lines; `import 'x'`; `import('x')`, also
-// in types; `new URL('x', import.meta.url)`, which is how a worker's file is named.
+// `import ... from 'x'`, `export ... from 'x'` and the end of those over several lines; `import 'x'`; `import('x')`,
+// also in types; `new URL('x', import.meta.url)`, which is how a worker's file is named.
 const IMPORTS = [
   /^(?:import|export|\})[^'\n]*\bfrom '([^']+)'/gm,
   /^import '([^']+)'/gm,
@@ -48,8 +48,8 @@ export interface FunctionLength {
   readonly lines: number
 }
 
-// A line that opens a function's body: `=> {`, `function name(...) {`, `method(...): Type {`, or the last line of any of
-// them when its parameters stand on lines of their own.
+// A line that opens a function's body: `=> {`, `function name(...) {`, `method(...): Type {`, or the last line of any
+// of them when its parameters stand on lines of their own.
 const OPENS = /=> \{$|\bfunction\b.*\{$|^\s*\)(: .+)? \{$|^\s*[\w#[\].'* ]+(<.+>)?\(.*\)(: .+)? \{$/
 // A suite's callback is a list of tests, read one by one.
 const NO_FUNCTION = /^\s*(\} )?(else )?(if|for|while|switch|catch|with|suite|describe)\b/

@@ -1,6 +1,6 @@
 /**
- * The rules of the house, held. The first is the drawing of the folders: what stands further down may import what stands
- * above it, and what stands beside it never.
+ * The rules of the house, held. The first is the drawing of the folders: what stands further down may import what
+ * stands above it, and what stands beside it never.
  */
 
 import { deepEqual, equal } from 'node:assert/strict'
@@ -30,6 +30,8 @@ const RESERVED: Readonly<Record<string, string>> = { koffi: 'src/linux' }
 
 const FILE_LINES_MAX = 600
 const FUNCTION_LINES_MAX = 80
+/** The formatter breaks code at 120 and leaves comments alone. */
+const COMMENT_COLUMNS_MAX = 130
 
 const ROOT = resolve(import.meta.dirname, '..')
 const sources = readSources()
@@ -87,6 +89,11 @@ suite('the code is tidy', () => {
         .map(({ line, lines }) => `${source.path}:${line} has ${lines} lines`),
     )
     deepEqual(tall, [])
+  })
+
+  test('a comment is no wider than a page', () => {
+    const comment = new RegExp(`^(?=.{${COMMENT_COLUMNS_MAX + 1}})\\s*(//|/?\\*)`)
+    deepEqual(linesWith(comment, sources), [])
   })
 
   test('a file opens with what it is', () => {

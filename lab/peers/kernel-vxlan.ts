@@ -1,6 +1,7 @@
 /**
- * The Linux kernel's own VXLAN in an edge switch's place: a bridge a connection, with a VXLAN device towards the tenant's VIP
- * and the customer's port (RFC 7348; ip-link(8)). For untagged connections; the kernel needs no program for it.
+ * The Linux kernel's own VXLAN in an edge switch's place: a bridge a connection, with a VXLAN device towards the
+ * tenant's VIP and the customer's port (RFC 7348; ip-link(8)). For untagged connections; the kernel needs no program
+ * for it.
  */
 
 import { connectionVni, type Site } from '../../src/config/site.ts'

@@ -4,8 +4,9 @@
  *
  *   machines -- br-int (flows) -- tunnel port -- br-phy (the host's address) -- the host's wire
  *
- * The wire's address moves to br-phy: the user-space data path finds the far end's MAC address over that bridge (Open vSwitch,
- * Documentation/howto/userspace-tunneling). Machines have their gateway's MAC address from us, for nobody here answers ARP.
+ * The wire's address moves to br-phy: the user-space data path finds the far end's MAC address over that bridge (Open
+ * vSwitch, Documentation/howto/userspace-tunneling). Machines have their gateway's MAC address from us, for nobody here
+ * answers ARP.
  */
 
 import { existsSync, mkdirSync } from 'node:fs'

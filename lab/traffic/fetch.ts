@@ -1,6 +1,6 @@
 /**
- * HTTP requests against a real server in a machine: one after the other at a steady pace, over one connection that is kept
- * or a fresh one each. A request has failed when there is no answer within five seconds or it is not the page.
+ * HTTP requests against a real server in a machine: one after the other at a steady pace, over one connection that is
+ * kept or a fresh one each. A request has failed when there is no answer within five seconds or it is not the page.
  */
 
 import { Agent, createServer, get, type Server } from 'node:http'

@@ -1,6 +1,6 @@
 /**
- * Latencies, counted in buckets whose width grows with the value: 64 to an octave, so a percentile is right to 1.6 percent
- * however many samples there were, and histograms of several sources add up.
+ * Latencies, counted in buckets whose width grows with the value: 64 to an octave, so a percentile is right to 1.6
+ * percent however many samples there were, and histograms of several sources add up.
  *
  *   value     0 .. 127   128, 129   130, 131  ...  254, 255   256 .. 259  ...
  *   bucket    0 .. 127        128        129  ...       191          192  ...

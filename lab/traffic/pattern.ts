@@ -1,6 +1,7 @@
 /**
- * What streams and pages are made of: bytes that say where they belong, so that what is lost, doubled, swapped or changed on
- * the way shows. One block of random bytes over and over; its length is prime, so no power of two maps it onto itself.
+ * What streams and pages are made of: bytes that say where they belong, so that what is lost, doubled, swapped or
+ * changed on the way shows. One block of random bytes over and over; its length is prime, so no power of two maps it
+ * onto itself.
  */
 
 import { Random } from '../../src/base/random.ts'

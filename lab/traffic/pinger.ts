@@ -1,6 +1,6 @@
 /**
- * Echo requests at a steady pace and their answers, with microseconds between (RFC 792, RFC 4443). One object serves one
- * destination; sockets are shared by all of a namespace. An answer that takes longer than a second counts as lost.
+ * Echo requests at a steady pace and their answers, with microseconds between (RFC 792, RFC 4443). One object serves
+ * one destination; sockets are shared by all of a namespace. An answer that takes longer than a second counts as lost.
  */
 
 import { equalBytes, type IpAddress, parseAddress } from '../../src/base/address.ts'

@@ -1,6 +1,6 @@
 /**
- * What traffic there is to be, and what is told of it. A plan is made from a site's topology: each customer and each machine
- * of a tenant talk, over every family that both have.
+ * What traffic there is to be, and what is told of it. A plan is made from a site's topology: each customer and each
+ * machine of a tenant talk, over every family that both have.
  */
 
 import { availableParallelism } from 'node:os'
@@ -64,8 +64,9 @@ export interface TrafficRates {
 }
 
 /**
- * A packet of a demo passes five of our programs and six kernel stacks on one machine, some 10 us of processor time in all:
- * this leaves two thirds of a core's time for everything else, so that latencies are the gateway's and not the queue's.
+ * A packet of a demo passes five of our programs and six kernel stacks on one machine, some 10 us of processor time in
+ * all: this leaves two thirds of a core's time for everything else, so that latencies are the gateway's and not the
+ * queue's.
  */
 const RATE_PER_CORE_bit_per_s = 60e6
 

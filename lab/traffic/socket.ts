@@ -1,7 +1,7 @@
 /**
- * TCP sockets in any namespace from one thread. Node opens its sockets where the thread is, and later than it is told to; so
- * the descriptor is made here, while the thread is in the namespace for a moment, and Node is given it. A socket stays in
- * the namespace that it was made in, and so do the connections that a listening one accepts.
+ * TCP sockets in any namespace from one thread. Node opens its sockets where the thread is, and later than it is told
+ * to; so the descriptor is made here, while the thread is in the namespace for a moment, and Node is given it. A socket
+ * stays in the namespace that it was made in, and so do the connections that a listening one accepts.
  */
 
 import { Socket } from 'node:net'

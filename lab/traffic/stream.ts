@@ -1,9 +1,9 @@
 /**
- * TCP through the kernel's own stack, paced, every byte checked where it arrives. The client's first line says which way the
- * bytes go:
+ * TCP through the kernel's own stack, paced, every byte checked where it arrives. The client's first line says which
+ * way the bytes go:
  *
- *   up      client: "up\n", the pattern ..., FIN        server: a line "12345\n" with all that arrived right, now and then
- *   down    client: "down RATE\n"  ...  "stop\n"        server: the pattern ..., FIN
+ *   up      client: "up\n", the pattern ..., FIN    server: a line "12345\n" with all that arrived right, now and then
+ *   down    client: "down RATE\n"  ...  "stop\n"    server: the pattern ..., FIN
  */
 
 import { createServer, type Server, type Socket } from 'node:net'

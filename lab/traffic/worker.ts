@@ -1,6 +1,6 @@
 /**
- * A thread of the traffic process: one carries all servers, one all clients, and one all pings, whose timing nothing else is to
- * disturb. Sockets lie in the namespaces of customers and machines, the threads in none of them.
+ * A thread of the traffic process: one carries all servers, one all clients, and one all pings, whose timing nothing
+ * else is to disturb. Sockets lie in the namespaces of customers and machines, the threads in none of them.
  */
 
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'

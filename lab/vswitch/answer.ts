@@ -1,7 +1,7 @@
 /**
- * How a machine finds its gateway: whatever neighbour it asks for, the vSwitch says that it is the gateway (proxy ARP, RFC
- * 1027, and its counterpart in neighbour discovery, RFC 4861 section 7.2.8). Requests are turned into their answers in
- * place.
+ * How a machine finds its gateway: whatever neighbour it asks for, the vSwitch says that it is the gateway (proxy ARP,
+ * RFC 1027, and its counterpart in neighbour discovery, RFC 4861 section 7.2.8). Requests are turned into their answers
+ * in place.
  */
 
 import type { IpAddress } from '../../src/base/address.ts'
@@ -47,8 +47,9 @@ export function answerArp(
 const ANSWER_BYTES = neighbourAdvertisement.BYTES + linkLayerOption.BYTES
 
 /**
- * Returns the answering frame's length, or 0, and the frame untouched, when there is nothing to answer: it is something else,
- * asks for one of the machine's own addresses, or looks for a double of an address (from the unspecified address).
+ * Returns the answering frame's length, or 0, and the frame untouched, when there is nothing to answer: it is something
+ * else, asks for one of the machine's own addresses, or looks for a double of an address (from the unspecified
+ * address).
  */
 export function answerNeighbourSolicitation(
   view: DataView,

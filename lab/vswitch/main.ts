@@ -1,7 +1,7 @@
 /**
- * The vSwitch as a process: `node lab/vswitch/main.ts CONFIG.json`, in the host's namespace. Says `ready` on stdout, then
- * takes requests, a JSON document a line, on stdin: `{ "setVip": { "key", "vip" } }` and `{ "counters": true }`; each is
- * answered by a line on stdout. Ends when stdin does.
+ * The vSwitch as a process: `node lab/vswitch/main.ts CONFIG.json`, in the host's namespace. Says `ready` on stdout,
+ * then takes requests, a JSON document a line, on stdin: `{ "setVip": { "key", "vip" } }` and `{ "counters": true }`;
+ * each is answered by a line on stdout. Ends when stdin does.
  */
 
 import { readFileSync } from 'node:fs'

@@ -1,5 +1,6 @@
 /**
- * The ports of the lab's own packet programs: AF_XDP sockets on queue 0 of interfaces of this namespace, on one frame memory.
+ * The ports of the lab's own packet programs: AF_XDP sockets on queue 0 of interfaces of this namespace, on one frame
+ * memory.
  */
 
 import { createFrameMemory, FramePool, Frames } from '../../src/dataplane/frames.ts'

@@ -1,6 +1,6 @@
 /**
- * The vSwitch's tunnels: GRE with a key (RFC 2784, RFC 2890) around IP packets, over IPv4 or IPv6. A tunnel's outer headers
- * are finished bytes but for the lengths, the DSCP and ECN of the packet inside, and the checksum.
+ * The vSwitch's tunnels: GRE with a key (RFC 2784, RFC 2890) around IP packets, over IPv4 or IPv6. A tunnel's outer
+ * headers are finished bytes but for the lengths, the DSCP and ECN of the packet inside, and the checksum.
  */
 
 import { parseAddress, parseMac } from '../../src/base/address.ts'

@@ -1,12 +1,13 @@
 /**
- * The virtual switch of a host in the lab: machines on one side, GRE with a key a VPC on the other (RFC 2784, RFC 2890).
+ * The virtual switch of a host in the lab: machines on one side, GRE with a key a VPC on the other (RFC 2784, RFC
+ * 2890).
  *
  *   machine --(Ethernet; every neighbour is the gateway)-- vSwitch --(IP in GRE)-- uplinks -- the tenant's VIP
  *
- * It routes nothing: what a machine sends goes to its tenant's VIP, also what is for a machine beside it, and what comes
- * from the tunnel goes to the machine that has the key and the address. Addresses of VPCs may overlap. It stands in for
- * whatever a cloud runs on its hosts and shares no tunnel code with the gateway, so that the two check each other.
- * IP in GRE only; Open vSwitch plays the hosts that want Ethernet.
+ * It routes nothing: what a machine sends goes to its tenant's VIP, also what is for a machine beside it, and what
+ * comes from the tunnel goes to the machine that has the key and the address. Addresses of VPCs may overlap. It stands
+ * in for whatever a cloud runs on its hosts and shares no tunnel code with the gateway, so that the two check each
+ * other. IP in GRE only; Open vSwitch plays the hosts that want Ethernet.
  */
 
 import { type IpAddress, parseAddress, parseMac } from '../../src/base/address.ts'

@@ -1,4 +1,6 @@
-/** The agent of a switch between a control module, a kernel and nodes that the tests play: what it makes of their news. */
+/**
+ * The agent of a switch between a control module, a kernel and nodes that the tests play: what it makes of their news.
+ */
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { suite, test } from 'node:test'

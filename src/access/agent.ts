@@ -1,7 +1,7 @@
 /**
- * The agent of a switch, without its process: it takes batches of the control module over, follows the underlay and BFD, and
- * writes what the workers read. It is not on the way of any packet. What it needs of the kernel and the bus is handed in,
- * so that a test can be all of them.
+ * The agent of a switch, without its process: it takes batches of the control module over, follows the underlay and
+ * BFD, and writes what the workers read. It is not on the way of any packet. What it needs of the kernel and the bus is
+ * handed in, so that a test can be all of them.
  */
 
 import { formatAddress, type IpAddress } from '../base/address.ts'
@@ -185,7 +185,9 @@ export class SwitchAgent {
     this.#parts.steer({ host, tunnel: this.#own ? [this.#own] : [] })
   }
 
-  /** Where BFD and ICMP errors come from: the tunnel endpoint where it is of that length, and else any address that is. */
+  /**
+   * Where BFD and ICMP errors come from: the tunnel endpoint where it is of that length, and else any address that is.
+   */
   #ownOf(bytes: number): IpAddress | undefined {
     const all = [...(this.#own ? [this.#own] : []), ...this.#parts.underlay.localAddresses()]
     return all.find((address) => address.length === bytes && !isNotForOthers(address))

@@ -1,12 +1,12 @@
 /**
- * Attachments: which tenant's wire is behind a port and VLAN of this switch, and where a VNI comes out. One shared table,
- * written by the agent and read by the workers without a lock:
+ * Attachments: which tenant's wire is behind a port and VLAN of this switch, and where a VNI comes out. One shared
+ * table, written by the agent and read by the workers without a lock:
  *
  *   port, vlan --> attachment: port, vlan, vni, tunnel, mtu, next ----+
  *   vni -------------^   ^--------------------------------------------+   all attachments of a VNI form a list
  *
- * Rows do not change while they can be found, but for `next` and `tunnel`, each by one store; they are used again only after
- * every worker has passed by.
+ * Rows do not change while they can be found, but for `next` and `tunnel`, each by one store; they are used again only
+ * after every worker has passed by.
  */
 
 import { assert } from '../base/assert.ts'

@@ -1,7 +1,7 @@
 /**
- * VIPs and the nodes behind them: for each VIP a group whose members are the ways to its live nodes. A node that dies leaves
- * all groups at once; one that comes back, or is new, comes in when BFD has it up. Where a VIP's tenants are attached to this
- * very switch, a second group of the same choice leads to the same nodes through the tunnel.
+ * VIPs and the nodes behind them: for each VIP a group whose members are the ways to its live nodes. A node that dies
+ * leaves all groups at once; one that comes back, or is new, comes in when BFD has it up. Where a VIP's tenants are
+ * attached to this very switch, a second group of the same choice leads to the same nodes through the tunnel.
  */
 
 import { equalBytes, formatAddress, type IpAddress } from '../base/address.ts'
@@ -133,7 +133,9 @@ export class Balances {
     return [...this.#held.values()].map(({ balance, routed }) => ({ address: balance.vip, local: routed.slot }))
   }
 
-  /** The slot of the group that leads to the VIP's nodes through the tunnel; undefined if the VIP is not spread here. */
+  /**
+   * The slot of the group that leads to the VIP's nodes through the tunnel; undefined if the VIP is not spread here.
+   */
   tunnelTo(vip: IpAddress, source: IpAddress): number | undefined {
     const held = this.#held.get(formatAddress(vip))
     if (!held) return undefined

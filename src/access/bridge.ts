@@ -4,8 +4,8 @@
  * attachment a VNI, as nearly always, no address is learnt: there is only one way. With several it is a learning bridge
  * (IEEE 802.1Q clause 8), whose further port is the tunnel; nothing that came out of the tunnel goes back into it.
  *
- * A frame that is too big for its way is dropped and counted. No ICMP error can come from a bridge; the gateway clamps MSS
- * and answers for the whole path.
+ * A frame that is too big for its way is dropped and counted. No ICMP error can come from a bridge; the gateway clamps
+ * MSS and answers for the whole path.
  */
 
 import { mix32 } from '../base/hash.ts'
@@ -152,7 +152,8 @@ export class Bridge {
     return fib.lookup6(Vrf.remotes, frames.view, l3 + ipv6.source.offset) !== 0
   }
 
-  // RFC 7348 section 4.1: a checksum that is there may be verified. Over a chain it would cost a walk; TCP inside has its own.
+  // RFC 7348 section 4.1: a checksum that is there may be verified. Over a chain it would cost a walk; TCP inside has
+  // its own.
   #checksumHolds(batch: Batch, row: number): boolean {
     const view = this.#shared.views.frames.view
     const at = this.#shared.columns.udp[row]!
@@ -180,7 +181,9 @@ export class Bridge {
     return FORWARD
   }
 
-  /** Cuts off everything before the tenant's frame, and what the UDP datagram does not contain. Returns where it begins. */
+  /**
+   * Cuts off everything before the tenant's frame, and what the UDP datagram does not contain. Returns where it begins.
+   */
   #takeOut(batch: Batch, row: number): number {
     const { columns } = this.#shared
     const l2 = columns.l2[row]!

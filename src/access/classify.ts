@@ -1,19 +1,19 @@
 /**
- * The switch's first stage: what is this frame, and which flow is it of? It only reads, because the frame may be handed to
- * the worker of its flow, which looks again; what it finds goes into columns.
+ * The switch's first stage: what is this frame, and which flow is it of? It only reads, because the frame may be handed
+ * to the worker of its flow, which looks again; what it finds goes into columns.
  *
  *   customer port   Ethernet | (tag) | packet
  *                   ^l2                ^inner
  *   routed port     Ethernet | IPv4 or IPv6 | ...                                to be routed
  *                              ^l3
- *                   Ethernet | IPv4 or IPv6 | UDP, VXLAN | Ethernet | packet     the same, and perhaps for our own attachments
+ *                   Ethernet | IPv4 or IPv6 | UDP, VXLAN | Ethernet | packet     the same, or for our own attachments
  *                              ^l3            ^udp         ^l2        ^inner
  *                   Ethernet | IPv4 or IPv6 | GRE | (Ethernet) | packet          to be routed
  *
- * There are two hashes. `hash` is the inner flow's, the same in both directions: it chooses the node behind a VIP and the
- * worker. `pathHash` is what chooses among paths: on the way into the fabric the same but for BFD, for a packet in transit
- * its outer headers', for that is where whoever encapsulated it has put the entropy (RFC 7348 section 5). GRE has none to
- * offer, so its inner flow serves.
+ * There are two hashes. `hash` is the inner flow's, the same in both directions: it chooses the node behind a VIP and
+ * the worker. `pathHash` is what chooses among paths: on the way into the fabric the same but for BFD, for a packet in
+ * transit its outer headers', for that is where whoever encapsulated it has put the entropy (RFC 7348 section 5). GRE
+ * has none to offer, so its inner flow serves.
  */
 
 import { mix32 } from '../base/hash.ts'
@@ -113,7 +113,9 @@ export class Classifier {
     return FORWARD
   }
 
-  /** Finds the flow of the tenant's packet at `inner`, and whether it is IP; what is wrong with it is the receiver's. */
+  /**
+   * Finds the flow of the tenant's packet at `inner`, and whether it is IP; what is wrong with it is the receiver's.
+   */
   #tenantPacket(batch: Batch, row: number, l2: number, inner: number, etherType: number, end: number): number {
     const view = this.#frames.view
     const columns = this.#columns
@@ -141,9 +143,9 @@ export class Classifier {
     return walk.fragment === FRAGMENT.none && isBfdPort(view, walk.at, readable)
   }
 
-  // DSR section 5.1: packets of one BFD session take all paths, so that a path that fails loses some of them and not all.
-  // The identification tells them apart; where there is none (IPv6) or it says nothing (RFC 6864: IPv4 with DF, which many
-  // hosts send as 0), a counter does.
+  // DSR section 5.1: packets of one BFD session take all paths, so that a path that fails loses some of them and not
+  // all. The identification tells them apart; where there is none (IPv6) or it says nothing (RFC 6864: IPv4 with DF,
+  // which many hosts send as 0), a counter does.
   #bfdEntropy(row: number, flow: number): number {
     const inner = this.#columns.inner[row]!
     const isIpv4 = this.#columns.innerType[row] === ETHERTYPE.ipv4

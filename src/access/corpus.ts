@@ -1,7 +1,7 @@
 /**
- * Frames that together meet every branch of the switch program on the sample switch, with the port that each comes in by. A
- * switch replays them before it says that it is ready, so that no first IPv6 or expired packet pays for the compiler (2 to
- * 10 ms otherwise); the fuzzer starts from them too.
+ * Frames that together meet every branch of the switch program on the sample switch, with the port that each comes in
+ * by. A switch replays them before it says that it is ready, so that no first IPv6 or expired packet pays for the
+ * compiler (2 to 10 ms otherwise); the fuzzer starts from them too.
  */
 
 import {

@@ -1,8 +1,8 @@
 /**
  * Which nodes are alive: those that BFD has up and that the underlay leads to. Either says no faster than any timer of
- * routing could: the link within 10 ms of its carrier's loss, BFD within its detection time. Where a supervisor says over the
- * bus that a node's process has ended, that is believed at once (kill -9 takes no carrier). A node that is watched for
- * several VIPs is watched once.
+ * routing could: the link within 10 ms of its carrier's loss, BFD within its detection time. Where a supervisor says
+ * over the bus that a node's process has ended, that is believed at once (kill -9 takes no carrier). A node that is
+ * watched for several VIPs is watched once.
  */
 
 import { formatAddress, type IpAddress } from '../base/address.ts'

@@ -1,14 +1,14 @@
 /**
  * Where the MAC addresses of segments with several attachments are (IEEE 802.1Q clause 8.8, the filtering database):
- * learnt from source addresses, forgotten after five minutes, bounded. All workers write and read one shared table without
- * a lock:
+ * learnt from source addresses, forgotten after five minutes, bounded. All workers write and read one shared table
+ * without a lock:
  *
  *   set of 4 entries, chosen by a hash of VNI and MAC
  *   entry: key word 0 ^ value | key word 1 ^ value | key word 2 ^ value | value = attachment, second last heard
  *
- * Two workers that write one entry at once may leave words of both. The key is stored mixed with the value (Hyatt and Mann,
- * "A lock-less transposition table", 2002), so such an entry matches neither address, and the next frame mends it. A
- * table that is full forgets the address that was silent the longest; its frames are then flooded, not lost.
+ * Two workers that write one entry at once may leave words of both. The key is stored mixed with the value (Hyatt and
+ * Mann, "A lock-less transposition table", 2002), so such an entry matches neither address, and the next frame mends
+ * it. A table that is full forgets the address that was silent the longest; its frames are then flooded, not lost.
  */
 
 import { mix32 } from '../base/hash.ts'
@@ -19,7 +19,9 @@ const WAYS = 4
 const ENTRY = 4
 const SET = WAYS * ENTRY
 
-/** A power of two. 16,384 addresses, 256 KB. Only segments with several attachments on this switch are learnt at all. */
+/**
+ * A power of two. 16,384 addresses, 256 KB. Only segments with several attachments on this switch are learnt at all.
+ */
 const SETS = 4096
 
 /** IEEE 802.1Q table 8-6. */

@@ -1,6 +1,6 @@
 /**
- * A switch as a process between kernels: a customer's, and one that plays the tenants' gateway with Linux's own VXLAN. It
- * knows its batch from disk; there is no bus and no control module.
+ * A switch as a process between kernels: a customer's, and one that plays the tenants' gateway with Linux's own VXLAN.
+ * It knows its batch from disk; there is no bus and no control module.
  *
  *   customer --acme-- edge ==path-a, path-b== gateway (VIP 10.255.0.1, VNI 1001 and 1002)
  */

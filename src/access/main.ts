@@ -1,7 +1,7 @@
 /**
- * The access module as a process: one switch of the site, as the site file names it. It starts with what it was last told (on
- * disk), follows the control module over the bus, watches the nodes of its VIPs by BFD, and says what it knows to whoever
- * asks. When it ends its XDP programs are gone from the ports, however it ends.
+ * The access module as a process: one switch of the site, as the site file names it. It starts with what it was last
+ * told (on disk), follows the control module over the bus, watches the nodes of its VIPs by BFD, and says what it knows
+ * to whoever asks. When it ends its XDP programs are gone from the ports, however it ends.
  */
 
 import { BatchFollower } from '../agent/follower.ts'

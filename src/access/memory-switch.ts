@@ -1,6 +1,6 @@
 /**
- * A whole switch in memory: its tables, one worker, ports without a kernel. A switch that starts warms itself up on one;
- * tests, fuzzers and benchmarks look at what it does frame by frame.
+ * A whole switch in memory: its tables, one worker, ports without a kernel. A switch that starts warms itself up on
+ * one; tests, fuzzers and benchmarks look at what it does frame by frame.
  */
 
 import type { IpAddress, Prefix } from '../base/address.ts'

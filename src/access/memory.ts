@@ -1,6 +1,6 @@
 /**
- * The shared memory of a switch, made once by its agent: what the agent writes and the workers read. `SwitchWriters` is the
- * agent's side of it, `viewsOf` a worker's.
+ * The shared memory of a switch, made once by its agent: what the agent writes and the workers read. `SwitchWriters` is
+ * the agent's side of it, `viewsOf` a worker's.
  */
 
 import { type ActionMemory, Actions, ActionWriter, createActionMemory } from '../dataplane/action.ts'

@@ -1,4 +1,6 @@
-/** The switch's own addresses, in shared memory: what its ICMP errors come from. Written by the agent, in rare changes. */
+/**
+ * The switch's own addresses, in shared memory: what its ICMP errors come from. Written by the agent, in rare changes.
+ */
 
 import { type IpAddress, ipv4Number } from '../base/address.ts'
 import { ipv6 } from '../wire/ipv6.ts'

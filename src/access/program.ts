@@ -1,7 +1,7 @@
 /**
- * The switch program, as a worker runs it: the same at the site's edge and in the rack (DSR figure 4, the access module).
- * What a switch does follows from its ports and tables alone: it has customers' ports with attachments, or a VIP to spread,
- * or both, and routes the rest.
+ * The switch program, as a worker runs it: the same at the site's edge and in the rack (DSR figure 4, the access
+ * module). What a switch does follows from its ports and tables alone: it has customers' ports with attachments, or a
+ * VIP to spread, or both, and routes the rest.
  *
  *   classify -> (dispatcher) -> bridge (customers' ports, our tunnel endpoint)
  *                            -> route  (all else)

@@ -1,9 +1,9 @@
 /**
- * The underlay's side of the switch: packets that came in by a routed port and are for others. A VIP's packets go to one of
- * its live nodes, chosen by the inner flow, so that both directions of a connection meet the same node, and whatever
- * carries them (VXLAN, GRE, nothing). All others go where the kernel's routes say. RFC 1812 section 5 and RFC 8200 for
- * what a router owes a packet: the TTL, and an ICMP error if it cannot go on. It does not fragment; tunnels do not want it
- * (RFC 7348 section 4.3), and for the rest path MTU discovery works with the ICMP error.
+ * The underlay's side of the switch: packets that came in by a routed port and are for others. A VIP's packets go to
+ * one of its live nodes, chosen by the inner flow, so that both directions of a connection meet the same node, and
+ * whatever carries them (VXLAN, GRE, nothing). All others go where the kernel's routes say. RFC 1812 section 5 and RFC
+ * 8200 for what a router owes a packet: the TTL, and an ICMP error if it cannot go on. It does not fragment; tunnels do
+ * not want it (RFC 7348 section 4.3), and for the rest path MTU discovery works with the ICMP error.
  */
 
 import { mix32 } from '../base/hash.ts'

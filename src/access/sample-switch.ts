@@ -1,6 +1,6 @@
 /**
- * A small switch in memory that does all that a switch can do: it is an edge for three tenants and a rack switch for three
- * nodes. What the warm-up, the fuzzer and the tests work on.
+ * A small switch in memory that does all that a switch can do: it is an edge for three tenants and a rack switch for
+ * three nodes. What the warm-up, the fuzzer and the tests work on.
  *
  *   acme, branch  --+                  +-- path-a, path-b --> fabric (10.255.0.2, fd00:ffff::2)
  *   trunk 200, 300 -+----- switch -----+-- fn-1, fn-2, fn-3 --> nodes behind the VIPs 10.255.0.9, fd00:ffff::9

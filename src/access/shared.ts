@@ -1,6 +1,6 @@
 /**
- * What the stages of one switch worker share: the views of shared memory, the columns, the frames it makes. One object a
- * worker, made once.
+ * What the stages of one switch worker share: the views of shared memory, the columns, the frames it makes. One object
+ * a worker, made once.
  */
 
 import { mix32 } from '../base/hash.ts'
@@ -28,7 +28,9 @@ export function rowOfAttachment(attachment: number): number {
 export const Vrf = { underlay: 0, remotes: 1 } as const
 export const VRFS = 2
 
-/** What `local` means in the underlay's VRF; a number from 2 on is the slot of the group that spreads a VIP's packets. */
+/**
+ * What `local` means in the underlay's VRF; a number from 2 on is the slot of the group that spreads a VIP's packets.
+ */
 export const Local = { host: 0, tunnelEnd: 1 } as const
 
 /** ICMP errors a worker: as many as Linux sends (net.ipv4.icmp_msgs_per_sec), useless to reflect with. */

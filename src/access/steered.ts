@@ -1,6 +1,6 @@
 /**
- * Which packets of the routed ports are the kernel's and which are tunnel packets of ours, as the XDP programs know it: the
- * differences to what they were told last. They may be told before there are programs.
+ * Which packets of the routed ports are the kernel's and which are tunnel packets of ours, as the XDP programs know it:
+ * the differences to what they were told last. They may be told before there are programs.
  */
 
 import { formatAddress, type IpAddress } from '../base/address.ts'

@@ -1,6 +1,6 @@
 /**
- * A switch's process, as `gatehouse run access` is one, for tests that end it: `test-process.ts NAMESPACE SITE DIRECTORY`. The
- * site is JSON. Tells its parent when it is ready.
+ * A switch's process, as `gatehouse run access` is one, for tests that end it: `test-process.ts NAMESPACE SITE
+ * DIRECTORY`. The site is JSON. Tells its parent when it is ready.
  */
 
 import { assert } from '../base/assert.ts'

@@ -1,7 +1,7 @@
 /**
- * The switch's routes as its workers look them up: the kernel's, and above them what is the switch's own (its addresses, its
- * tunnel endpoint, the VIPs that it spreads). Given all of it anew whenever the underlay changes, it changes what differs.
- * Routes with the same next hops share a slot; several next hops are a group.
+ * The switch's routes as its workers look them up: the kernel's, and above them what is the switch's own (its
+ * addresses, its tunnel endpoint, the VIPs that it spreads). Given all of it anew whenever the underlay changes, it
+ * changes what differs. Routes with the same next hops share a slot; several next hops are a group.
  */
 
 import { formatMac, formatPrefix, type IpAddress, type Prefix } from '../base/address.ts'

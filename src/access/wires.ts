@@ -1,6 +1,6 @@
 /**
- * Tenants' wires: the attachments that the control module asks for, and the tunnel to each VIP that one of them leads to. A
- * tenant that moves to another VIP keeps its attachment, and takes the other tunnel from the next frame on.
+ * Tenants' wires: the attachments that the control module asks for, and the tunnel to each VIP that one of them leads
+ * to. A tenant that moves to another VIP keeps its attachment, and takes the other tunnel from the next frame on.
  */
 
 import { equalBytes, formatAddress, type IpAddress } from '../base/address.ts'

@@ -1,4 +1,6 @@
-/** What a switch's worker threads load: the program over the switch's shared memory, warmed up before it is handed out. */
+/**
+ * What a switch's worker threads load: the program over the switch's shared memory, warmed up before it is handed out.
+ */
 
 import type { Program, ProgramContext } from '../dataplane/program.ts'
 import { corpus } from './corpus.ts'

@@ -1,4 +1,7 @@
-/** For tests: a bus of this process in a directory of its own. Everything is gone when the test is over, however it ends. */
+/**
+ * For tests: a bus of this process in a directory of its own. Everything is gone when the test is over, however it
+ * ends.
+ */
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,11 +1,11 @@
 /**
- * How a module takes over what the control module tells it: it follows the feed of its batches, applies each once and in
- * order, acknowledges it, and keeps it on disk. It starts with what is on disk, so it needs neither the bus nor the control
- * module in order to forward; once they are there it goes on from where it was.
+ * How a module takes over what the control module tells it: it follows the feed of its batches, applies each once and
+ * in order, acknowledges it, and keeps it on disk. It starts with what is on disk, so it needs neither the bus nor the
+ * control module in order to forward; once they are there it goes on from where it was.
  *
  * A feed is a stream of the bus: snapshots, each followed by differences. Where the latest snapshot begins stands in a
- * bucket; whoever is new, came too late or missed something starts there. A batch of an epoch below one that was seen comes
- * from a control module that does not know yet that it was replaced, and is refused.
+ * bucket; whoever is new, came too late or missed something starts there. A batch of an epoch below one that was seen
+ * comes from a control module that does not know yet that it was replaced, and is refused.
  */
 
 import { join } from 'node:path'
@@ -21,8 +21,8 @@ import { Latest } from './latest.ts'
 import { BUCKET } from './names.ts'
 
 /**
- * Of every feed: the latest snapshot and what follows it always fit. A snapshot of 10 M routes is 130 MB, and the next one
- * is written when as much again has followed.
+ * Of every feed: the latest snapshot and what follows it always fit. A snapshot of 10 M routes is 130 MB, and the next
+ * one is written when as much again has followed.
  */
 export const FEED_LIMITS: StreamLimits = { entriesMax: 100_000, bytesMax: 512 * 1024 * 1024 }
 

@@ -1,6 +1,6 @@
 /**
- * The batches that a module has taken over, on its own disk, so that it starts with them when nobody is there to ask: the
- * latest snapshot and what came after it. A file that ends in the middle of a batch is good up to there.
+ * The batches that a module has taken over, on its own disk, so that it starts with them when nobody is there to ask:
+ * the latest snapshot and what came after it. A file that ends in the middle of a batch is good up to there.
  *
  *   file     magic u32 | version u8 | incarnation text, then records
  *   record   length u32 | crc32 u32 | next u53 | message           next: the feed's sequence to go on from

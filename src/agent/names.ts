@@ -1,4 +1,6 @@
-/** What things are called on the bus. Names of nodes, switches, clusters and hosts have at most 48 characters of its 64. */
+/**
+ * What things are called on the bus. Names of nodes, switches, clusters and hosts have at most 48 characters of its 64.
+ */
 
 /** A stream of batches to the nodes of a cluster, and to a switch. */
 export const fibFeed = (cluster: string): string => `fib-${cluster}`
@@ -22,11 +24,17 @@ export const BUCKET = {
   hosts: 'hosts',
 } as const
 
-/** Plain publishes among the nodes of all clusters: while a tenant moves, the answers to one cluster's ARP meet the other's. */
+/**
+ * Plain publishes among the nodes of all clusters: while a tenant moves, the answers to one cluster's ARP meet the
+ * other's.
+ */
 export const NEIGHBOURS_SUBJECT = 'news.neighbours'
 export const PATHS_SUBJECT = 'news.paths'
 
-/** A supervisor says which module's process has ended without being told to. Faster than any detection, and never the only one. */
+/**
+ * A supervisor says which module's process has ended without being told to. Faster than any detection, and never the
+ * only one.
+ */
 export const DEATHS_SUBJECT = 'news.deaths'
 
 /** Requests for what a module knows, answered in JSON. */

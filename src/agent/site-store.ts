@@ -1,6 +1,7 @@
 /**
- * The site on the bus: `up` and `reload` put it there, the control module follows it. It is canonical JSON in parts, since
- * a large site exceeds what the bus takes in one piece; `current` names the parts, and is written when they are there.
+ * The site on the bus: `up` and `reload` put it there, the control module follows it. It is canonical JSON in parts,
+ * since a large site exceeds what the bus takes in one piece; `current` names the parts, and is written when they are
+ * there.
  */
 
 import { createHash } from 'node:crypto'
@@ -25,7 +26,9 @@ export async function putSite(bus: Bus, wanted: Site): Promise<void> {
   for (const { key } of await bucket.entries('*.*')) if (!key.startsWith(`${digest}.`)) await bucket.delete(key)
 }
 
-/** Undefined if there is none yet. Rejects with what the bus says, or if another release left what this one cannot read. */
+/**
+ * Undefined if there is none yet. Rejects with what the bus says, or if another release left what this one cannot read.
+ */
 export async function getSite(bus: Bus): Promise<Site | undefined> {
   const bucket = bus.bucket(BUCKET.site)
   for (let seen = 0; ; ) {

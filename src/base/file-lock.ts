@@ -12,7 +12,9 @@ export interface FileLock {
   release(): void
 }
 
-/** Undefined if another process, or another holder in this one, has it. Makes the file; throws what opening it throws. */
+/**
+ * Undefined if another process, or another holder in this one, has it. Makes the file; throws what opening it throws.
+ */
 export function lockFile(path: string): FileLock | undefined {
   const database = new DatabaseSync(path, { timeout: 0 })
   try {

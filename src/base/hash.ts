@@ -1,8 +1,10 @@
-/** 32-bit mixing for flow hashes and hash tables. Fast and well spread; not against an attacker who chooses the keys. */
+/**
+ * 32-bit mixing for flow hashes and hash tables. Fast and well spread; not against an attacker who chooses the keys.
+ */
 
 /**
- * MurmurHash3's finaliser: every input bit reaches every output bit. Returns a signed 32-bit number: an unsigned one of 2^31
- * or more lies on the heap wherever a call is not inlined, which was ten objects a packet.
+ * MurmurHash3's finaliser: every input bit reaches every output bit. Returns a signed 32-bit number: an unsigned one of
+ * 2^31 or more lies on the heap wherever a call is not inlined, which was ten objects a packet.
  */
 export function mix32(value: number): number {
   let h = value ^ (value >>> 16)

@@ -1,6 +1,6 @@
 /**
- * Token buckets in a row: one a tenant, say. Each holds at most `burst` tokens and regains `rate_per_s` a second. Time is
- * handed in, so that a packet path that knows the time anyway does not ask for it again.
+ * Token buckets in a row: one a tenant, say. Each holds at most `burst` tokens and regains `rate_per_s` a second. Time
+ * is handed in, so that a packet path that knows the time anyway does not ask for it again.
  */
 export class RateLimits {
   readonly #tokens: Float64Array

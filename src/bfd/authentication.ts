@@ -1,7 +1,7 @@
 /**
- * Authentication of BFD control packets, RFC 5880 section 6.7: a password, or a keyed MD5 or SHA1 digest over the packet
- * with a sequence number against replays, which the meticulous kinds raise with every packet. Small packets at a low
- * rate, so node:crypto serves.
+ * Authentication of BFD control packets, RFC 5880 section 6.7: a password, or a keyed MD5 or SHA1 digest over the
+ * packet with a sequence number against replays, which the meticulous kinds raise with every packet. Small packets at a
+ * low rate, so node:crypto serves.
  */
 
 import { createHash, timingSafeEqual } from 'node:crypto'

@@ -1,6 +1,6 @@
 /**
- * Many BFD sessions of one system over one transport: it finds the session that a packet is for (RFC 5880 section 6.3) and
- * refuses what belongs to none. A switch opens a session to each node that it watches; a node accepts sessions from
+ * Many BFD sessions of one system over one transport: it finds the session that a packet is for (RFC 5880 section 6.3)
+ * and refuses what belongs to none. A switch opens a session to each node that it watches; a node accepts sessions from
  * whoever watches it, one hop away.
  */
 

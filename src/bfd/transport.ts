@@ -1,6 +1,7 @@
 /**
- * BFD over UDP for a single hop, RFC 5881: port 3784, and a TTL of 255 on each packet, which no router can have passed on
- * (GTSM, RFC 5082). One socket an address family listens; each session sends from a port of its own in the dynamic range.
+ * BFD over UDP for a single hop, RFC 5881: port 3784, and a TTL of 255 on each packet, which no router can have passed
+ * on (GTSM, RFC 5082). One socket an address family listens; each session sends from a port of its own in the dynamic
+ * range.
  */
 
 import { formatAddress, type IpAddress } from '../base/address.ts'
@@ -104,7 +105,9 @@ function nameOf(from: IpAddress, to: IpAddress): string {
   return `${formatAddress(from)} ${formatAddress(to)}`
 }
 
-/** Undefined while the address is not one of this host: it may be about to become one, or its version is switched off. */
+/**
+ * Undefined while the address is not one of this host: it may be about to become one, or its version is switched off.
+ */
 function openSender(address: IpAddress, port: number): UdpSocket | undefined {
   try {
     return new UdpSocket({ address, port }, { ttl: GTSM_TTL, trafficClass: TRAFFIC_CLASS })

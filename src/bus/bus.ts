@@ -12,7 +12,9 @@
  * the call returns; what is handed out belongs to the receiver.
  */
 
-/** One megabyte, as NATS's default of 1 MiB less room for its headers. Larger things are cut up by whoever sends them. */
+/**
+ * One megabyte, as NATS's default of 1 MiB less room for its headers. Larger things are cut up by whoever sends them.
+ */
 export const PAYLOAD_BYTES_MAX = 1_000_000
 
 /** What can go wrong, in the order of the wire's codes: append only. */
@@ -86,15 +88,17 @@ export interface BusCounters {
 export interface Bus {
   readonly connected: boolean
   readonly counters: Readonly<BusCounters>
-  /** Resolves when connected. Rejects after `timeout_ms` with the reason of the latest attempt, such as 'incompatible'. */
+  /**
+   * Resolves when connected. Rejects after `timeout_ms` with the reason of the latest attempt, such as 'incompatible'.
+   */
   whenConnected(timeout_ms: number): Promise<void>
   /** Calls `handler` on every change of `connected`; returns what stops that. */
   onConnection(handler: (connected: boolean) => void): () => void
 
   /**
-   * Sends to whoever is subscribed at this moment. At most once: it is dropped and counted when there is no connection or
-   * a queue on the way is full. Messages of one publisher arrive in the order of sending. Throws only for a bad subject
-   * or a payload that is too large.
+   * Sends to whoever is subscribed at this moment. At most once: it is dropped and counted when there is no connection
+   * or a queue on the way is full. Messages of one publisher arrive in the order of sending. Throws only for a bad
+   * subject or a payload that is too large.
    */
   publish(subject: string, payload: Uint8Array): void
   /** Subjects are tokens joined by dots; in a pattern `*` is any one token and a last `>` is any one or more. */
@@ -119,10 +123,14 @@ export interface Bus {
    * see `campaign`.
    */
   acquireLease(name: string, options: LeaseOptions): Promise<Lease>
-  /** Tells the present holder, then every change; undefined when there is none. Of quick changes only the last may show. */
+  /**
+   * Tells the present holder, then every change; undefined when there is none. Of quick changes only the last may show.
+   */
   watchLease(name: string, handler: (holder: LeaseHolder | undefined) => void): Subscription
 
-  /** Ends everything that goes on through this bus: what is pending rejects with 'closed', leases are left to expire. */
+  /**
+   * Ends everything that goes on through this bus: what is pending rejects with 'closed', leases are left to expire.
+   */
   close(): Promise<void>
 }
 
@@ -145,9 +153,9 @@ export interface StreamEntry {
  */
 export interface Stream {
   /**
-   * Resolves with the sequence once stored. With `expectLast` only if the stream's last sequence is that (0: empty), else
-   * 'wrong-sequence'; a single writer repeats an append of unknown outcome safely that way. Without, repeating is at
-   * least once.
+   * Resolves with the sequence once stored. With `expectLast` only if the stream's last sequence is that (0: empty),
+   * else 'wrong-sequence'; a single writer repeats an append of unknown outcome safely that way. Without, repeating is
+   * at least once.
    */
   append(payload: Uint8Array, options?: { expectLast?: number }): Promise<number>
   /**
@@ -156,8 +164,9 @@ export interface Stream {
    */
   read(from: number): Promise<StreamEntry[]>
   /**
-   * The entries from `from` on and then those to come, each once and in order, until the signal. Waits while there is no
-   * connection. No more is fetched than a page ahead of the reader. Throws what `read` rejects with, 'disconnected' apart.
+   * The entries from `from` on and then those to come, each once and in order, until the signal. Waits while there is
+   * no connection. No more is fetched than a page ahead of the reader. Throws what `read` rejects with, 'disconnected'
+   * apart.
    */
   consume(from: number, options: { signal: AbortSignal }): AsyncIterable<StreamEntry>
   /** Empty: last is first - 1. */

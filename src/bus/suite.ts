@@ -1,6 +1,6 @@
 /**
- * What every bus must do, whatever it is made of. An implementation hands in a harness that runs its server, kills it the
- * hard way and starts it again over the same data; the cases then read as the contract in bus.ts does.
+ * What every bus must do, whatever it is made of. An implementation hands in a harness that runs its server, kills it
+ * the hard way and starts it again over the same data; the cases then read as the contract in bus.ts does.
  */
 
 import { after, before, describe, test } from 'node:test'

@@ -1,6 +1,6 @@
 /**
- * The run directory of a site: made if it is not there, and used only if it is ours alone to write. Whoever may write it may
- * put a socket or a site file there that the modules would believe.
+ * The run directory of a site: made if it is not there, and used only if it is ours alone to write. Whoever may write
+ * it may put a socket or a site file there that the modules would believe.
  */
 
 import { mkdirSync, statSync } from 'node:fs'

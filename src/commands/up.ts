@@ -1,7 +1,7 @@
 /**
- * `gatehouse up`: all modules of a site on this host, each its own process. Killed, it leaves them running, and the next one
- * adopts them; asked to end, it ends them. The site is put on the bus, and the control module takes it from there; what `up`
- * itself does about a new site is to start and end modules.
+ * `gatehouse up`: all modules of a site on this host, each its own process. Killed, it leaves them running, and the
+ * next one adopts them; asked to end, it ends them. The site is put on the bus, and the control module takes it from
+ * there; what `up` itself does about a new site is to start and end modules.
  */
 
 import { createHash } from 'node:crypto'

@@ -1,6 +1,6 @@
 /**
- * Does what the file asks of one switch or cluster fit into its tables? The lengths of single lists are the schema's; here
- * are the sums over several of them. The numbers and where they come from are in `limits.ts`.
+ * Does what the file asks of one switch or cluster fit into its tables? The lengths of single lists are the schema's;
+ * here are the sums over several of them. The numbers and where they come from are in `limits.ts`.
  */
 
 import { type Complain, each } from './complain.ts'
@@ -41,9 +41,10 @@ export function checkLimits(site: Loose<Site>, complain: Complain): void {
 }
 
 /**
- * Each VIP has two groups: one for packets that pass, and one into the tunnel for tenants that are attached here. A resilient
- * group has a fixed number of places. A modulo group is two stages of a place a unit of weight, with a failover of two places
- * and a gate of one for each node in between. Slots: one a group, one a way to a node, two more a node between stages.
+ * Each VIP has two groups: one for packets that pass, and one into the tunnel for tenants that are attached here. A
+ * resilient group has a fixed number of places. A modulo group is two stages of a place a unit of weight, with a
+ * failover of two places and a gate of one for each node in between. Slots: one a group, one a way to a node, two more
+ * a node between stages.
  */
 function checkBalances(site: Loose<Site>, { balances }: Loose<Switch>, path: Path, complain: Complain): void {
   let [places, slots] = [0, 0]

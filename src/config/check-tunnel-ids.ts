@@ -1,6 +1,6 @@
 /**
- * Checks of what tells tenants apart on the wire: VNIs and keys, which are one space, since a host that speaks VXLAN takes
- * a VPC's key as its VNI; and ports and VLANs, which may lead to one tenant each.
+ * Checks of what tells tenants apart on the wire: VNIs and keys, which are one space, since a host that speaks VXLAN
+ * takes a VPC's key as its VNI; and ports and VLANs, which may lead to one tenant each.
  */
 
 import { type Complain, each, Unique } from './complain.ts'

@@ -1,4 +1,6 @@
-/** Checks of a tenant's virtual networks: their hosts can carry them, and their machines have addresses of their own. */
+/**
+ * Checks of a tenant's virtual networks: their hosts can carry them, and their machines have addresses of their own.
+ */
 
 import { equalBytes, formatPrefix, parseAddress } from '../base/address.ts'
 import { checkEndpoint, checkUsable, type TenantCheck } from './check-tenant.ts'

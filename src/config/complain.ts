@@ -1,4 +1,7 @@
-/** What all checks of a site are made of: a complaint, a walk over what could be read, a table of what may be there once. */
+/**
+ * What all checks of a site are made of: a complaint, a walk over what could be read, a table of what may be there
+ * once.
+ */
 
 import { formatPath, type Path } from './position.ts'
 import { suggest } from './suggestion.ts'

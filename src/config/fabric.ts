@@ -1,4 +1,6 @@
-/** The schema of what the gateway consists of: VIPs, clusters of forwarding nodes, switches, and the hosts it leads to. */
+/**
+ * The schema of what the gateway consists of: VIPs, clusters of forwarding nodes, switches, and the hosts it leads to.
+ */
 
 import { z } from 'zod'
 import {

@@ -1,8 +1,8 @@
 /**
- * How much a site may hold. DSR section 1 serves tens of thousands of tenants and 10 M routes in one region. A site's totals
- * come first, then what one node or switch has room for: the sizes of its tables, with something to spare for what is on its
- * way out while its successor is in. `check-limits.ts` adds up what the file asks of each; test/limits.test.ts holds the
- * arithmetic against the tables.
+ * How much a site may hold. DSR section 1 serves tens of thousands of tenants and 10 M routes in one region. A site's
+ * totals come first, then what one node or switch has room for: the sizes of its tables, with something to spare for
+ * what is on its way out while its successor is in. `check-limits.ts` adds up what the file asks of each;
+ * test/limits.test.ts holds the arithmetic against the tables.
  */
 
 /** RFC 7348 section 5: 24 bits; 0 is kept for "none". */
@@ -56,7 +56,9 @@ export const MODULE_PORTS_MAX = 256
 export const CLUSTER_TENANTS_MAX = 10_240
 /** Of the 16,383 rows of a switch; a quarter for wires that change: the new one is in before the old one is out. */
 export const SWITCH_ATTACHMENTS_MAX = 12_288
-/** Three quarters of the 2^20 places in groups that a switch has; the rest is for ECMP, and for what is being replaced. */
+/**
+ * Three quarters of the 2^20 places in groups that a switch has; the rest is for ECMP, and for what is being replaced.
+ */
 export const SWITCH_PLACES_MAX = 3 << 18
 /** Three quarters of its 2^17 slots, likewise. */
 export const SWITCH_SLOTS_MAX = 3 << 15

@@ -1,6 +1,6 @@
 /**
- * A site file with errors in it is still checked as far as it can be understood, so that all errors are told at once. What
- * the schema refuses becomes undefined here, place by place, and everything else keeps its place in its list.
+ * A site file with errors in it is still checked as far as it can be understood, so that all errors are told at once.
+ * What the schema refuses becomes undefined here, place by place, and everything else keeps its place in its list.
  */
 
 import { z } from 'zod'

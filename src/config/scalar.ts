@@ -1,6 +1,6 @@
 /**
- * The single values of a site file: names, addresses, numbers. Addresses come out in their canonical text (RFC 5952), so
- * two files that mean the same compare equal; whoever needs bytes parses the text again, which then cannot fail.
+ * The single values of a site file: names, addresses, numbers. Addresses come out in their canonical text (RFC 5952),
+ * so two files that mean the same compare equal; whoever needs bytes parses the text again, which then cannot fail.
  */
 
 import { z } from 'zod'

@@ -70,7 +70,9 @@ export const vpc = z.strictObject({
 })
 export type Vpc = z.output<typeof vpc>
 
-/** A next hop: an address in a connection's subnet, a machine's address, or a connection's name for all that is on it. */
+/**
+ * A next hop: an address in a connection's subnet, a machine's address, or a connection's name for all that is on it.
+ */
 const hop = z
   .string()
   .min(1)

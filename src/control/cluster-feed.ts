@@ -18,7 +18,10 @@ export class ClusterFeed {
   #held: ReadonlyMap<TenantFib, string> = new Map()
   #generation: number
 
-  /** Answers the feed and what was told on it before; throws if a newer version told it. `fresh` is the name of the feed if it starts over. */
+  /**
+   * Answers the feed and what was told on it before; throws if a newer version told it. `fresh` is the name of the feed
+   * if it starts over.
+   */
   static async open(bus: Bus, name: string, fresh: string, epoch: number, log: Logger) {
     const { writer, messages } = await FeedWriter.open(bus, fibFeed(name), fresh)
     let before = new HeldFib()

@@ -1,6 +1,6 @@
 /**
- * Any sequence of site changes and published routes: what a node holds after the differences is what it would hold after a
- * snapshot, what the route choice says by the simplest reading, and no next hop is left that nothing uses.
+ * Any sequence of site changes and published routes: what a node holds after the differences is what it would hold
+ * after a snapshot, what the route choice says by the simplest reading, and no next hop is left that nothing uses.
  */
 
 import { deepEqual, equal, ok } from 'node:assert/strict'

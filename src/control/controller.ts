@@ -1,7 +1,7 @@
 /**
- * The control module while it leads: the site and the published routes in, batches for clusters, switches and hosts out. All
- * that it tells goes through one loop, so what is told last is what holds. What it must remember is on the bus: the feeds
- * say what was told, and so where tenants were; a new leader reads them and goes on.
+ * The control module while it leads: the site and the published routes in, batches for clusters, switches and hosts
+ * out. All that it tells goes through one loop, so what is told last is what holds. What it must remember is on the
+ * bus: the feeds say what was told, and so where tenants were; a new leader reads them and goes on.
  */
 
 import { BUCKET, fibFeed, switchFeed } from '../agent/names.ts'

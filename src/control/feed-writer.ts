@@ -1,7 +1,7 @@
 /**
- * The writing end of a feed: messages into a stream of the bus, in pieces, with a note of where the latest snapshot starts.
- * There is one writer. Each piece is appended only behind the last one that the writer knows of, so of two control modules
- * that both believe to lead the older one fails here and not at the nodes.
+ * The writing end of a feed: messages into a stream of the bus, in pieces, with a note of where the latest snapshot
+ * starts. There is one writer. Each piece is appended only behind the last one that the writer knows of, so of two
+ * control modules that both believe to lead the older one fails here and not at the nodes.
  */
 
 import { FEED_LIMITS } from '../agent/follower.ts'
@@ -77,7 +77,9 @@ export class FeedWriter {
     return this.#bytesSince > Math.max(this.#snapshotBytes, SNAPSHOT_AFTER_BYTES)
   }
 
-  /** Waits for a connection if there is none. Rejects with 'wrong-sequence' if somebody else writes, or with 'closed'. */
+  /**
+   * Waits for a connection if there is none. Rejects with 'wrong-sequence' if somebody else writes, or with 'closed'.
+   */
   async append(message: Uint8Array, isSnapshot: boolean): Promise<void> {
     const sequence = this.#last + 1
     for (const piece of cut(message, PAYLOAD_BYTES_MAX)) await this.#appendPiece(piece)

@@ -1,6 +1,6 @@
 /**
- * What a cluster's nodes hold after the batches that they were sent: read back from the feed when a control module takes
- * over, so that it carries on from there and sends only what differs.
+ * What a cluster's nodes hold after the batches that they were sent: read back from the feed when a control module
+ * takes over, so that it carries on from there and sends only what differs.
  */
 
 import { isDeepStrictEqual } from 'node:util'

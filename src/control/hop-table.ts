@@ -1,6 +1,6 @@
 /**
- * The numbered next hops of one tenant, each there for as long as a route or a group uses it. Collects what a FIB has to be
- * told: hops that are new or say something else now, and hops that nobody uses any more.
+ * The numbered next hops of one tenant, each there for as long as a route or a group uses it. Collects what a FIB has
+ * to be told: hops that are new or say something else now, and hops that nobody uses any more.
  */
 
 import { isDeepStrictEqual } from 'node:util'

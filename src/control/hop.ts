@@ -1,7 +1,7 @@
 /**
  * Next hops before they have a number. Two hops are the same hop if their identity is the same: where they lead to as
- * people would say it (this neighbour on this segment, this machine). What may change about it, such as a switch that the
- * segment is now behind, keeps the identity and so the number; routes that use it need not be sent again.
+ * people would say it (this neighbour on this segment, this machine). What may change about it, such as a switch that
+ * the segment is now behind, keeps the identity and so the number; routes that use it need not be sent again.
  */
 
 import { formatAddress } from '../base/address.ts'

@@ -1,6 +1,6 @@
 /**
- * A tenant of the site file as its FIB needs it: segments with our addresses on them, the routes that follow from the file,
- * and what an address is as a next hop. Pure: the same site gives the same network.
+ * A tenant of the site file as its FIB needs it: segments with our addresses on them, the routes that follow from the
+ * file, and what an address is as a next hop. Pure: the same site gives the same network.
  */
 
 import {

@@ -7,8 +7,8 @@
  *   drain    the switches have acknowledged that: what is still on its way arrives at the old place
  *   break    the old place drops the tenant
  *
- * A node that is down must not hold up a move: after a while those that answered are enough. Nothing here talks to anybody;
- * the controller reports progress and asks where things are.
+ * A node that is down must not hold up a move: after a while those that answered are enough. Nothing here talks to
+ * anybody; the controller reports progress and asks where things are.
  */
 
 import type { Site } from '../config/site.ts'

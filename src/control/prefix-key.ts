@@ -1,7 +1,7 @@
 /**
- * A prefix as the key of a Map. For IPv4 its place in the binary tree of all prefixes, the root being 1 and the children of
- * n 2n and 2n + 1: up to a /30 that is a small integer, for which Maps are several times faster than for other numbers. For
- * IPv6 a text of nine characters, eight words of 16 bits and the length.
+ * A prefix as the key of a Map. For IPv4 its place in the binary tree of all prefixes, the root being 1 and the
+ * children of n 2n and 2n + 1: up to a /30 that is a small integer, for which Maps are several times faster than for
+ * other numbers. For IPv6 a text of nine characters, eight words of 16 bits and the length.
  */
 
 import { formatPrefix, type IpAddress, ipv4Bytes, ipv4Number, type Prefix } from '../base/address.ts'

@@ -1,6 +1,6 @@
 /**
- * Routes that sources have published, by tenant and origin, as they were learnt: next hops are addresses here. Holds routes
- * of tenants that the site does not have (yet), too; a tenant may arrive after its routes.
+ * Routes that sources have published, by tenant and origin, as they were learnt: next hops are addresses here. Holds
+ * routes of tenants that the site does not have (yet), too; a tenant may arrive after its routes.
  */
 
 import { formatAddress, type IpAddress } from '../base/address.ts'

@@ -1,4 +1,7 @@
-/** Where tenants were when the control module before this one ended, as far as its last words to switches and clusters say. */
+/**
+ * Where tenants were when the control module before this one ended, as far as its last words to switches and clusters
+ * say.
+ */
 
 import { formatAddress } from '../base/address.ts'
 import type { Site } from '../config/site.ts'

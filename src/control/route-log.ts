@@ -1,6 +1,6 @@
 /**
- * Published routes, as durable as the bus: sources append batches to a stream, and now and then all that came of them is
- * written to a second one, so that the first may forget what is old. What is taken over is what was stored.
+ * Published routes, as durable as the bus: sources append batches to a stream, and now and then all that came of them
+ * is written to a second one, so that the first may forget what is old. What is taken over is what was stored.
  */
 
 import { z } from 'zod'
@@ -13,7 +13,9 @@ import type { PublishedRoutes, Touched } from './published-routes.ts'
 
 const LIMITS = { entriesMax: 1_000_000, bytesMax: 512 * 1024 * 1024 }
 const KEPT_STREAM = 'routes-kept'
-/** A checkpoint costs as much as all routes: it is due when as many bytes have come since the last one, and this many. */
+/**
+ * A checkpoint costs as much as all routes: it is due when as many bytes have come since the last one, and this many.
+ */
 const CHECKPOINT_AFTER_BYTES = 16 * 1024 * 1024
 
 const checkpoint = z.object({ first: z.int(), last: z.int(), position: z.int() })

@@ -1,4 +1,7 @@
-/** Leading by turns: one control module leads, by a lease of the bus, and others wait to. The next one finds all on the bus. */
+/**
+ * Leading by turns: one control module leads, by a lease of the bus, and others wait to. The next one finds all on the
+ * bus.
+ */
 
 import { announce } from '../agent/presence.ts'
 import { showing } from '../agent/show.ts'

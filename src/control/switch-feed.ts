@@ -47,7 +47,8 @@ export class SwitchFeed {
   async tell(batch: Unsent<SwitchBatch>): Promise<void> {
     const same = { ...batch, epoch: this.#epoch, generation: this.generation }
     if (isDeepStrictEqual(same, this.#last)) return
-    // Under a new epoch the same is said again, under the same generation: there is nothing to do but to note the epoch.
+    // Under a new epoch the same is said again, under the same generation: there is nothing to do but to note the
+    // epoch.
     const isNew = !isDeepStrictEqual(same, { ...this.#last, epoch: this.#epoch })
     const next = isNew ? { ...same, generation: this.generation + 1 } : same
     await this.#writer.append(switchBatch.encode(next), true)

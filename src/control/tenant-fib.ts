@@ -1,7 +1,7 @@
 /**
- * The FIB of one tenant, the same on every node that holds it: route choice prefix by prefix, and what changed since the
- * FIBs were last told. A route of the site file comes before any that was published; of those the most preferred origin's
- * whose next hops can be reached.
+ * The FIB of one tenant, the same on every node that holds it: route choice prefix by prefix, and what changed since
+ * the FIBs were last told. A route of the site file comes before any that was published; of those the most preferred
+ * origin's whose next hops can be reached.
  */
 
 import { isDeepStrictEqual } from 'node:util'

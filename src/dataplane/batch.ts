@@ -1,7 +1,7 @@
 /**
- * The batch that a worker carries through its stages: columns of small integers, a row a frame. A stage is a loop over the
- * rows whose verdict is still FORWARD; what it learns it writes into a column, and what it drops it marks with the reason.
- * Nothing is removed on the way, and the frames are accounted for in one place at the end (`ledger.ts`).
+ * The batch that a worker carries through its stages: columns of small integers, a row a frame. A stage is a loop over
+ * the rows whose verdict is still FORWARD; what it learns it writes into a column, and what it drops it marks with the
+ * reason. Nothing is removed on the way, and the frames are accounted for in one place at the end (`ledger.ts`).
  */
 
 /** 64 frames keep a batch's headers in the first-level cache and one system call a batch below a tenth of its time. */

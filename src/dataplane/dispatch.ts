@@ -1,7 +1,8 @@
 /**
- * The dispatcher (DSR section 4.1.2). A device spreads frames over its queues by the outer header, which says little about
- * the flows inside of a tunnel, and nothing under GRE. So the worker that received a frame looks inside and hands it to the
- * worker that the inner flow belongs to: a packet of a flow always meets the same worker, and in the order of its arrival.
+ * The dispatcher (DSR section 4.1.2). A device spreads frames over its queues by the outer header, which says little
+ * about the flows inside of a tunnel, and nothing under GRE. So the worker that received a frame looks inside and hands
+ * it to the worker that the inner flow belongs to: a packet of a flow always meets the same worker, and in the order of
+ * its arrival.
  *
  *   worker 0  --- ring 0>1: frame descriptors --->  worker 1
  *             <-- ring 1>0: empty chunks, one for one --
@@ -18,7 +19,10 @@ import type { FramePool, Frames } from './frames.ts'
 /** Must differ from the switches' choice among nodes, see `flow.ts`. */
 const SALT = 0x5bd1e995
 
-/** Of a batch, what other workers may fill: the rest is for this worker's own ports, so that neither keeps the other out. */
+/**
+ * Of a batch, what other workers may fill: the rest is for this worker's own ports, so that neither keeps the other
+ * out.
+ */
 const TAKEN_OVER_MAX = BATCH_MAX / 2
 
 export function createDispatchMemory(workers: number): SharedArrayBuffer {

@@ -1,7 +1,7 @@
 /**
  * Why a packet was dropped: one reason a drop, one row a reason, a sentence for people. The numbering starts with the
- * faults of `wire/fault.ts`, so that a check's result is a drop reason as it stands. New rows go to the end: the numbers
- * are columns of the counters.
+ * faults of `wire/fault.ts`, so that a check's result is a drop reason as it stands. New rows go to the end: the
+ * numbers are columns of the counters.
  */
 
 import { type FaultName, faults } from '../wire/fault.ts'

@@ -1,8 +1,8 @@
 /**
- * The rewrite stage's one operation: a finished action's template is put before a packet, and the few fields that depend
- * on the packet are filled in: lengths, the outer IPv4 checksum, DSCP and ECN (RFC 6040 section 4.1, normal mode: the inner
- * byte is copied), and what gives the fabric's ECMP its entropy (RFC 7348 section 5: the UDP source port; RFC 6438: the
- * flow label of an IPv6 outer header).
+ * The rewrite stage's one operation: a finished action's template is put before a packet, and the few fields that
+ * depend on the packet are filled in: lengths, the outer IPv4 checksum, DSCP and ECN (RFC 6040 section 4.1, normal
+ * mode: the inner byte is copied), and what gives the fabric's ECMP its entropy (RFC 7348 section 5: the UDP source
+ * port; RFC 6438: the flow label of an IPv6 outer header).
  */
 
 import { ipv4 } from '../wire/ipv4.ts'
@@ -21,8 +21,9 @@ export function entropyPort(hash: number): number {
 }
 
 /**
- * Puts the template of the action at word `at` before byte `start` of row `row`'s frame; what was before `start` is gone.
- * `tos` is the packet's own TOS or traffic class, `etherType` what it is. The caller has looked at the action's MTU.
+ * Puts the template of the action at word `at` before byte `start` of row `row`'s frame; what was before `start` is
+ * gone. `tos` is the packet's own TOS or traffic class, `etherType` what it is. The caller has looked at the action's
+ * MTU.
  */
 export function encapsulate(
   frames: Frames,

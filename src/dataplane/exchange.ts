@@ -1,6 +1,6 @@
 /**
- * How frames pass from one worker to another: descriptors one way, and for every chunk that went an empty one back, so that
- * no pool runs dry. Two rings in shared memory, each with one producer and one consumer, and nobody waits.
+ * How frames pass from one worker to another: descriptors one way, and for every chunk that went an empty one back, so
+ * that no pool runs dry. Two rings in shared memory, each with one producer and one consumer, and nobody waits.
  *
  *   lender  --- ring of descriptors: address, length, total, port --->  borrower
  *           <-- ring of empty chunks ---------------------------------

@@ -1,10 +1,10 @@
 /**
  * Another port, seen through a bad line: what it receives may be lost, doubled, spoilt by a flipped bit, delayed, or
- * overtaken by what came behind it (after smoltcp's fault injector). What is sent passes untouched, for a wire has two ends
- * and each end's port can have its faults. Which frame meets which fault is the seed's, so a run can be had again.
+ * overtaken by what came behind it (after smoltcp's fault injector). What is sent passes untouched, for a wire has two
+ * ends and each end's port can have its faults. Which frame meets which fault is the seed's, so a run can be had again.
  *
- * Frames are conserved: a lost one is a row of the batch with the verdict `injected-loss`, a double has chunks of its own and
- * counts as received, and what is delayed is held and shows in `holds`.
+ * Frames are conserved: a lost one is a row of the batch with the verdict `injected-loss`, a double has chunks of its
+ * own and counts as received, and what is delayed is held and shows in `holds`.
  */
 
 import type { Clock } from '../base/clock.ts'

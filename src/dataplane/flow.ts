@@ -1,8 +1,8 @@
 /**
  * The flow hash: which packets belong together. Both directions of a connection have the same hash, so the rack switch
- * sends them to the same node and the dispatcher to the same worker. Fragments go by addresses and protocol alone, since
- * only the first has ports; ICMP queries go by their identifier; an ICMP error goes with the flow of the packet that it
- * quotes.
+ * sends them to the same node and the dispatcher to the same worker. Fragments go by addresses and protocol alone,
+ * since only the first has ports; ICMP queries go by their identifier; an ICMP error goes with the flow of the packet
+ * that it quotes.
  *
  * Who chooses among members mixes the hash with a salt of its own: switches, workers and ECMP groups must not agree, or
  * the second choice has nothing left to choose from.

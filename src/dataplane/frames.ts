@@ -8,17 +8,21 @@
  *   +--------+---------+--------------------------+------+
  *
  * A frame is a head and a chain of further chunks (a jumbo frame of 9,000 bytes is three). Only the head is parsed and
- * rewritten; `next` says by chunk number where a frame goes on. A frame belongs to exactly one owner at a time: a pool, a
- * ring, a batch. It moves between ports as a descriptor and is never copied.
+ * rewritten; `next` says by chunk number where a frame goes on. A frame belongs to exactly one owner at a time: a pool,
+ * a ring, a batch. It moves between ports as a descriptor and is never copied.
  */
 
 import { assert } from '../base/assert.ts'
 
-/** AF_XDP takes no chunk above a page, and the smallest that holds a 1,500 byte packet with headroom is better whole. */
+/**
+ * AF_XDP takes no chunk above a page, and the smallest that holds a 1,500 byte packet with headroom is better whole.
+ */
 export const CHUNK_BYTES = 4096
 const CHUNK_SHIFT = 12
 
-/** What the kernel keeps free before a received frame (XDP_PACKET_HEADROOM): room for every tunnel header we prepend. */
+/**
+ * What the kernel keeps free before a received frame (XDP_PACKET_HEADROOM): room for every tunnel header we prepend.
+ */
 export const HEADROOM = 256
 
 /** A frame of 9,216 bytes with its tunnel header in chunks of 3,840 bytes is three; one more for an unlucky split. */
@@ -94,7 +98,9 @@ export class Frames {
     return chunks
   }
 
-  /** For pools. A chunk with two owners is one tenant's packet written over another's, so this is looked at every time. */
+  /**
+   * For pools. A chunk with two owners is one tenant's packet written over another's, so this is looked at every time.
+   */
   enterPool(address: number): void {
     const chunk = address >>> CHUNK_SHIFT
     assert(this.#owner[chunk] !== IN_POOL, 'a frame was given back twice')
@@ -139,8 +145,8 @@ export class FramePool {
   }
 
   /**
-   * Shortens a frame whose head holds `length` of its `total` bytes to `wanted` bytes, and takes the chunks behind them back.
-   * Returns how many bytes are left in the head.
+   * Shortens a frame whose head holds `length` of its `total` bytes to `wanted` bytes, and takes the chunks behind them
+   * back. Returns how many bytes are left in the head.
    */
   shorten(address: number, length: number, total: number, wanted: number): number {
     let at = address

@@ -6,12 +6,13 @@
  *   slot --> select first, count --> member, member, ...       by the flow's hash
  *   slot --> failover first, count --> member, member, ...     the first that is not a drop
  *
- * A select group is filled in one of three ways. `modulo` has a place a unit of weight: small, exact, and a change moves most
- * flows. `two-stage` is TRIPOD's: modulo over all members, the dead ones too, with modulo over the living behind each; a
- * member's death moves its own flows only, but one that joins or leaves for good moves most. `resilient` has a fixed number of places, and each takes the member that draws the highest number for it
- * (rendezvous hashing, Thaler and Ravishankar 1998): a member that leaves gives up its own places and no other moves, one
- * that comes takes its share and nobody else gains. The draw depends on the member's name alone, so two switches that
- * know the same members choose alike without a word between them.
+ * A select group is filled in one of three ways. `modulo` has a place a unit of weight: small, exact, and a change
+ * moves most flows. `two-stage` is TRIPOD's: modulo over all members, the dead ones too, with modulo over the living
+ * behind each; a member's death moves its own flows only, but one that joins or leaves for good moves most. `resilient`
+ * has a fixed number of places, and each takes the member that draws the highest number for it (rendezvous hashing,
+ * Thaler and Ravishankar 1998): a member that leaves gives up its own places and no other moves, one that comes takes
+ * its share and nobody else gains. The draw depends on the member's name alone, so two switches that know the same
+ * members choose alike without a word between them.
  */
 
 import { assert } from '../base/assert.ts'

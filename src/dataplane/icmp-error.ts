@@ -1,7 +1,7 @@
 /**
- * ICMP and ICMPv6 errors about a packet that cannot go on: written into a fresh chunk, from the gateway's own address to the
- * packet's sender, quoting as much of it as the RFCs ask for. Who may be answered at all is decided here too (RFC 1812
- * section 4.3.2.7, RFC 4443 section 2.4 e); how often is the caller's business.
+ * ICMP and ICMPv6 errors about a packet that cannot go on: written into a fresh chunk, from the gateway's own address
+ * to the packet's sender, quoting as much of it as the RFCs ask for. Who may be answered at all is decided here too
+ * (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 e); how often is the caller's business.
  */
 
 import { Fault } from '../wire/fault.ts'
@@ -35,7 +35,9 @@ export function isGroupOrBad4(address: number): boolean {
   return address >= 0xe0000000 || address >>> 24 === 0 || address >>> 24 === 127
 }
 
-/** May the sender of the IPv6 packet at `l3` be told? A packet to a group only when it is too big (path MTU discovery). */
+/**
+ * May the sender of the IPv6 packet at `l3` be told? A packet to a group only when it is too big (path MTU discovery).
+ */
 export function mayReportTo6(frame: DataView, l3: number, end: number, tooBig: boolean): boolean {
   if (isGroupOrBad6(frame, l3 + ipv6.source.offset)) return false
   if (!tooBig && frame.getUint8(l3 + ipv6.destination.offset) === 0xff) return false
@@ -88,7 +90,9 @@ export function writeIcmpError(
   return total
 }
 
-/** The same for IPv6. The caller writes the source address at `to + ipv6.source.offset` before; `rest` is the MTU or 0. */
+/**
+ * The same for IPv6. The caller writes the source address at `to + ipv6.source.offset` before; `rest` is the MTU or 0.
+ */
 export function writeIcmpv6Error(
   bytes: Uint8Array,
   frame: DataView,

@@ -1,13 +1,13 @@
 /**
- * Every frame is accounted for, here and nowhere else: what came in, what was made, where each went, and each drop under its
- * one reason, a worker and a tenant. Conservation is two numbers a batch:
+ * Every frame is accounted for, here and nowhere else: what came in, what was made, where each went, and each drop
+ * under its one reason, a worker and a tenant. Conservation is two numbers a batch:
  *
  *   received + originated + taken over = sent + delivered + handed over + drops
  *
  * and a worker whose sides differ stops, because it has lost a frame or counted one twice.
  *
- * The counters are doubles in shared memory, written by one worker and read by the agent: exact to 2^53, and a row is only
- * ever a moment behind.
+ * The counters are doubles in shared memory, written by one worker and read by the agent: exact to 2^53, and a row is
+ * only ever a moment behind.
  */
 
 import { assert } from '../base/assert.ts'
@@ -90,7 +90,9 @@ export class Ledger {
     this.#in++
   }
 
-  /** A frame was to be made here for the tenant and could not: counted as made and dropped, so that it is not silent. */
+  /**
+   * A frame was to be made here for the tenant and could not: counted as made and dropped, so that it is not silent.
+   */
   notOriginated(tenant: number, reason: number): void {
     this.originated(tenant)
     this.#count(tenant, DROPS_AT + reason)

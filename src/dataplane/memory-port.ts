@@ -1,6 +1,6 @@
 /**
- * A port in memory: what a test, a warm-up or a benchmark puts in comes out of `receive`, and what is sent can be looked at
- * as whole frames. It uses the same frame memory and pool as a device's port, so that a lost chunk shows.
+ * A port in memory: what a test, a warm-up or a benchmark puts in comes out of `receive`, and what is sent can be
+ * looked at as whole frames. It uses the same frame memory and pool as a device's port, so that a lost chunk shows.
  */
 
 import type { Batch } from './batch.ts'

@@ -1,6 +1,7 @@
 /**
- * What every port must hold, written once: who owns a frame when, the order of frames, that no chunk is lost or doubled, and
- * that a chained frame arrives whole. An implementation's test file says how its port is opened and what is at the other end.
+ * What every port must hold, written once: who owns a frame when, the order of frames, that no chunk is lost or
+ * doubled, and that a chained frame arrives whole. An implementation's test file says how its port is opened and what
+ * is at the other end.
  */
 
 import { deepEqual, equal, ok } from 'node:assert/strict'

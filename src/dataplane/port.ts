@@ -3,8 +3,8 @@
  * recording (`replay-port.ts`), another worker's port (`relay-port.ts`), or another port seen through faults
  * (`fault-port.ts`). One worker owns it.
  *
- * Ownership: a frame that `receive` appended belongs to the batch; one that `send` took belongs to the port, which returns
- * it to the pool when it is out; one that `send` refused still belongs to the caller.
+ * Ownership: a frame that `receive` appended belongs to the batch; one that `send` took belongs to the port, which
+ * returns it to the pool when it is out; one that `send` refused still belongs to the caller.
  */
 
 import type { Batch } from './batch.ts'
@@ -21,7 +21,9 @@ export interface Port {
   send(address: number, length: number, total: number): boolean
   /** Starts what was queued; once a batch. */
   flush(): void
-  /** Chunks that the port holds at the moment, in rings or on their way out: frames are conserved over pool and ports. */
+  /**
+   * Chunks that the port holds at the moment, in rings or on their way out: frames are conserved over pool and ports.
+   */
   readonly holds: number
   /** Losses before or behind us that only the device knows. */
   kernelDrops(): KernelDrops

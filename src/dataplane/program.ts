@@ -1,7 +1,7 @@
 /**
  * What a module puts into a worker's loop: a program. The worker thread imports the module's program by its URL, calls
- * `createProgram` once, before it opens its first port, and carries every batch through what that returned. All of it runs
- * in the worker's thread and works on the batch in place, see `batch.ts`.
+ * `createProgram` once, before it opens its first port, and carries every batch through what that returned. All of it
+ * runs in the worker's thread and works on the batch in place, see `batch.ts`.
  */
 
 import type { Clock } from '../base/clock.ts'
@@ -37,8 +37,8 @@ export interface ProgramContext {
 }
 
 /**
- * `parameters` is what the agent handed to `startWorkers`: shared memory arrives as itself, all else as a copy. Whatever
- * shall be warm when the first packet comes (see the corpora of the modules) is run in here.
+ * `parameters` is what the agent handed to `startWorkers`: shared memory arrives as itself, all else as a copy.
+ * Whatever shall be warm when the first packet comes (see the corpora of the modules) is run in here.
  */
 export type CreateProgram = (context: ProgramContext, parameters: unknown) => Program
 

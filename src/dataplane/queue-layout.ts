@@ -1,6 +1,6 @@
 /**
- * Which worker serves which queues of a device. Queue q is worker q's; queues beyond the workers are dealt out in turn, and
- * a worker beyond the queues sends through one that has some.
+ * Which worker serves which queues of a device. Queue q is worker q's; queues beyond the workers are dealt out in turn,
+ * and a worker beyond the queues sends through one that has some.
  *
  *   3 workers, 5 queues: 0 3 | 1 4 | 2        3 workers, 2 queues: 0 | 1 | sends through worker 0
  */

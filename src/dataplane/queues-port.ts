@@ -1,6 +1,6 @@
 /**
- * Several queues of one device as one port: there are more queues than workers, and each worker serves some. Receives from
- * all of them in turn and sends by the first.
+ * Several queues of one device as one port: there are more queues than workers, and each worker serves some. Receives
+ * from all of them in turn and sends by the first.
  */
 
 import type { Batch } from './batch.ts'

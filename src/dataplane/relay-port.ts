@@ -1,6 +1,7 @@
 /**
- * Ports of workers that have no queue of the device: there are more workers than queues, as on a virtual machine's only one.
- * Such a worker receives nothing from the device; what it sends goes to the worker that owns a queue, chunk for chunk.
+ * Ports of workers that have no queue of the device: there are more workers than queues, as on a virtual machine's only
+ * one. Such a worker receives nothing from the device; what it sends goes to the worker that owns a queue, chunk for
+ * chunk.
  *
  *   worker 2, RelayPort --- exchange --->  worker 0, RelayingPort --> its own port of the device
  */
@@ -45,7 +46,9 @@ export class RelayPort implements Port {
   close(): void {}
 }
 
-/** At the worker with a queue: its own port, which also sends what others hand over. What does not fit waits with them. */
+/**
+ * At the worker with a queue: its own port, which also sends what others hand over. What does not fit waits with them.
+ */
 export class RelayingPort implements Port {
   readonly name: string
   readonly fds: readonly number[]

@@ -1,7 +1,8 @@
 /**
- * A port that plays a recording: the packets of a capture file come out of `receive`, at once or at the pace at which they
- * were captured, and what is sent goes to a capture of its own, if one is asked for. For warming up, for trying a site on
- * real traffic, and for looking at what a node made of it. A packet that was cut when it was captured comes as cut.
+ * A port that plays a recording: the packets of a capture file come out of `receive`, at once or at the pace at which
+ * they were captured, and what is sent goes to a capture of its own, if one is asked for. For warming up, for trying a
+ * site on real traffic, and for looking at what a node made of it. A packet that was cut when it was captured comes as
+ * cut.
  */
 
 import type { Clock } from '../base/clock.ts'

@@ -1,7 +1,8 @@
 /**
- * Where the kernel would send a packet: its routes, neighbours and links, and what follows from them. Longest prefix first,
- * then the lowest priority number, then all of the route's next hops that work, each in proportion to its weight: what Linux
- * does with its main table (ip-route(8)) once routes over dead links are passed over. Pure: `underlay.ts` feeds it.
+ * Where the kernel would send a packet: its routes, neighbours and links, and what follows from them. Longest prefix
+ * first, then the lowest priority number, then all of the route's next hops that work, each in proportion to its
+ * weight: what Linux does with its main table (ip-route(8)) once routes over dead links are passed over. Pure:
+ * `underlay.ts` feeds it.
  *
  * Policy rules, source-specific routes and the tables of VRFs are not looked at: the underlay is one routed network.
  */
@@ -82,7 +83,9 @@ export class RouteChoice {
     )
   }
 
-  /** The whole table: every prefix that is routed over others, and every neighbour that has answered, as a host route. */
+  /**
+   * The whole table: every prefix that is routed over others, and every neighbour that has answered, as a host route.
+   */
   *routes(): Iterable<ForwardingRoute> {
     for (const { address, interfaceIndex, mac, state } of this.#network.neighbours.values()) {
       if (!mac || state === 'no-arp' || isLinkLocal(address) || !this.#ports.has(interfaceIndex)) continue
@@ -155,8 +158,8 @@ export class RouteChoice {
 }
 
 /**
- * The hosts of a point-to-point subnet but ourselves. Of four IPv4 addresses the first and the last are none (RFC 3021 for
- * subnets of two); of larger subnets it is not known who is there.
+ * The hosts of a point-to-point subnet but ourselves. Of four IPv4 addresses the first and the last are none (RFC 3021
+ * for subnets of two); of larger subnets it is not known who is there.
  */
 function othersOf({ address, length }: Prefix, own: ReadonlySet<string>): IpAddress[] {
   const hosts = 2 ** (address.length * 8 - length)

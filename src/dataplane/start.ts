@@ -1,9 +1,9 @@
 /**
- * The agent's side of the workers: lays out the memory that all share, starts the threads, has them open their sockets, and
- * puts the XDP programs on the interfaces, which makes the first packet come. `worker-thread.ts` is the other side.
+ * The agent's side of the workers: lays out the memory that all share, starts the threads, has them open their sockets,
+ * and puts the XDP programs on the interfaces, which makes the first packet come. `worker-thread.ts` is the other side.
  *
- * A worker that dies takes the others with it: a node whose worker is gone swallows that worker's queue and looks healthy,
- * which is the worst of all. What then becomes of the process is for `onDeath` to say; it should end.
+ * A worker that dies takes the others with it: a node whose worker is gone swallows that worker's queue and looks
+ * healthy, which is the worst of all. What then becomes of the process is for `onDeath` to say; it should end.
  */
 
 import { Worker as Thread } from 'node:worker_threads'
@@ -76,7 +76,10 @@ export interface WorkerDeath {
 /** Two milliseconds of 1 M packets/s while the worker is off its core; the send side never waits that long. */
 const defaultRings: RingSizes = { receiveSize: 2048, sendSize: 1024, fillSize: 2048, completionSize: 1024 }
 
-/** Chunks a worker beyond what its rings take: its reserve, and a ring's worth for what other workers are slow to pay back. */
+/**
+ * Chunks a worker beyond what its rings take: its reserve, and a ring's worth for what other workers are slow to pay
+ * back.
+ */
 const CHUNKS_BESIDE_RINGS = POOL_RESERVE + 512
 
 /** How long a worker looks on before it sleeps, when there are cores to spare: a sleep and a wake cost some 20 us. */

@@ -1,6 +1,6 @@
 /**
- * A process of its own around workers, as a node is, for tests that end it: `test-process.ts NAMESPACE WORKERS`. Tells its
- * parent when it runs and passes on to a worker what the parent says.
+ * A process of its own around workers, as a node is, for tests that end it: `test-process.ts NAMESPACE WORKERS`. Tells
+ * its parent when it runs and passes on to a worker what the parent says.
  */
 
 import { assert } from '../base/assert.ts'

@@ -1,6 +1,6 @@
 /**
- * The program of the worker tests: sends every VXLAN frame back out as it came, by the port it is told, and knows the flow
- * inside. On the agent's word it says how many chunks its worker has, or does what a program must not do.
+ * The program of the worker tests: sends every VXLAN frame back out as it came, by the port it is told, and knows the
+ * flow inside. On the agent's word it says how many chunks its worker has, or does what a program must not do.
  */
 
 import { ipv4 } from '../wire/ipv4.ts'

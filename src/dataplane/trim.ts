@@ -1,9 +1,14 @@
-/** Where a packet ends, its frame ends: what is behind (Ethernet pads what is short) must not travel on in the next tunnel. */
+/**
+ * Where a packet ends, its frame ends: what is behind (Ethernet pads what is short) must not travel on in the next
+ * tunnel.
+ */
 
 import type { Batch } from './batch.ts'
 import type { FramePool } from './frames.ts'
 
-/** Ends the frame of a row before byte `end`, counted as if it were in one piece. Returns up to where it may be read. */
+/**
+ * Ends the frame of a row before byte `end`, counted as if it were in one piece. Returns up to where it may be read.
+ */
 export function trim(pool: FramePool, batch: Batch, row: number, end: number): number {
   const address = batch.address[row]!
   const length = batch.length[row]!

@@ -1,7 +1,7 @@
 /**
- * The underlay as the agent sees it: the kernel is its control plane, and this follows it. For every tunnel endpoint that
- * somebody watches it says by which port and to which MAC addresses packets leave, says so again when a route, neighbour or
- * link changes, and has the kernel find the neighbours that it needs and keep them fresh.
+ * The underlay as the agent sees it: the kernel is its control plane, and this follows it. For every tunnel endpoint
+ * that somebody watches it says by which port and to which MAC addresses packets leave, says so again when a route,
+ * neighbour or link changes, and has the kernel find the neighbours that it needs and keep them fresh.
  *
  * What follows from routes and neighbours is `route-choice.ts`'s. A device that was removed and made again is another
  * device: the sockets of its port are gone, and nothing leads there any more until the process starts anew.
@@ -20,8 +20,8 @@ import { type ForwardingRoute, neighbourName, type Resolution, RouteChoice } fro
 import type { Adjacency } from './template.ts'
 
 /**
- * The kernel tells of a lost carrier at once, and of what follows it within a second only after that second. So after an
- * event of a link the wires are looked at this often, for a little more than a second; a look costs some 20 us.
+ * The kernel tells of a lost carrier at once, and of what follows it within a second only after that second. So after
+ * an event of a link the wires are looked at this often, for a little more than a second; a look costs some 20 us.
  */
 const ALERT_POLL_ms = 5
 const ALERT_ms = 1200
@@ -103,7 +103,9 @@ export class Underlay {
     return resolution.status === 'resolved' ? resolution.adjacencies : []
   }
 
-  /** Has the destination's neighbours found, and `changed` called whenever `resolve` says something else than before. */
+  /**
+   * Has the destination's neighbours found, and `changed` called whenever `resolve` says something else than before.
+   */
   watch(destination: IpAddress, changed: () => void): Watch {
     const key = formatAddress(destination)
     const listener = (): void => changed() // of its own: the same function may watch twice

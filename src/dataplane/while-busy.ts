@@ -1,6 +1,6 @@
 /**
- * A process that was killed a moment ago still holds its queues and its XDP programs: the kernel lets go of them in a work
- * queue. So whoever takes its place asks again for a while before it says that another program is in the way.
+ * A process that was killed a moment ago still holds its queues and its XDP programs: the kernel lets go of them in a
+ * work queue. So whoever takes its place asks again for a while before it says that another program is in the way.
  */
 
 import type { Clock } from '../base/clock.ts'

@@ -1,10 +1,10 @@
 /**
- * A worker: one thread that owns its ports' queues, its frames and its counters, and carries each batch through all stages
- * to the end before it takes the next (run to completion). `step` is one turn of the loop, for tests and the simulator;
- * `run` is the loop itself.
+ * A worker: one thread that owns its ports' queues, its frames and its counters, and carries each batch through all
+ * stages to the end before it takes the next (run to completion). `step` is one turn of the loop, for tests and the
+ * simulator; `run` is the loop itself.
  *
- * A worker never waits for another thread. With nothing to do it sleeps in poll, and has said so before: the FIB's writer
- * does not wait for it then, and whoever hands it a frame rings its bell.
+ * A worker never waits for another thread. With nothing to do it sleeps in poll, and has said so before: the FIB's
+ * writer does not wait for it then, and whoever hands it a frame rings its bell.
  */
 
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
@@ -35,13 +35,17 @@ export interface WorkerParts {
 /** How often a busy worker looks at its event loop; a look costs some 6 us. */
 const HOUSEKEEPING_us = 1000
 
-/** The longest sleep: what rings no bell (a timer of the event loop) is at most this late. An idle worker costs 0.2% so. */
+/**
+ * The longest sleep: what rings no bell (a timer of the event loop) is at most this late. An idle worker costs 0.2% so.
+ */
 const SLEEP_MAX_ms = 200
 
 /** Its place in the poll set. */
 const BELL = 0
 
-/** For whoever handed a worker something: the call is made only if it sleeps, and by one of those who find it asleep. */
+/**
+ * For whoever handed a worker something: the call is made only if it sleeps, and by one of those who find it asleep.
+ */
 export function wake(flags: Int32Array, bell: EventFd): void {
   if (Atomics.exchange(flags, WorkerFlag.asleep, 0) === 1) bell.signal()
 }

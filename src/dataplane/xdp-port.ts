@@ -1,13 +1,13 @@
 /**
- * A port over AF_XDP: one queue of a network device. Frames pass between the device's rings and the batch as descriptors;
- * nothing is copied and nothing allocated. The rings are `linux/xdp-ring.ts`'s, and this is the one place that runs along
- * them for every packet, so it reads and writes their words itself.
+ * A port over AF_XDP: one queue of a network device. Frames pass between the device's rings and the batch as
+ * descriptors; nothing is copied and nothing allocated. The rings are `linux/xdp-ring.ts`'s, and this is the one place
+ * that runs along them for every packet, so it reads and writes their words itself.
  *
  *   pool --> fill ring --> kernel --> rx ring --> batch          receive: a chain of descriptors becomes one frame
  *   pool <-- completion ring <-- kernel <-- tx ring <-- batch    send: one frame becomes a chain of descriptors
  *
- * A link that is down or a device that was removed is no error here: nothing comes, the tx ring fills up and refuses, and
- * the ledger counts what was refused. Linux, Documentation/networking/af_xdp.rst.
+ * A link that is down or a device that was removed is no error here: nothing comes, the tx ring fills up and refuses,
+ * and the ledger counts what was refused. Linux, Documentation/networking/af_xdp.rst.
  */
 
 import { XDP_PKT_CONTD } from '../linux/xdp-ring.ts'
@@ -23,7 +23,10 @@ export const POOL_RESERVE = BATCH_MAX
 /** The fill ring is topped up when this many are missing: one store for a quarter of a batch, of rings of thousands. */
 const FILL_MIN = 16
 
-/** Kicks a flush. One empties the ring unless the completion ring filled up meanwhile; then it is emptied and kicked again. */
+/**
+ * Kicks a flush. One empties the ring unless the completion ring filled up meanwhile; then it is emptied and kicked
+ * again.
+ */
 const KICKS_MAX = 4
 
 const INCOMPLETE = -1

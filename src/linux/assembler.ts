@@ -1,8 +1,8 @@
 /**
- * An assembler for BPF (RFC 9669) in plain method calls: `load8('r2', 'r7', 14)` is `r2 = *(u8 *)(r7 + 14)`, and jumps go to
- * labels. It does what our XDP programs need and is not a compiler: registers are the writer's, r1 to r5 die at each call,
- * r6 to r9 live on, r10 is the stack's end. All arithmetic is 64 bits wide. Packets are in network order and BPF is
- * little-endian here, so either swap what was loaded or compare it with a swapped constant.
+ * An assembler for BPF (RFC 9669) in plain method calls: `load8('r2', 'r7', 14)` is `r2 = *(u8 *)(r7 + 14)`, and jumps
+ * go to labels. It does what our XDP programs need and is not a compiler: registers are the writer's, r1 to r5 die at
+ * each call, r6 to r9 live on, r10 is the stack's end. All arithmetic is 64 bits wide. Packets are in network order and
+ * BPF is little-endian here, so either swap what was loaded or compare it with a swapped constant.
  */
 
 import { assert } from '../base/assert.ts'

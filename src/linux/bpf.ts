@@ -1,7 +1,7 @@
 /**
- * bpf(2): maps, programs, and links that hold an XDP program on an interface. Nothing is pinned, so all of it is gone when
- * the process is, however it ends. Programs come from the assembler; a program that the kernel's verifier refuses is our
- * own mistake, and the verifier's log is in the error.
+ * bpf(2): maps, programs, and links that hold an XDP program on an interface. Nothing is pinned, so all of it is gone
+ * when the process is, however it ends. Programs come from the assembler; a program that the kernel's verifier refuses
+ * is our own mistake, and the verifier's log is in the error.
  */
 
 import { LinuxError } from './error.ts'
@@ -139,8 +139,8 @@ export class XdpProgram {
   readonly multiBuffer: boolean
 
   /**
-   * `code` is what the assembler gave. With `multiBuffer` it must take frames of several buffers, as jumbo frames are; the
-   * kernel has that since Linux 5.18, and AF_XDP sockets for it since 6.6.
+   * `code` is what the assembler gave. With `multiBuffer` it must take frames of several buffers, as jumbo frames are;
+   * the kernel has that since Linux 5.18, and AF_XDP sockets for it since 6.6.
    */
   constructor(name: string, code: Uint8Array, { multiBuffer = true } = {}) {
     this.multiBuffer = multiBuffer
@@ -211,7 +211,9 @@ export class XdpLink {
   }
 }
 
-/** A page less XDP's headroom (256), what the kernel keeps behind (320), and an Ethernet header with two VLAN tags (22). */
+/**
+ * A page less XDP's headroom (256), what the kernel keeps behind (320), and an Ethernet header with two VLAN tags (22).
+ */
 const SINGLE_BUFFER_MTU_MAX = 4096 - 256 - 320 - 22
 
 const ADVICE = {
@@ -219,7 +221,9 @@ const ADVICE = {
   ERANGE: `without multi-buffer AF_XDP (Linux 6.6) an interface and its peer have an MTU of at most ${SINGLE_BUFFER_MTU_MAX}`,
 }
 
-/** Throws where a single buffer does not hold what the interface takes: the kernel would drop it in the generic hook. */
+/**
+ * Throws where a single buffer does not hold what the interface takes: the kernel would drop it in the generic hook.
+ */
 export function checkSingleBufferMtu(mtu: number): void {
   if (mtu > SINGLE_BUFFER_MTU_MAX) throw new LinuxError('bpf(BPF_LINK_CREATE)', LinuxError.numberOf('ERANGE'), ADVICE)
 }

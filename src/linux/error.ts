@@ -1,7 +1,7 @@
 /**
- * What the kernel refused, in a form that a person can act on: the call, the errno's name, and a sentence that says what
- * to do. It is thrown, because a refused call while a port or a table is set up leaves nothing to go on with; the calls of
- * the packet path return counts instead.
+ * What the kernel refused, in a form that a person can act on: the call, the errno's name, and a sentence that says
+ * what to do. It is thrown, because a refused call while a port or a table is set up leaves nothing to go on with; the
+ * calls of the packet path return counts instead.
  */
 
 import koffi from 'koffi'

@@ -1,7 +1,7 @@
 /**
- * Device settings that `ethtool` shows and sets, through its ioctl: offloads, channels (queues), speed. Offloads matter here
- * because a kernel that talks through veth leaves checksums and segmentation to a device that there is not, and AF_XDP then
- * sees frames with unfinished checksums or of 64 KB. linux/ethtool.h.
+ * Device settings that `ethtool` shows and sets, through its ioctl: offloads, channels (queues), speed. Offloads matter
+ * here because a kernel that talks through veth leaves checksums and segmentation to a device that there is not, and
+ * AF_XDP then sees frames with unfinished checksums or of 64 KB. linux/ethtool.h.
  */
 
 import { LinuxError } from './error.ts'
@@ -99,8 +99,8 @@ function rawChannels(interfaceName: string): ReturnType<typeof ethtoolChannels.r
 }
 
 /**
- * What the wire says this very moment. The kernel's events of it may be a second late: after a first one it gathers those of
- * the next second, unless they are of a stacked or paired device. Who must fail over in milliseconds asks.
+ * What the wire says this very moment. The kernel's events of it may be a second late: after a first one it gathers
+ * those of the next second, unless they are of a stacked or paired device. Who must fail over in milliseconds asks.
  */
 export function hasCarrier(interfaceName: string): boolean {
   return ethtoolValue.read(ethtool(interfaceName, ethtoolValue.make({ command: Command.carrier }))).value !== 0

@@ -51,7 +51,9 @@ export const libc = Object.fromEntries(
 /** The number of the error that the calling thread's last failed call left. */
 export const errno = (): number => koffi.errno()
 
-/** Passes a result on, or throws what went wrong. `advice` says, by errno name, what the reader can do about it here. */
+/**
+ * Passes a result on, or throws what went wrong. `advice` says, by errno name, what the reader can do about it here.
+ */
 export function must(call: string, result: number, advice?: Readonly<Record<string, string>>): number {
   if (result < 0) throw new LinuxError(call, errno(), advice)
   return result

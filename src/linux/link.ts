@@ -1,4 +1,6 @@
-/** Network interfaces: what they are, whether they carry, and up, down and MTU. rtnetlink(7), RTM_NEWLINK and its kin. */
+/**
+ * Network interfaces: what they are, whether they carry, and up, down and MTU. rtnetlink(7), RTM_NEWLINK and its kin.
+ */
 
 import type { MacAddress } from '../base/address.ts'
 import { encodeBody, type Message, type Netlink, numberIn, parseAttributes } from './netlink.ts'

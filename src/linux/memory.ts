@@ -28,14 +28,16 @@ export function firstPageIn(memory: SharedArrayBuffer): number {
 }
 
 /**
- * glibc's DEFAULT_MMAP_THRESHOLD_MAX: what is larger has a mapping of its own, whose flags end with it. What is smaller may
- * lie in the heap, whose pages are used again, and a fork's child without pages of its heap is a segmentation fault.
+ * glibc's DEFAULT_MMAP_THRESHOLD_MAX: what is larger has a mapping of its own, whose flags end with it. What is smaller
+ * may lie in the heap, whose pages are used again, and a fork's child without pages of its heap is a segmentation
+ * fault.
  */
 const OWN_MAPPING_BYTES = 32 << 20
 
 /**
- * Leaves the pages of a large buffer out of forked children, so a fork copies none of their page tables: with a 64 MB UMEM
- * and a 1 GB FIB a fork stops the workers for 0.5 ms instead of 27. Does nothing to a small one, which costs a fork little.
+ * Leaves the pages of a large buffer out of forked children, so a fork copies none of their page tables: with a 64 MB
+ * UMEM and a 1 GB FIB a fork stops the workers for 0.5 ms instead of 27. Does nothing to a small one, which costs a
+ * fork little.
  */
 export function excludeFromFork(memory: SharedArrayBuffer): void {
   if (memory.byteLength <= OWN_MAPPING_BYTES) return

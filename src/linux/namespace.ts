@@ -1,7 +1,7 @@
 /**
- * Network namespaces by name, as `ip netns` keeps them under /run/netns. A namespace belongs to a thread: threads started
- * later inherit it, those that run already do not, so a process enters before it starts workers or opens sockets. A socket
- * stays in the namespace that it was opened in. Making and deleting namespaces is iproute2's.
+ * Network namespaces by name, as `ip netns` keeps them under /run/netns. A namespace belongs to a thread: threads
+ * started later inherit it, those that run already do not, so a process enters before it starts workers or opens
+ * sockets. A socket stays in the namespace that it was opened in. Making and deleting namespaces is iproute2's.
  */
 
 import { closeDescriptor, libc, must } from './libc.ts'

@@ -50,7 +50,10 @@ export function listNeighbours(netlink: Netlink): Neighbour[] {
 
 export type NeighbourKey = Pick<Neighbour, 'interfaceIndex' | 'address'>
 
-/** Has the kernel resolve a neighbour, and keep it resolved for as long as the entry stands (NTF_EXT_MANAGED, Linux 5.16). */
+/**
+ * Has the kernel resolve a neighbour, and keep it resolved for as long as the entry stands (NTF_EXT_MANAGED, Linux
+ * 5.16).
+ */
 export function manageNeighbour(netlink: Netlink, key: NeighbourKey): void {
   const attributes = [[Attribute.extendedFlags, EXTENDED_MANAGED]] as const
   netlink.request(NeighbourMessage.new, Flag.create | Flag.replace, neighbourBody(key, 0, attributes))

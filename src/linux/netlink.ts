@@ -1,7 +1,7 @@
 /**
- * rtnetlink(7): how the kernel is asked about, told to change, and tells of links, addresses, routes and neighbours. This
- * file is the envelope: the socket, messages, attributes, acknowledgements. What is inside is link.ts's, address.ts's,
- * route.ts's and neighbour.ts's.
+ * rtnetlink(7): how the kernel is asked about, told to change, and tells of links, addresses, routes and neighbours.
+ * This file is the envelope: the socket, messages, attributes, acknowledgements. What is inside is link.ts's,
+ * address.ts's, route.ts's and neighbour.ts's.
  *
  *   nlmsghdr | family's structure | attribute | attribute ...        attribute: length, type, value, padding to 4 bytes
  *
@@ -85,7 +85,9 @@ export class Netlink {
     }
   }
 
-  /** A change, or a question with one answer. Throws what the kernel says is wrong, in its own words where it has some. */
+  /**
+   * A change, or a question with one answer. Throws what the kernel says is wrong, in its own words where it has some.
+   */
   request(type: number, flags: number, body: Uint8Array): Message[] {
     return this.#exchange(type, flags | ACK, body).found
   }

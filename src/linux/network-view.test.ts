@@ -24,7 +24,8 @@ class Scene {
 
   constructor() {
     this.net.namespace()
-    // A second interface first, so that the wire's two ends have different indices: the kernel then tells carrier at once.
+    // A second interface first, so that the wire's two ends have different indices: the kernel then tells carrier at
+    // once.
     ip('-n', this.there, 'link', 'add', 'spare', 'type', 'bridge')
     this.net.wire(
       { namespace: this.here, name: 'near', addresses: ['10.9.0.1/24'] },

@@ -1,10 +1,10 @@
 /**
- * What the kernel's network looks like, kept current: all links, addresses, routes and neighbours of the namespace in maps,
- * and a call for each that changes. What changed several times meanwhile may be told once.
+ * What the kernel's network looks like, kept current: all links, addresses, routes and neighbours of the namespace in
+ * maps, and a call for each that changes. What changed several times meanwhile may be told once.
  *
  * When the kernel had to throw events away (ENOBUFS), everything is read again and the differences are told, so whoever
- * listens never knows. Routes are always read again: events about them are incomplete. The kernel removes IPv4 routes with
- * their link or address and says nothing, and of an IPv6 route with several next hops it tells the one that went.
+ * listens never knows. Routes are always read again: events about them are incomplete. The kernel removes IPv4 routes
+ * with their link or address and says nothing, and of an IPv6 route with several next hops it tells the one that went.
  */
 
 import { isDeepStrictEqual } from 'node:util'

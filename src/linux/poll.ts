@@ -3,9 +3,9 @@
  *
  * - `PollSet` blocks the whole thread in poll(2), bounded. For packet workers, which own their thread.
  * - `EventFd` is the bell that another thread rings to end such a wait.
- * - `watch` has the thread's own event loop watch a descriptor (libuv's uv_poll, reached through koffi). Nothing runs while
- *   nothing arrives and what arrives is seen in some ten microseconds, so BFD, netlink and TUN need neither a polling timer
- *   nor a helper thread.
+ * - `watch` has the thread's own event loop watch a descriptor (libuv's uv_poll, reached through koffi). Nothing runs
+ *   while nothing arrives and what arrives is seen in some ten microseconds, so BFD, netlink and TUN need neither a
+ *   polling timer nor a helper thread.
  */
 
 import koffi from 'koffi'
@@ -83,8 +83,8 @@ export interface Watch {
 }
 
 /**
- * Calls `run` in this thread's event loop each time that the descriptor is readable; `run` must read until nothing is left
- * or it is called again at once. Keeps the process alive unless `background`. One watch a descriptor.
+ * Calls `run` in this thread's event loop each time that the descriptor is readable; `run` must read until nothing is
+ * left or it is called again at once. Keeps the process alive unless `background`. One watch a descriptor.
  */
 export function watch(fd: number, run: () => void, { background = false } = {}): Watch {
   let stopped = false

@@ -1,6 +1,7 @@
 /**
- * Throw-away networks for tests: namespaces and wires made with iproute2, named after this process, removed at the end of
- * a `using` block, and at the process's end if it gets that far. What a killed test left behind goes when the next starts.
+ * Throw-away networks for tests: namespaces and wires made with iproute2, named after this process, removed at the end
+ * of a `using` block, and at the process's end if it gets that far. What a killed test left behind goes when the next
+ * starts.
  */
 
 import { execFileSync } from 'node:child_process'
@@ -41,8 +42,9 @@ export class ScratchNetwork {
   }
 
   /**
-   * A veth pair, both ends up. The kernel finishes checksums itself, for what reads frames from it expects them whole, and an
-   * end without IPv6 addresses says nothing by itself: no neighbour discovery, no multicast reports among a test's frames.
+   * A veth pair, both ends up. The kernel finishes checksums itself, for what reads frames from it expects them whole,
+   * and an end without IPv6 addresses says nothing by itself: no neighbour discovery, no multicast reports among a
+   * test's frames.
    */
   wire(a: WireEnd, b: WireEnd, { mtu = 1500, queues = 1 } = {}): void {
     const shape = ['mtu', `${mtu}`, 'numrxqueues', `${queues}`, 'numtxqueues', `${queues}`]

@@ -1,8 +1,9 @@
 /**
- * Datagram sockets with what Node's do not give: raw ICMP and Ethernet, and for every packet the TTL, the traffic class, the
- * interface and the address that it came in by (recvmsg's control messages, ip(7) and ipv6(7)). Never blocks: `receive`
- * says undefined when nothing is there, `send` false when the packet could not leave now. Pair it with `watch` or a PollSet.
- * For probes and liveness, some thousands of packets a second; tenants' packets go through AF_XDP.
+ * Datagram sockets with what Node's do not give: raw ICMP and Ethernet, and for every packet the TTL, the traffic
+ * class, the interface and the address that it came in by (recvmsg's control messages, ip(7) and ipv6(7)). Never
+ * blocks: `receive` says undefined when nothing is there, `send` false when the packet could not leave now. Pair it
+ * with `watch` or a PollSet. For probes and liveness, some thousands of packets a second; tenants' packets go through
+ * AF_XDP.
  */
 
 import type { IpAddress } from '../base/address.ts'
@@ -207,7 +208,9 @@ export interface SocketOptions {
 
 const BYTES_MAX = 9216
 
-/** Can this host open sockets of the IP version? IPv6 can be switched off at boot (ipv6.disable=1), or not be built in. */
+/**
+ * Can this host open sockets of the IP version? IPv6 can be switched off at boot (ipv6.disable=1), or not be built in.
+ */
 export function hasFamily(version: 4 | 6): boolean {
   const fd = libc.socket(version === 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC_NONBLOCK, IPPROTO_UDP)
   if (fd < 0 && errno() === LinuxError.numberOf('EAFNOSUPPORT')) return false
@@ -261,7 +264,10 @@ abstract class DatagramSocket {
     closeDescriptor(this.fd)
   }
 
-  /** False if it did not leave: no buffer, no route, no neighbour, link down. Probes are counted as lost by who misses the answer. */
+  /**
+   * False if it did not leave: no buffer, no route, no neighbour, link down. Probes are counted as lost by who misses
+   * the answer.
+   */
   protected sendRaw(packet: Uint8Array, to: Uint8Array): boolean {
     const sent = libc.sendto(this.fd, packet, packet.length, 0, to, to.length)
     if (sent >= 0) return true

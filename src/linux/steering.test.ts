@@ -15,7 +15,9 @@ const LEFT = 2 // XDP_PASS
 // An unbound AF_XDP socket is enough for a verdict.
 const openSocket = (): number => must('socket', libc.socket(44, 3, 0))
 
-/** The verdict on frames by a program whose queue 0 has a socket, with 192.0.2.1 and 2001:db8::1 as tunnel addresses. */
+/**
+ * The verdict on frames by a program whose queue 0 has a socket, with 192.0.2.1 and 2001:db8::1 as tunnel addresses.
+ */
 function judge(kind: SteeringKind): (frame: Uint8Array) => number {
   const tables = new SteeringTables([{ protocol: 17, port: 4789 }, { protocol: 47 }])
   for (const address of ['192.0.2.1', '2001:db8::1']) tables.setAddress(parseAddress(address)!, 'tunnel')

@@ -1,15 +1,16 @@
 /**
- * The XDP programs: which packets of an interface are ours, and which are the host's. Ours go to the AF_XDP socket of the
- * queue that they came in by; all others, and ours while that queue has no socket, go on to the kernel. So the host keeps its
- * SSH, ping and ARP on the same interface. A frame may span several buffers, its headers lie in the first.
+ * The XDP programs: which packets of an interface are ours, and which are the host's. Ours go to the AF_XDP socket of
+ * the queue that they came in by; all others, and ours while that queue has no socket, go on to the kernel. So the host
+ * keeps its SSH, ping and ARP on the same interface. A frame may span several buffers, its headers lie in the first.
  *
  *   node       takes tunnel packets to our tunnel addresses, nothing else.
- *   underlay   takes all IP that is not for this host, and tunnel packets to our tunnel addresses. Leaves the kernel its own
- *              addresses, ARP, neighbour discovery, multicast, link-local IPv6, and all that is not IP, such as LLDP.
+ *   underlay   takes all IP that is not for this host, and tunnel packets to our tunnel addresses. Leaves the kernel
+ *              its own addresses, ARP, neighbour discovery, multicast, link-local IPv6, and all that is not IP, such as
+ *              LLDP.
  *   customer   takes every frame.
  *
- * A tunnel is an IP protocol and, for UDP, a destination port. Fragments after the first have no port, so those of a tunnel's
- * protocol all count as tunnel packets. The underlay is untagged.
+ * A tunnel is an IP protocol and, for UDP, a destination port. Fragments after the first have no port, so those of a
+ * tunnel's protocol all count as tunnel packets. The underlay is untagged.
  */
 
 import type { IpAddress } from '../base/address.ts'

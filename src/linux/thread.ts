@@ -1,6 +1,7 @@
 /**
  * The calling thread: which cores it may use and how the scheduler treats it. A worker calls these for itself, for a
- * thread number of 0 means the caller. Timers of a thread beside spinning workers are 3 to 5 ms late; under SCHED_RR 0.2.
+ * thread number of 0 means the caller. Timers of a thread beside spinning workers are 3 to 5 ms late; under SCHED_RR
+ * 0.2.
  */
 
 import { libc, must } from './libc.ts'

@@ -1,8 +1,9 @@
 /**
- * TUN and TAP devices: IP packets (TUN) or Ethernet frames (TAP) to and from the kernel's own stack, through a descriptor. The
- * device goes with its last descriptor. With offloads each packet is preceded by ten bytes that say what the kernel left
- * undone, and may be a 64 KB train of segments with one header: three times the rate, and no drops from bursts of small ones.
- * Linux, Documentation/networking/tuntap.rst; the header is virtio's (OASIS VIRTIO 1.2 section 5.1.6).
+ * TUN and TAP devices: IP packets (TUN) or Ethernet frames (TAP) to and from the kernel's own stack, through a
+ * descriptor. The device goes with its last descriptor. With offloads each packet is preceded by ten bytes that say
+ * what the kernel left undone, and may be a 64 KB train of segments with one header: three times the rate, and no drops
+ * from bursts of small ones. Linux, Documentation/networking/tuntap.rst; the header is virtio's (OASIS VIRTIO 1.2
+ * section 5.1.6).
  */
 
 import { LinuxError } from './error.ts'
@@ -20,7 +21,9 @@ const ifreq = struct('struct ifreq with ifr_flags', { name: text(16), flags: u16
 
 /** struct virtio_net_hdr: stands before each packet of a device that was opened with `offloads`, both ways. */
 export const virtioHeader = struct('struct virtio_net_hdr', {
-  /** VIRTIO_NET_HDR_F_NEEDS_CSUM: the checksum from checksumStart on is to be finished and stored at its offset there. */
+  /**
+   * VIRTIO_NET_HDR_F_NEEDS_CSUM: the checksum from checksumStart on is to be finished and stored at its offset there.
+   */
   flags: u8,
   /** 0 a plain packet, 1 TCP over IPv4, 4 TCP over IPv6; 0x80 with ECN. */
   segmentation: u8,

@@ -5,11 +5,11 @@
  *                       |                       |
  *      ... free | free | entry | entry | entry | free | free ...     entries[index & mask]
  *
- * Both indices only ever grow, modulo 2^32. Who fills a ring (the kernel: rx and completion; we: tx and fill) writes entries,
- * then stores the producer; who empties it reads them, then stores the consumer. Each side loads the other's index with
- * Atomics.load and publishes its own with Atomics.store, which orders the entries before it. An entry is a descriptor of
- * four words in rx and tx (address low, address high, length, options), and two words (address low, high) in fill and
- * completion. The high word is always 0: a UMEM is below 4 GB. Linux, Documentation/networking/af_xdp.rst.
+ * Both indices only ever grow, modulo 2^32. Who fills a ring (the kernel: rx and completion; we: tx and fill) writes
+ * entries, then stores the producer; who empties it reads them, then stores the consumer. Each side loads the other's
+ * index with Atomics.load and publishes its own with Atomics.store, which orders the entries before it. An entry is a
+ * descriptor of four words in rx and tx (address low, address high, length, options), and two words (address low, high)
+ * in fill and completion. The high word is always 0: a UMEM is below 4 GB. Linux, Documentation/networking/af_xdp.rst.
  */
 
 import { Mapping } from './memory.ts'

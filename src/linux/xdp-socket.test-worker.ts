@@ -1,4 +1,6 @@
-/** A worker of xdp-socket.test.ts: opens a socket on its end of a wire, sends one frame when told, reports what arrives. */
+/**
+ * A worker of xdp-socket.test.ts: opens a socket on its end of a wire, sends one frame when told, reports what arrives.
+ */
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { interfaceIndex } from './libc.ts'

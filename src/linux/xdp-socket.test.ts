@@ -17,7 +17,9 @@ const CHUNKS = 256
 const CHUNK_BYTES = 2048
 const sizes = { receiveSize: 128, sendSize: 1024, fillSize: 128, completionSize: 1024 }
 
-/** An AF_XDP socket that takes every frame of `port` in a namespace of its own, wired to the kernel's `peer` in another. */
+/**
+ * An AF_XDP socket that takes every frame of `port` in a namespace of its own, wired to the kernel's `peer` in another.
+ */
 class Port {
   readonly net = new ScratchNetwork()
   readonly here = this.net.namespace()

@@ -1,14 +1,14 @@
 /**
  * AF_XDP: packets between a queue of a network interface and our own memory, past the kernel's stack. All sockets of a
- * process share one UMEM, a SharedArrayBuffer cut into chunks, so a frame that came in at one port leaves by another as a
- * descriptor and is never copied. The first socket registers the UMEM; the others, in any thread, name that socket's
+ * process share one UMEM, a SharedArrayBuffer cut into chunks, so a frame that came in at one port leaves by another as
+ * a descriptor and is never copied. The first socket registers the UMEM; the others, in any thread, name that socket's
  * descriptor. Each socket has its own four rings (see xdp-ring.ts) and belongs to one thread.
  *
  *   fill        we give the kernel free chunks                    rx   it gives them back with a frame in each
  *   tx          we give it frames                        completion    it gives their chunks back, sent
  *
- * The batch methods move plain numbers between rings and typed arrays and allocate nothing. Addresses are UMEM addresses:
- * byte 0 is at `umem.base` in the buffer. Linux, Documentation/networking/af_xdp.rst.
+ * The batch methods move plain numbers between rings and typed arrays and allocate nothing. Addresses are UMEM
+ * addresses: byte 0 is at `umem.base` in the buffer. Linux, Documentation/networking/af_xdp.rst.
  */
 
 import { assert } from '../base/assert.ts'
@@ -177,7 +177,10 @@ export class XdpSocket {
     return count
   }
 
-  /** Puts descriptors into the tx ring, as many as fit; returns how many. A frame's descriptors must all fit: see tx.free(). */
+  /**
+   * Puts descriptors into the tx ring, as many as fit; returns how many. A frame's descriptors must all fit: see
+   * tx.free().
+   */
   send(addresses: Uint32Array, lengths: Uint32Array, options: Uint32Array, from: number, count: number): number {
     const { producer, entries, mask } = this.tx
     const start = producer[0]!
@@ -204,7 +207,9 @@ export class XdpSocket {
     return placed
   }
 
-  /** Takes back at most `max` chunks whose frames were sent; returns how many. The addresses are those that send() gave. */
+  /**
+   * Takes back at most `max` chunks whose frames were sent; returns how many. The addresses are those that send() gave.
+   */
   complete(addresses: Uint32Array, from: number, max: number): number {
     const { producer, consumer, entries, mask } = this.completionRing
     const start = consumer[0]!
@@ -220,9 +225,9 @@ export class XdpSocket {
   }
 
   /**
-   * Has the kernel send what is in the tx ring, until it is empty or a call moves nothing; returns how many descriptors are
-   * left. A call moves a bounded number of frames and then says EAGAIN, so one is not enough. What is left goes with a later
-   * kick: the completion ring is full, the device's queue is, or it is down.
+   * Has the kernel send what is in the tx ring, until it is empty or a call moves nothing; returns how many descriptors
+   * are left. A call moves a bounded number of frames and then says EAGAIN, so one is not enough. What is left goes
+   * with a later kick: the completion ring is full, the device's queue is, or it is down.
    */
   kick(): number {
     let pending = this.tx.pending()
@@ -244,7 +249,10 @@ export class XdpSocket {
     return statisticsOf(this.fd)
   }
 
-  /** Chunks that are in the kernel's hands are free again afterwards. Views that were taken of the rings are not safe to touch. */
+  /**
+   * Chunks that are in the kernel's hands are free again afterwards. Views that were taken of the rings are not safe to
+   * touch.
+   */
   close(): void {
     if (!alive.delete(this)) return
     this.#unmap()
@@ -257,7 +265,10 @@ export class XdpSocket {
   }
 }
 
-/** Opens with multi-buffer, or without it on kernels before Linux 6.6: they refuse the flag as they refuse any they do not know. */
+/**
+ * Opens with multi-buffer, or without it on kernels before Linux 6.6: they refuse the flag as they refuse any they do
+ * not know.
+ */
 export function withMultiBufferIfKnown<T>(open: (multiBuffer: boolean) => T): T {
   try {
     return open(true)

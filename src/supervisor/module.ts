@@ -1,8 +1,8 @@
 /**
- * One module under supervision: its process is started or adopted, watched, and started again when it ends without being
- * asked to, each time after a longer wait unless it ran well for a while.
+ * One module under supervision: its process is started or adopted, watched, and started again when it ends without
+ * being asked to, each time after a longer wait unless it ran well for a while.
  *
- *     start --> starting --> ready --> (ended) --> waiting --> starting ...      stop, from anywhere: stopping --> stopped
+ *     start --> starting --> ready --> (ended) --> waiting --> starting ...    stop, from anywhere: stopping -> stopped
  */
 
 import type { Clock } from '../base/clock.ts'

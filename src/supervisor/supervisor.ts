@@ -1,10 +1,11 @@
 /**
  * What `gatehouse up` is made of: every module of a site as its own process, restarted when it dies, stopped in reverse
- * order. The modules do not need it. When it is killed they go on, and the next one finds them by what the run directory
- * says, adopts those that run as they should, restarts those whose command changed, and starts what is missing.
+ * order. The modules do not need it. When it is killed they go on, and the next one finds them by what the run
+ * directory says, adopts those that run as they should, restarts those whose command changed, and starts what is
+ * missing.
  *
- * A killed process is not a lost link: carriers stay up and traffic would go on into nothing. `onCrash` is where whoever
- * starts us takes the dead module's links down, before it is started again.
+ * A killed process is not a lost link: carriers stay up and traffic would go on into nothing. `onCrash` is where
+ * whoever starts us takes the dead module's links down, before it is started again.
  */
 
 import { EventEmitter } from 'node:events'
@@ -82,8 +83,8 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
   }
 
   /**
-   * Resolves when every module is ready, or `stop` was called. Rejects when another supervisor has the run directory, or
-   * when a module is not ready in time; those that run go on until `stop`.
+   * Resolves when every module is ready, or `stop` was called. Rejects when another supervisor has the run directory,
+   * or when a module is not ready in time; those that run go on until `stop`.
    */
   async start(): Promise<void> {
     const { directory, clock } = this.#options
@@ -103,8 +104,9 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
   }
 
   /**
-   * Makes the modules what they are to be from now on: ends those that are gone, starts those that are new, and starts those
-   * again whose command or environment changed, one at a time. The others notice nothing. After `start`; rejects as it does.
+   * Makes the modules what they are to be from now on: ends those that are gone, starts those that are new, and starts
+   * those again whose command or environment changed, one at a time. The others notice nothing. After `start`; rejects
+   * as it does.
    */
   async update(modules: readonly ModuleSpec[]): Promise<void> {
     checkNames(modules)

@@ -4,7 +4,8 @@
  *   ethernet({ vlan: 7 }, ipv4({ source: '10.0.0.1', ttl: 1 }, udp({ destinationPort: 53 }, text('hello'))))
  *
  * Everything has a default, so that a call names only what matters. For tests, the lab and the corpus that warms a node
- * up; it allocates freely and has no place on the packet path. Addresses are text, and text that is none is our mistake.
+ * up; it allocates freely and has no place on the packet path. Addresses are text, and text that is none is our
+ * mistake.
  */
 
 import { type IpAddress, parseAddress, parseMac } from '../base/address.ts'

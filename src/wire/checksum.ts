@@ -31,7 +31,9 @@ export function fold(sum: number): number {
   return (once & 0xffff) + (once >>> 16)
 }
 
-/** What belongs into a checksum field that was zero while `at` to `end` were summed. `pseudo` is a sum to begin with. */
+/**
+ * What belongs into a checksum field that was zero while `at` to `end` were summed. `pseudo` is a sum to begin with.
+ */
 export function checksum(frame: DataView, at: number, end: number, pseudo = 0): number {
   return ~fold(pseudo + sum16(frame, at, end)) & 0xffff
 }

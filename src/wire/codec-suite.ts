@@ -1,7 +1,7 @@
 /**
  * What every codec must hold, written once: a drawn sample is read field by field, written field by field into a buffer
- * of 0xa5 (so that a byte left out shows), cut at each byte, and each of its lengths is made to lie. Nothing outside of the
- * sample is read or written: the DataView ends where the sample does, and the bytes around it are compared.
+ * of 0xa5 (so that a byte left out shows), cut at each byte, and each of its lengths is made to lie. Nothing outside of
+ * the sample is read or written: the DataView ends where the sample does, and the bytes around it are compared.
  */
 
 import { deepEqual, equal, notEqual } from 'node:assert/strict'

@@ -1,9 +1,9 @@
 /**
  * A place in a run of bytes that moves on as they are read or written: for messages of our own and for protocols of
- * variable shape, off the packet path. A `Reader` never throws. What does not fit puts it into the failed state, in which
- * everything reads as zero or empty, so a decoder reads to its end and asks once, at the end, whether it was good.
- * Scalars are big-endian. Columns are arrays of numbers in the machine's own order, little-endian on everything that we
- * run on, so they are copied and not converted.
+ * variable shape, off the packet path. A `Reader` never throws. What does not fit puts it into the failed state, in
+ * which everything reads as zero or empty, so a decoder reads to its end and asks once, at the end, whether it was
+ * good. Scalars are big-endian. Columns are arrays of numbers in the machine's own order, little-endian on everything
+ * that we run on, so they are copied and not converted.
  */
 
 import { assert } from '../base/assert.ts'
@@ -95,8 +95,8 @@ export class Reader {
   }
 
   /**
-   * Narrows the reader to the next `length` bytes and returns where it ended before, for `leave`, which skips what was not
-   * read: a newer writer may have put more there.
+   * Narrows the reader to the next `length` bytes and returns where it ended before, for `leave`, which skips what was
+   * not read: a newer writer may have put more there.
    */
   enter(length: number): number {
     const outer = this.#end

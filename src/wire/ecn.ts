@@ -1,7 +1,7 @@
 /**
- * Explicit congestion notification across a tunnel, RFC 6040. On the way in the outer header copies the inner one's TOS or
- * traffic class, DSCP and ECN (section 4.1, normal mode); on the way out the inner DSCP survives and the ECN bits are
- * combined (section 4.2).
+ * Explicit congestion notification across a tunnel, RFC 6040. On the way in the outer header copies the inner one's TOS
+ * or traffic class, DSCP and ECN (section 4.1, normal mode); on the way out the inner DSCP survives and the ECN bits
+ * are combined (section 4.2).
  */
 
 /** The two lower bits of IPv4's TOS and IPv6's traffic class, RFC 3168 section 5. */

@@ -1,7 +1,7 @@
 /**
- * Ethernet II frames, IEEE 802.3 clause 3, without preamble and frame check sequence, and the tags of IEEE 802.1Q clause
- * 9.5 (customer tags, and service tags outside of them). 802.3 frames with a length in the type's place pass as an
- * unknown type.
+ * Ethernet II frames, IEEE 802.3 clause 3, without preamble and frame check sequence, and the tags of IEEE 802.1Q
+ * clause 9.5 (customer tags, and service tags outside of them). 802.3 frames with a length in the type's place pass as
+ * an unknown type.
  */
 
 import { Fault } from './fault.ts'

@@ -1,6 +1,6 @@
 /**
- * What can be wrong with bytes that claim to be a header. A `check` returns one of these, 0 for nothing; `dataplane/drop.ts`
- * continues the same numbering with what is wrong with a sound packet.
+ * What can be wrong with bytes that claim to be a header. A `check` returns one of these, 0 for nothing;
+ * `dataplane/drop.ts` continues the same numbering with what is wrong with a sound packet.
  */
 
 export const faults = [

@@ -43,7 +43,9 @@ export const authenticationHeader = header('Authentication Header, RFC 4302 sect
 /** The smallest MTU that every IPv6 link has, RFC 8200 section 5. */
 export const IPV6_MTU_MIN = 1280
 
-/** RFC 8200 section 4.1 orders seven, none twice but one. More is an attack on who walks them (RFC 8504 section 5.3). */
+/**
+ * RFC 8200 section 4.1 orders seven, none twice but one. More is an attack on who walks them (RFC 8504 section 5.3).
+ */
 const EXTENSIONS_MAX = 8
 
 /** `Ipv6Walk.fragment`. An atomic fragment, first and last at once, is whole (RFC 6946). */

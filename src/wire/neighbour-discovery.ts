@@ -1,6 +1,6 @@
 /**
- * Neighbour Discovery for IPv6, RFC 4861 section 4: the five messages, their options, and what makes one valid (sections
- * 6.1, 7.1 and 8.1). What they mean to a neighbour cache is not here.
+ * Neighbour Discovery for IPv6, RFC 4861 section 4: the five messages, their options, and what makes one valid
+ * (sections 6.1, 7.1 and 8.1). What they mean to a neighbour cache is not here.
  */
 
 import { Fault } from './fault.ts'

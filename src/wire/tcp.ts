@@ -78,7 +78,8 @@ export function clampMss(frame: DataView, at: number, limit: number): boolean {
   const before = frame.getUint16(option + 2)
   if (before <= limit) return false
   frame.setUint16(option + 2, limit)
-  // Behind an odd number of no-operations the value straddles two words of the sum, and each byte has the other's weight.
+  // Behind an odd number of no-operations the value straddles two words of the sum, and each byte has the other's
+  // weight.
   const odd = ((option - at) & 1) === 1
   const sum = tcp.checksum.get(frame, at)
   tcp.checksum.set(frame, at, updated16(sum, odd ? swapped(before) : before, odd ? swapped(limit) : limit))

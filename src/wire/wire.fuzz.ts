@@ -1,7 +1,7 @@
 /**
  * Random and mutated bytes through every check, and through every reader and writer that a check promises is safe. Each
- * frame lies at the very end of its buffer, so reading or writing behind it is a RangeError; what is written in front of it
- * or where the check was not asked is found by comparison. FUZZ_N frames, FUZZ_SEED to repeat a run.
+ * frame lies at the very end of its buffer, so reading or writing behind it is a RangeError; what is written in front
+ * of it or where the check was not asked is found by comparison. FUZZ_N frames, FUZZ_SEED to repeat a run.
  */
 
 import { deepEqual, equal, fail } from 'node:assert/strict'
@@ -71,7 +71,9 @@ function corpus(): Uint8Array[] {
   ].map((layer, i) => build.ethernet(i % 3 === 0 ? {} : i % 3 === 1 ? { vlan: 7 } : { serviceVlan: 9, vlan: 7 }, layer))
 }
 
-/** Bytes changed, removed, doubled or cut: most mutants stay near enough to what is sound to get past the first check. */
+/**
+ * Bytes changed, removed, doubled or cut: most mutants stay near enough to what is sound to get past the first check.
+ */
 function mutated(random: Random, frame: Uint8Array): Uint8Array {
   if (random.chance(0.02)) return random.bytes(random.below(200))
   let bytes = frame

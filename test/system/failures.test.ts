@@ -1,6 +1,6 @@
 /**
- * What tenants notice when parts of a site die: as little as physics allows. The parts are killed with -9 or cut off for
- * real, under real traffic.
+ * What tenants notice when parts of a site die: as little as physics allows. The parts are killed with -9 or cut off
+ * for real, under real traffic.
  */
 
 import { equal, ok } from 'node:assert/strict'
@@ -26,8 +26,8 @@ suite('when parts of a site die', { skip: needs('ip') }, () => {
       await sleep(500)
     })
     equal(failedConnections(traffic), 0)
-    // 300 pings a second, a third of them by this node, for as long as BFD alone would take (150 ms): 15. None come on top
-    // when it takes traffic again.
+    // 300 pings a second, a third of them by this node, for as long as BFD alone would take (150 ms): 15. None come on
+    // top when it takes traffic again.
     const lost = sumOf(traffic, ({ ping }) => ping.lost)
     ok(lost <= 15, `${lost} pings lost`)
   })

@@ -1,6 +1,6 @@
 /**
- * A tenant moves to another VIP, and so to another cluster, while it talks: the new cluster has it before the switches and
- * hosts send there, and the old one keeps it until nothing comes any more (DSR section 4.1.1, figure 5).
+ * A tenant moves to another VIP, and so to another cluster, while it talks: the new cluster has it before the switches
+ * and hosts send there, and the old one keeps it until nothing comes any more (DSR section 4.1.1, figure 5).
  */
 
 import { deepEqual, equal, ok } from 'node:assert/strict'

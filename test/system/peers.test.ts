@@ -1,6 +1,6 @@
 /**
- * The gateway between programs of others: the kernel's VXLAN at the edge, Open vSwitch in the hosts, and iperf3 at both ends.
- * Our own edge switch and vSwitch have no part in it.
+ * The gateway between programs of others: the kernel's VXLAN at the edge, Open vSwitch in the hosts, and iperf3 at both
+ * ends. Our own edge switch and vSwitch have no part in it.
  */
 
 import { deepEqual, equal, ok } from 'node:assert/strict'

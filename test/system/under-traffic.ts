@@ -1,6 +1,6 @@
 /**
- * A whole site with real traffic on it, as in the demo, for tests that do something to it meanwhile: kill its parts with -9,
- * cut its wires.
+ * A whole site with real traffic on it, as in the demo, for tests that do something to it meanwhile: kill its parts
+ * with -9, cut its wires.
  */
 
 import { deepEqual, ok } from 'node:assert/strict'

@@ -84,8 +84,8 @@ export class Buckets {
   }
 
   /**
-   * Sets the key's value, or deletes it if that is null, and returns the new revision. `expectation` as in the protocol.
-   * Throws 'wrong-revision', 'too-many', or what SQLite throws; nothing has changed then.
+   * Sets the key's value, or deletes it if that is null, and returns the new revision. `expectation` as in the
+   * protocol. Throws 'wrong-revision', 'too-many', or what SQLite throws; nothing has changed then.
    */
   put(name: string, key: string, value: Uint8Array | null, expectation: number): number {
     const bucket = this.#bucket(name)
@@ -150,7 +150,8 @@ export class Buckets {
     bucket.deletionsSinceRound = 0
     const row = this.#oldestKept.get(bucket.id, DELETIONS_KEPT) as { revision: number } | undefined
     if (!row) return
-    // First the floor: a floor that is too high makes watchers start over, one that is too low makes them miss something.
+    // First the floor: a floor that is too high makes watchers start over, one that is too low makes them miss
+    // something.
     this.#setFloor.run(row.revision, bucket.id)
     bucket.floor = row.revision
     this.#forget.run(bucket.id, row.revision)

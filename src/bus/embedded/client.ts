@@ -1,7 +1,7 @@
 /**
- * The embedded bus as a module sees it. Nothing here blocks on the server: what is plain is sent or dropped and counted,
- * what wants an answer has a time limit, and what goes on (subscriptions, watches, consumers, leases) takes up again
- * after a lost connection by itself.
+ * The embedded bus as a module sees it. Nothing here blocks on the server: what is plain is sent or dropped and
+ * counted, what wants an answer has a time limit, and what goes on (subscriptions, watches, consumers, leases) takes up
+ * again after a lost connection by itself.
  */
 
 import { AssertionError, assert } from '../../base/assert.ts'

@@ -1,6 +1,6 @@
 /**
- * Malformed input to both ends of the embedded bus: decoders are fed mutated and random frames and may not throw; a live
- * server is fed the same and must close those connections, count them, and serve the others as before.
+ * Malformed input to both ends of the embedded bus: decoders are fed mutated and random frames and may not throw; a
+ * live server is fed the same and must close those connections, count them, and serve the others as before.
  */
 
 import { deepEqual, equal, ok } from 'node:assert/strict'

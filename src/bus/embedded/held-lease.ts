@@ -1,6 +1,7 @@
 /**
- * A lease in its holder's hands: renewed every third of its time, and at once when a lost connection is back. The holder
- * counts its time from when it sent the last renewal that was granted, so it never believes longer than the server does.
+ * A lease in its holder's hands: renewed every third of its time, and at once when a lost connection is back. The
+ * holder counts its time from when it sent the last renewal that was granted, so it never believes longer than the
+ * server does.
  */
 
 import type { Timer } from '../../base/clock.ts'

@@ -1,6 +1,6 @@
 /**
- * The client's end of the connection: it connects, and connects again, with a growing and jittered delay; it sends calls
- * and gives each its answer or a named failure. It knows nothing of what the calls mean.
+ * The client's end of the connection: it connects, and connects again, with a growing and jittered delay; it sends
+ * calls and gives each its answer or a named failure. It knows nothing of what the calls mean.
  */
 
 import { connect, type Socket } from 'node:net'

@@ -1,7 +1,7 @@
 /**
  * What client and server say to each other over the Unix socket: one row a message, its code and its fields in wire
- * order. Encoding and decoding come from the row. A frame is its length (u32, of what follows it), the code (u8) and the
- * fields, all big-endian; there is no alignment and no padding.
+ * order. Encoding and decoding come from the row. A frame is its length (u32, of what follows it), the code (u8) and
+ * the fields, all big-endian; there is no alignment and no padding.
  *
  *     +--------+------+-----------------+
  *     | length | code | fields ...      |      the first frame of each side is `hello` and `welcome` (or `refused`)

@@ -1,6 +1,7 @@
 /**
  * Who hears what: plain messages to their subscribers and requests to their responders, of one server's clients. The
- * two are separate spaces. Nothing is stored: a message is on its way to a client's queue, or dropped and counted there.
+ * two are separate spaces. Nothing is stored: a message is on its way to a client's queue, or dropped and counted
+ * there.
  */
 
 import type { BusErrorCode } from '../bus.ts'

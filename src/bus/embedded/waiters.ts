@@ -1,6 +1,6 @@
 /**
- * Reads and scans that have seen everything and wait for more. Each is one client's call; it is tried again when what it
- * waits for may have come, and then answered or kept. A limit per client bounds them.
+ * Reads and scans that have seen everything and wait for more. Each is one client's call; it is tried again when what
+ * it waits for may have come, and then answered or kept. A limit per client bounds them.
  */
 
 import { matches } from '../subject.ts'

@@ -1,8 +1,8 @@
 /**
  * A watch on a bucket, from the client's side: a scan for what changed behind the last revision seen, again and again,
- * the server answering when there is something. Nothing is pushed, so a slow watcher holds up nobody and only misses the
- * values between. A lost connection is one more reason to ask again from the same revision; when the server cannot say
- * any more what was deleted since, everything is read anew and compared with the keys that were known.
+ * the server answering when there is something. Nothing is pushed, so a slow watcher holds up nobody and only misses
+ * the values between. A lost connection is one more reason to ask again from the same revision; when the server cannot
+ * say any more what was deleted since, everything is read anew and compared with the keys that were known.
  */
 
 import { type BucketChange, BusError, type Subscription } from '../bus.ts'

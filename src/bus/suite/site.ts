@@ -21,7 +21,9 @@ export interface BusHarness {
   /** kill -9. Resolves when the process is gone. */
   kill(): Promise<void>
   start(): Promise<void>
-  /** A client in a process of its own that runs `clientSource` (an async function body with `bus` and `clock` in scope). */
+  /**
+   * A client in a process of its own that runs `clientSource` (an async function body with `bus` and `clock` in scope).
+   */
   spawnClient(clientSource: string): Promise<SpawnedClient>
   stop(): Promise<void>
 }

@@ -1,14 +1,14 @@
 /**
- * What the messages between modules are built of: a codec writes and reads one kind of value, and a message is a table of
- * codecs by field name, so what is written and what is read cannot come apart.
+ * What the messages between modules are built of: a codec writes and reads one kind of value, and a message is a table
+ * of codecs by field name, so what is written and what is read cannot come apart.
  *
  *   message   magic u16 | version u8 | oldest reader u8 | kind u8 | 0 u8, then a section a field:
  *   section   tag u8 | length u32 | value          the tag is the field's place in the table
  *   record    length u32 | values                  without tags
  *
- * Modules are upgraded apart. A newer release may append fields to a message and to a record: an older reader skips what it
- * does not know. If an older reader must not skip it, the newer writer raises `oldest reader`, and the older one refuses the
- * message by name. Fields are never removed, reordered or given another type.
+ * Modules are upgraded apart. A newer release may append fields to a message and to a record: an older reader skips
+ * what it does not know. If an older reader must not skip it, the newer writer raises `oldest reader`, and the older
+ * one refuses the message by name. Fields are never removed, reordered or given another type.
  */
 
 import type { IpAddress, MacAddress } from '../../base/address.ts'
@@ -20,7 +20,10 @@ export const VERSION = 1
 const OLDEST_READER = 1
 export const HEADER_BYTES = 6
 
-/** Nothing that is decoded has more elements than this in one list, whatever it claims: 10 K tenants' segments and next hops. */
+/**
+ * Nothing that is decoded has more elements than this in one list, whatever it claims: 10 K tenants' segments and next
+ * hops.
+ */
 const LIST_MAX = 4_000_000
 
 export interface Codec<T> {

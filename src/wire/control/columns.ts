@@ -1,10 +1,10 @@
 /**
- * Routes as columns: row i of every array belongs to route i. 320 K routes are a few copies of memory this way, where as
- * objects they would be 320 K of them. The same columns carry what a source of routes publishes and what a FIB holds; what
- * `tables` and `nextHops` number is said there. Next hop 0 takes the route away.
+ * Routes as columns: row i of every array belongs to route i. 320 K routes are a few copies of memory this way, where
+ * as objects they would be 320 K of them. The same columns carry what a source of routes publishes and what a FIB
+ * holds; what `tables` and `nextHops` number is said there. Next hop 0 takes the route away.
  *
  *   tables     u32        which tenant
- *   addresses  u32 x 1    IPv4: the address as a number            x 4  IPv6: its four words, the first the most significant
+ *   addresses  u32 x 1    IPv4: the address as a number        x 4  IPv6: its four words, the most significant first
  *   lengths    u8         of the prefix; the bits behind are zero
  *   nextHops   u32
  */

@@ -1,4 +1,6 @@
-/** Messages with bytes changed, cut out and repeated: a decoder never throws, and what it accepts can be encoded again. */
+/**
+ * Messages with bytes changed, cut out and repeated: a decoder never throws, and what it accepts can be encoded again.
+ */
 
 import { deepEqual } from 'node:assert/strict'
 import { test } from 'node:test'

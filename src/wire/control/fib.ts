@@ -1,13 +1,13 @@
 /**
- * What the control module tells the forwarding nodes of a cluster: the tenants that they hold, next hops, and routes that
- * name next hops. Nothing in it refers to anything outside of it. The control module has resolved every next hop as far as
- * the site is known; what remains to the node is what only packets can tell: neighbours' MAC addresses (ARP, ND) and the
- * underlay (the kernel's routes).
+ * What the control module tells the forwarding nodes of a cluster: the tenants that they hold, next hops, and routes
+ * that name next hops. Nothing in it refers to anything outside of it. The control module has resolved every next hop
+ * as far as the site is known; what remains to the node is what only packets can tell: neighbours' MAC addresses (ARP,
+ * ND) and the underlay (the kernel's routes).
  *
- * A batch is a snapshot, which replaces all that a node holds, or the difference from generation `base` to `generation`.
- * It is applied in this order: tenants, next hops, routes, then removed next hops and removed tenants; so nothing ever
- * names what is not there. A removed tenant takes its segments and routes with it; its next hops are named. Whoever obeys it
- * refuses an `epoch` below one that it has seen.
+ * A batch is a snapshot, which replaces all that a node holds, or the difference from generation `base` to
+ * `generation`. It is applied in this order: tenants, next hops, routes, then removed next hops and removed tenants; so
+ * nothing ever names what is not there. A removed tenant takes its segments and routes with it; its next hops are
+ * named. Whoever obeys it refuses an `epoch` below one that it has seen.
  */
 
 import {
@@ -50,7 +50,9 @@ export type FibHost = Value<typeof fibHost>
 
 /** Where a tenant's packets come from and go to: the wire behind a connection, or a VPC. Ids are unique in the site. */
 const fibSegment = variant({
-  /** A tenant's own site behind `remote`, the VTEP of an edge switch. `mtu` is the largest IP packet there, 0 for any. */
+  /**
+   * A tenant's own site behind `remote`, the VTEP of an edge switch. `mtu` is the largest IP packet there, 0 for any.
+   */
   connection: {
     id: u32,
     name: text,
@@ -60,7 +62,9 @@ const fibSegment = variant({
     interfaces: list(fibInterface),
     peers: list(fibPeer),
   },
-  /** Machines behind hosts. `key` is GRE's key and VXLAN's VNI. Packets with it from any other source are not the VPC's. */
+  /**
+   * Machines behind hosts. `key` is GRE's key and VXLAN's VNI. Packets with it from any other source are not the VPC's.
+   */
   vpc: { id: u32, name: text, key: u32, hosts: list(fibHost), interfaces: list(fibInterface) },
 })
 export type FibSegment = Value<typeof fibSegment>
@@ -68,7 +72,9 @@ export type FibSegment = Value<typeof fibSegment>
 const fibTenant = record({
   id: u32,
   name: text,
-  /** The outer source of what nodes of this cluster send for the tenant. They accept packets to any VIP that they serve. */
+  /**
+   * The outer source of what nodes of this cluster send for the tenant. They accept packets to any VIP that they serve.
+   */
   vip: address,
   segments: list(fibSegment),
 })
@@ -82,8 +88,8 @@ const nextHop = variant({
   /** A neighbour on a connection's segment, by VXLAN to the switch it is behind. */
   peer: { ...whose, segment: u32, vni: u32, remote: address, address, mac: optional(mac), mtu: u16 },
   /**
-   * A machine of a VPC on its host. Without `address` it is any machine on this host: with an Ethernet payload the packet's
-   * destination is then resolved on the segment at this host. `mtu` is the host's, 0 for what the path allows.
+   * A machine of a VPC on its host. Without `address` it is any machine on this host: with an Ethernet payload the
+   * packet's destination is then resolved on the segment at this host. `mtu` is the host's, 0 for what the path allows.
    */
   host: {
     ...whose,

@@ -3,8 +3,8 @@
  *
  *   piece   magic u16 | version u8 | 0 u8 | index u32 | count u32 | message bytes u32 | bytes of the message
  *
- * A writer that dies between two pieces leaves a message unfinished; whoever writes next starts a new one, and the reader
- * forgets the old.
+ * A writer that dies between two pieces leaves a message unfinished; whoever writes next starts a new one, and the
+ * reader forgets the old.
  */
 
 import { assert } from '../../base/assert.ts'

@@ -1,4 +1,6 @@
-/** What modules report: to the control module what they have taken over, to each other what they learnt from packets. */
+/**
+ * What modules report: to the control module what they have taken over, to each other what they learnt from packets.
+ */
 
 import { address, flag, list, type MessageValue, mac, message, optional, record, text, u16, u32, u53 } from './codec.ts'
 

@@ -1,7 +1,7 @@
 /**
  * What a source of routes tells the control module: routes of tenants, each with the next hops that it was learnt with,
- * as addresses in the tenant's own network. The control module resolves them, chooses and compiles. Batches of one origin
- * are taken in their order.
+ * as addresses in the tenant's own network. The control module resolves them, chooses and compiles. Batches of one
+ * origin are taken in their order.
  */
 
 import { address, flag, list, type MessageValue, message, record, text, u16, type Value } from './codec.ts'
@@ -20,7 +20,9 @@ export type Gateways = Value<typeof gateways>
 export const routeBatch = message('route batch', 1, {
   /** Who says so, such as `bgp-1`. */
   origin: text,
-  /** Of several origins with a route to the same prefix the one with the lower preference is taken; the site's own win. */
+  /**
+   * Of several origins with a route to the same prefix the one with the lower preference is taken; the site's own win.
+   */
   preference: u16,
   /** All that this origin said before is withdrawn. */
   replaces: flag,

@@ -1,4 +1,7 @@
-/** One full message of every kind, for the tests of codecs and for fuzzers: every field set, every kind of next hop there. */
+/**
+ * One full message of every kind, for the tests of codecs and for fuzzers: every field set, every kind of next hop
+ * there.
+ */
 
 import { Random } from '../../base/random.ts'
 import { RouteColumnsBuilder } from './columns.ts'

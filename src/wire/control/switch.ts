@@ -35,7 +35,10 @@ export const switchBatch = message('switch batch', 3, {
 })
 export type SwitchBatch = MessageValue<typeof switchBatch>
 
-/** A VPC on a host sends to the gateway at `vip`, and takes packets from every one of `accepts`: while its tenant moves, two. */
+/**
+ * A VPC on a host sends to the gateway at `vip`, and takes packets from every one of `accepts`: while its tenant moves,
+ * two.
+ */
 const exit = record({ key: u32, vip: address, accepts: list(address) })
 export type Exit = Value<typeof exit>
 
