@@ -62,6 +62,19 @@ test('the table says that it is full, and after removals takes as many again', (
   }
 })
 
+test('any amount of coming and going leaves room and short probes', () => {
+  const { writer, find, qsbr } = table(1024)
+  const held: number[] = []
+  for (let address = 0; address < 50_000; address++) {
+    equal(writer.admit(TunnelKind.gre, 7, ipv4Bytes(address), 1, address), undefined, `the ${address}th`)
+    held.push(address)
+    if (held.length > 300) writer.remove(TunnelKind.gre, 7, ipv4Bytes(held.shift()!))
+    if (address % 16 === 0) qsbr.reclaim()
+  }
+  for (const address of held) ok(find(TunnelKind.gre, 7, ipv4Bytes(address)) >= 0)
+  equal(find(TunnelKind.gre, 7, ipv4Bytes(60_000)), -1)
+})
+
 test('it agrees with a map through thousands of random changes', () => {
   const { writer, reader, find, qsbr } = table(256)
   const random = new Random(5)

@@ -5,7 +5,8 @@
  *
  * One lookup answers both: the hash table's key is tunnel, VNI or key, and outer source address. It lives in shared memory,
  * written by the agent, read by the workers without a lock; an entry is filled in before its state says so, and a removed
- * one is not used again before every worker has passed by (QSBR).
+ * one is not used again before every worker has passed by (QSBR). The memory holds the table twice: when removed entries
+ * have filled one half up, those in use are entered anew into the other, and one store makes it the table.
  */
 
 import { formatAddress, type IpAddress, ipv4Number, type MacAddress } from '../base/address.ts'
@@ -24,8 +25,9 @@ const REMOVED = 2
 const SEGMENT_AT = 7
 const REPLY_AT = 8
 
-/** Segment words. */
+/** Segment words. Row 0 is no segment's: its first word says where the table in use begins. */
 const ROW = 16
+const TABLE = 0
 const TENANT = 0
 const MAC_HIGH = 1
 const MAC_LOW = 2
@@ -33,7 +35,7 @@ const ADDRESS4 = 3
 const ADDRESS6 = 4
 
 export interface SegmentLimits {
-  /** A power of two, 64 bytes each; kept at most three quarters full. */
+  /** A power of two, 128 bytes each; kept at most three quarters full. */
   entries: number
   /** 64 bytes each. */
   segments: number
@@ -49,7 +51,7 @@ export interface SegmentMemory {
 
 export function createSegmentMemory(limits: SegmentLimits = defaultSegmentLimits): SegmentMemory {
   return {
-    entries: new SharedArrayBuffer(limits.entries * ENTRY * 4),
+    entries: new SharedArrayBuffer(2 * limits.entries * ENTRY * 4),
     rows: new SharedArrayBuffer(limits.segments * ROW * 4),
   }
 }
@@ -72,7 +74,7 @@ export class Segments {
   constructor(memory: SegmentMemory) {
     this.#entries = new Int32Array(memory.entries)
     this.#rows = new Int32Array(memory.rows)
-    this.#mask = this.#entries.length / ENTRY - 1
+    this.#mask = this.#entries.length / ENTRY / 2 - 1
   }
 
   /**
@@ -100,8 +102,9 @@ export class Segments {
 
   #probe(kind: number, id: number, a: number, b: number, c: number, d: number): number {
     const entries = this.#entries
+    const table = Atomics.load(this.#rows, TABLE)
     for (let i = hashOf(kind, id, a, b, c, d) & this.#mask; ; i = (i + 1) & this.#mask) {
-      const at = i * ENTRY
+      const at = table + i * ENTRY
       const state = Atomics.load(entries, at)
       if (state === EMPTY) return -1
       if (state !== USED || entries[at + 1] !== kind || entries[at + 2] !== (id | 0) || entries[at + 3] !== a) continue
@@ -168,12 +171,18 @@ export class SegmentWriter {
   /** How many may send under a VNI or key: while there are any, it is known. */
   readonly #senders = new Map<number, number>()
   #nextSegment = 1
+  /** Where the table in use begins. */
+  #table = 0
   #inUse = 0
+  /** Entries that are not empty: in use, or removed and still a bridge for the probes of others. */
+  #occupied = 0
+  /** Workers may still be reading the other half. */
+  #isRebuilding = false
 
   constructor(memory: SegmentMemory, qsbr: QsbrWriter) {
     this.#entries = new Int32Array(memory.entries)
     this.#rows = new Int32Array(memory.rows)
-    this.#limits = { entries: this.#entries.length / ENTRY, segments: this.#rows.length / ROW }
+    this.#limits = { entries: this.#entries.length / ENTRY / 2, segments: this.#rows.length / ROW }
     this.#qsbr = qsbr
   }
 
@@ -204,7 +213,7 @@ export class SegmentWriter {
 
   /** Lets `remote` send for the segment. Returns why not: it may already, for another segment, or the table is full. */
   admit(kind: number, id: number, remote: IpAddress, segment: number, replySlot: number): string | undefined {
-    if (this.#inUse + 1 >= (this.#limits.entries * 3) / 4) return 'the admission table is full'
+    if (!this.#hasRoom()) return 'the admission table is full'
     if (!this.#enter(kind, id, remote, segment, replySlot))
       return `${formatAddress(remote)} would send for two segments under ${id}`
     const known = familyOf(kind, 0) * 2 ** 32 + id
@@ -229,9 +238,43 @@ export class SegmentWriter {
     const family = familyOf(kind, remote?.length ?? 0)
     const at = this.#place(family, id, key)
     if (at < 0) return false
-    this.#entries.set([family, id | 0, ...key, segment, replySlot], at + 1)
-    Atomics.store(this.#entries, at, USED)
+    this.#fill(at, [family, id | 0, ...key, segment, replySlot])
     this.#inUse++
+    return true
+  }
+
+  #fill(at: number, words: readonly number[]): void {
+    if (this.#entries[at] === EMPTY) this.#occupied++
+    this.#entries.set(words, at + 1)
+    Atomics.store(this.#entries, at, USED)
+  }
+
+  // For a sender, and for the number that it sends under.
+  #hasRoom(): boolean {
+    const most = (this.#limits.entries * 3) / 4
+    if (this.#occupied + 2 <= most) return true
+    // Not for the sake of a few: a rebuild walks the whole table.
+    return this.#inUse + 2 <= (most * 7) / 8 && this.#rebuild()
+  }
+
+  #rebuild(): boolean {
+    if (this.#isRebuilding) this.#qsbr.reclaim()
+    if (this.#isRebuilding) return false
+    const half = this.#limits.entries * ENTRY
+    const before = this.#table
+    this.#table = before === 0 ? half : 0
+    this.#entries.fill(EMPTY, this.#table, this.#table + half)
+    this.#occupied = 0
+    for (let at = before; at < before + half; at += ENTRY) {
+      if (this.#entries[at] !== USED) continue
+      const words = [...this.#entries.subarray(at + 1, at + ENTRY)]
+      this.#fill(this.#place(words[0]!, words[1]!, words.slice(2, 6)), words)
+    }
+    Atomics.store(this.#rows, TABLE, this.#table)
+    this.#isRebuilding = true
+    this.#qsbr.retire(() => {
+      this.#isRebuilding = false
+    })
     return true
   }
 
@@ -239,28 +282,32 @@ export class SegmentWriter {
     const at = this.#find(familyOf(kind, remote?.length ?? 0), id, wordsOf(remote))
     assert(at >= 0, 'a sender that was not admitted')
     Atomics.store(this.#entries, at, REMOVED)
-    this.#qsbr.retire(() => this.#tidy(at))
+    this.#inUse--
+    const table = this.#table
+    this.#qsbr.retire(() => table === this.#table && this.#tidy(at))
   }
 
   // A removed entry is a bridge for the probes of others. With nothing behind it, it is empty again, and so may be those before.
   #tidy(removed: number): void {
-    this.#inUse--
     this.#entries[removed + 1] = 0
     const mask = this.#limits.entries - 1
-    let i = removed / ENTRY
-    if (this.#entries[((i + 1) & mask) * ENTRY] !== EMPTY) return
-    while (this.#entries[i * ENTRY] === REMOVED && this.#entries[i * ENTRY + 1] === 0) {
-      Atomics.store(this.#entries, i * ENTRY, EMPTY)
+    let i = (removed - this.#table) / ENTRY
+    if (this.#entries[this.#table + ((i + 1) & mask) * ENTRY] !== EMPTY) return
+    for (let at = removed; this.#entries[at] === REMOVED && this.#entries[at + 1] === 0; ) {
+      Atomics.store(this.#entries, at, EMPTY)
+      this.#occupied--
       i = (i - 1) & mask
+      at = this.#table + i * ENTRY
     }
   }
 
   #find(kind: number, id: number, key: number[]): number {
     const mask = this.#limits.entries - 1
     for (let i = hashOf(kind, id, key[0]!, key[1]!, key[2]!, key[3]!) & mask; ; i = (i + 1) & mask) {
-      const state = this.#entries[i * ENTRY]
+      const at = this.#table + i * ENTRY
+      const state = this.#entries[at]
       if (state === EMPTY) return -1
-      if (state === USED && this.#holds(i * ENTRY, kind, id, key)) return i * ENTRY
+      if (state === USED && this.#holds(at, kind, id, key)) return at
     }
   }
 
@@ -269,7 +316,7 @@ export class SegmentWriter {
     if (this.#find(kind, id, key) >= 0) return -1
     const mask = this.#limits.entries - 1
     for (let i = hashOf(kind, id, key[0]!, key[1]!, key[2]!, key[3]!) & mask; ; i = (i + 1) & mask) {
-      const at = i * ENTRY
+      const at = this.#table + i * ENTRY
       const state = this.#entries[at]
       if (state === EMPTY || (state === REMOVED && this.#entries[at + 1] === 0)) return at
     }
