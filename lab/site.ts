@@ -87,7 +87,7 @@ export class Surroundings {
     this.topology = topology
     this.siteFile = `${lab.folder}/site.yaml`
     this.runFolder = `${lab.folder}/run`
-    mkdirSync(this.runFolder)
+    mkdirSync(this.runFolder, { mode: 0o750 }) // whatever the umask: nobody else may write a run directory
     writeFileSync(
       this.siteFile,
       renamed(text, lab.id, (name) => lab.fullName(name)),
