@@ -15,20 +15,21 @@ import type { PortDrops } from '../../src/dataplane/start.ts'
 import { Underlay } from '../../src/dataplane/underlay.ts'
 import { ForwardingAgent } from '../../src/forwarding/agent.ts'
 import { setScheduling } from '../../src/linux/thread.ts'
+import type { RouteColumns } from '../../src/wire/control/columns.ts'
+import type { FibBatch } from '../../src/wire/control/fib.ts'
 import { answerParent } from './child.ts'
-import { difference, type Size, snapshotOf, Updates } from './site.ts'
+import { difference, MORE_ROUTES, type Size, snapshotOf, Updates } from './site.ts'
 import { ADDRESS } from './wires.ts'
 
-/** Routes of a batch of updates, and of the ring that updates go round. */
+/** Routes of a batch of updates. */
 const BATCH_ROUTES = 256
-const RING_ROUTES = 100_000
 
 export type NodeOrder =
   | { readonly kind: 'start'; readonly size: Size }
   | { readonly kind: 'counters' }
   | { readonly kind: 'update'; readonly routes_per_s: number; readonly seconds: number }
-  /** What may make a node stand still: `routes` more at once, a child process, all that it holds told anew. */
-  | { readonly kind: 'load'; readonly routes: number }
+  /** What may make a node stand still: many routes at once, a child process, all that it holds told anew. */
+  | { readonly kind: 'load' }
   | { readonly kind: 'spawn' }
   | { readonly kind: 'reload' }
 
@@ -40,22 +41,25 @@ export interface NodeCounters {
 }
 
 class Node {
-  readonly #size: Size
   readonly #agent: ForwardingAgent
+  /** Made beforehand, as they would come from the control module. */
+  readonly #all: FibBatch
+  readonly #more: RouteColumns
   readonly #updates: Updates
-  #generation = 0
+  #generation = 1
 
   static async start(size: Size): Promise<Node> {
     const node = new Node(size)
-    node.#apply(snapshotOf(size, ++node.#generation))
+    node.reload()
     node.#agent.takeTunnelsTo([parseAddress(ADDRESS.vip)!])
     await node.#agent.start()
     return node
   }
 
   private constructor(size: Size) {
-    this.#size = size
-    this.#updates = new Updates(size, RING_ROUTES)
+    this.#all = snapshotOf(size)
+    this.#more = new Updates(size).next(MORE_ROUTES)
+    this.#updates = new Updates(size)
     setScheduling('round-robin')
     const ports = ['in', 'out']
     this.#agent = new ForwardingAgent({
@@ -90,20 +94,21 @@ class Node {
     return (made / (performance.now() - start_ms)) * 1000
   }
 
-  load(routes: number): void {
-    this.#apply(difference(++this.#generation, new Updates(this.#size, routes).next(routes)))
+  load(): void {
+    this.#apply(difference(this.#more))
   }
 
   reload(): void {
-    this.#apply(snapshotOf(this.#size, ++this.#generation))
+    this.#apply(this.#all)
   }
 
   #update(routes: number): void {
-    this.#apply(difference(++this.#generation, this.#updates.next(routes)))
+    this.#apply(difference(this.#updates.next(routes)))
   }
 
-  #apply(batch: ReturnType<typeof difference>): void {
-    const failed = this.#agent.apply(batch)
+  #apply(batch: FibBatch): void {
+    const generation = ++this.#generation
+    const failed = this.#agent.apply({ ...batch, generation, base: generation - 1 })
     if (failed !== undefined) throw new Error(failed)
   }
 }
@@ -122,7 +127,7 @@ async function obey(order: NodeOrder): Promise<unknown> {
   if (order.kind === 'start') node = await Node.start(order.size)
   else if (order.kind === 'counters') return node!.counters()
   else if (order.kind === 'update') return await node!.update(order.routes_per_s, order.seconds)
-  else if (order.kind === 'load') node!.load(order.routes)
+  else if (order.kind === 'load') node!.load()
   else if (order.kind === 'spawn') spawnSync('true')
   else node!.reload()
   return undefined

@@ -39,7 +39,7 @@ export const vniOf = (tenant: number): number => 10_000 + tenant
 export const keyOf = (tenant: number): number => 1_000_000 + tenant
 
 /** The tenants' IPv6, for the first IPv6 packet. */
-export const PREFIX6 = [0x20010db8, 0, 0, 0] as const
+const PREFIX6 = [0x20010db8, 0, 0, 0] as const
 export const DESTINATION6 = '2001:db8::5'
 
 const SEED = 7
@@ -63,7 +63,7 @@ export function tunnelOf(place: number): Tunnel {
 }
 
 /** All that the node is to hold, as the control module would say it. */
-export function snapshotOf(size: Size, generation: number): FibBatch {
+export function snapshotOf(size: Size): FibBatch {
   const prefixes = prefixesOf(size)
   const routes4 = new RouteColumnsBuilder(1)
   const routes6 = new RouteColumnsBuilder(4)
@@ -75,7 +75,7 @@ export function snapshotOf(size: Size, generation: number): FibBatch {
   }
   const numbers = Array.from({ length: size.tenants }, (_, i) => i + 1)
   return {
-    ...difference(generation, routes4.build()),
+    ...difference(routes4.build()),
     snapshot: true,
     tenants: numbers.map(tenantOf),
     nextHops: numbers.flatMap(nextHopsOf),
@@ -83,7 +83,10 @@ export function snapshotOf(size: Size, generation: number): FibBatch {
   }
 }
 
-/** Routes that come to be, change and go, as rounds over a ring of them; none is one that the traffic takes. */
+/** Beside those that the traffic takes: what updates go round, and what is loaded at once. */
+export const MORE_ROUTES = 100_000
+
+/** Routes that come to be, change and go, as rounds over a ring of them. */
 export class Updates {
   readonly #tables: Uint32Array
   readonly #addresses: Uint32Array
@@ -91,8 +94,9 @@ export class Updates {
   #at = 0
   #round = 0
 
-  constructor({ tenants }: Size, routes: number) {
+  constructor({ tenants }: Size) {
     const random = new Random(SEED + 1)
+    const routes = MORE_ROUTES
     this.#tables = Uint32Array.from({ length: routes }, () => 1 + random.below(tenants)).sort()
     this.#addresses = Uint32Array.from({ length: routes }, () => (0x64000000 + random.below(0x08000000)) & ~0xff)
     this.#nextHops = new Uint32Array(routes)
@@ -123,15 +127,15 @@ export class Updates {
   }
 }
 
-const NONE4 = new RouteColumnsBuilder(1).build()
 const NONE6 = new RouteColumnsBuilder(4).build()
 
-export function difference(generation: number, routes4: RouteColumns = NONE4): FibBatch {
+/** Its generation is for the node to say. */
+export function difference(routes4: RouteColumns): FibBatch {
   return {
     cluster: 'bench',
     epoch: 1,
-    generation,
-    base: generation - 1,
+    generation: 1,
+    base: 0,
     snapshot: false,
     tenants: [],
     removedTenants: new Uint32Array(),
