@@ -39,7 +39,12 @@ const LOST_AFTER_ms = 50
 /** A sender that is so far behind its rate leaves packets out. */
 const BEHIND_MAX = 4096
 
-const SETTLE_ms = 50
+/** What does not arrive for so long will not: a worker may have been off its core for most of it. */
+const SETTLE_ms = 300
+const SETTLE_LOOK_ms = 5
+
+/** Between the last frame of a round and the look at what arrived. */
+const VERIFY_PAUSE_ms = 50
 
 export interface Ends {
   readonly senderNamespace: string
@@ -278,7 +283,7 @@ class Generator {
         sender.send(BURST, performance.now())
         sleep(1)
       }
-      sleep(SETTLE_ms)
+      sleep(VERIFY_PAUSE_ms)
       for (let found = socket.receive(); found; found = socket.receive()) {
         const packet = arrived(found.bytes)
         const flow = packet ? flows[flowOf(packet)] : undefined
@@ -320,7 +325,7 @@ class Generator {
       const busy_s = busySince_s(before)
       const received = receiver.snapshot().packets - start.snapshot.packets
       const sent = sender.sent - start.sent
-      sleep(SETTLE_ms)
+      settle(sender, receiver)
       return {
         seconds: took_ms / 1000,
         sent,
@@ -355,6 +360,17 @@ class Generator {
     const frames = flows.map(({ frame }) => frame)
     const open = (): Sender => withNamespace(this.#ends.senderNamespace, () => new Sender(from, frames, rare))
     return whileBusy(systemClock, open) // the socket before may still be on its way out
+  }
+}
+
+/** Waits until all has arrived, or nothing more does. */
+function settle(sender: Sender, receiver: Receiver): void {
+  let before = receiver.packets32
+  for (let still_ms = 0; still_ms < SETTLE_ms && before !== sender.sent; still_ms += SETTLE_LOOK_ms) {
+    sleep(SETTLE_LOOK_ms)
+    const now = receiver.packets32
+    if (now !== before) still_ms = 0
+    before = now
   }
 }
 
