@@ -204,7 +204,9 @@ export class Workers {
     this.#state = 'stopped'
     for (const program of this.#programs.splice(0)) program.close()
     this.#end()
-    for (const { thread, isRunning } of this.#threads) if (!isRunning) void thread.terminate()
+    // Not by terminate(): a thread that is ended while it loads its bindings to the kernel takes the process with it.
+    for (const { thread, isRunning } of this.#threads)
+      if (!isRunning) thread.postMessage({ kind: 'end' } satisfies ToWorker)
     await Promise.all(this.#threads.map(({ ended }) => ended))
     for (const bell of this.#bells.splice(0)) bell.close()
     this.steering.close()

@@ -54,6 +54,8 @@ export interface OpenedSocket {
 export type ToWorker =
   | { readonly kind: 'open'; readonly registeredBy: number | undefined }
   | { readonly kind: 'program'; readonly message: unknown }
+  /** Instead of `open`: the start has failed elsewhere. */
+  | { readonly kind: 'end' }
 
 export type FromWorker =
   | { readonly kind: 'made' }

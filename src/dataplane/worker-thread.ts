@@ -115,6 +115,7 @@ async function main(setup: WorkerSetup): Promise<void> {
   const ordered = new Promise<ToWorker>((resolve) => agent.once('message', resolve))
   tell({ kind: 'made' })
   const order = await ordered
+  if (order.kind === 'end') return agent.close()
   assert(order.kind === 'open', 'a worker opens its ports before it gets messages')
   const opener = new PortOpener(setup, frames, pool, wakeOther, order.registeredBy)
   for (let port = 0; port < portSetups.length; port++) ports.push(await opener.open(port))

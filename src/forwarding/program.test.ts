@@ -2,13 +2,11 @@
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { formatMac, parseAddress } from '../base/address.ts'
+import { parseAddress } from '../base/address.ts'
 import { entropyPort } from '../dataplane/encapsulate.ts'
-import { unaccounted } from '../dataplane/ledger.ts'
 import {
   arpReply,
   ethernet,
-  gre,
   icmpEcho,
   icmpError,
   icmpv6,
@@ -17,9 +15,7 @@ import {
   ipv6,
   type Layer,
   neighbourAdvertisement,
-  type Payload,
   tcp,
-  text,
   udp,
   vxlan,
 } from '../wire/build.ts'
@@ -27,44 +23,23 @@ import { ICMP_TYPE, ICMP_UNREACHABLE } from '../wire/icmp.ts'
 import { ICMPV6_TYPE } from '../wire/icmpv6.ts'
 import { ND_ADVERTISEMENT } from '../wire/neighbour-discovery.ts'
 import { UDP_PORT } from '../wire/udp.ts'
-import { MemoryNode, NODE_MAC, ROUTER_MAC } from './memory-node.ts'
+import { type MemoryNode, NODE_MAC } from './memory-node.ts'
+import {
+  conserved,
+  DATA,
+  fromPort,
+  node,
+  OUTER_IP,
+  OUTER_UDP,
+  segmentOfTcp,
+  toEdge,
+  toHost,
+  toMachine,
+  toPeer,
+  toRouter,
+} from './node-harness.ts'
 import { arpFor, fromCustomer, fromEdge, fromHost, NO_KEY, solicitationFor } from './sample-packets.ts'
 import { ACME, EDGE, GATEWAY_MAC, GLOBEX, HOST, MACHINE_MAC, PEER_MAC, sampleBatch, VIP } from './sample-site.ts'
-
-const OUTER_IP = 14
-const OUTER_UDP = 34
-
-function node(mtu?: number): MemoryNode {
-  const made = new MemoryNode(undefined, mtu)
-  equal(made.apply(sampleBatch()), undefined)
-  equal(made.send().length, 2, 'both tenants have a next hop that is to be asked for')
-  return made
-}
-
-/** Every chunk is back in the pool and every frame accounted for. */
-function conserved(site: MemoryNode): void {
-  equal(site.pool.free, 511)
-  equal(unaccounted(site.node()), 0)
-  for (const tenant of [ACME, GLOBEX]) equal(unaccounted(site.totals(tenant.name)!), 0)
-}
-
-const toRouter = { source: formatMac(NODE_MAC), destination: formatMac(ROUTER_MAC) }
-
-function toEdge(frame: Uint8Array, vni: number, sourcePort: number, tos = 0): Uint8Array {
-  const tunnel = udp({ sourcePort, destinationPort: UDP_PORT.vxlan, checksum: false }, vxlan({ vni }, frame))
-  return ethernet(toRouter, ipv4({ source: VIP, destination: EDGE, tos, dontFragment: true }, tunnel))
-}
-
-function toHost(destination: string, payload: Payload, key: number, tos = 0): Uint8Array {
-  return ethernet(toRouter, ipv4({ source: VIP, destination, tos, dontFragment: true }, gre({ key }, payload)))
-}
-
-const fromPort = (frame: Uint8Array): number => new DataView(frame.buffer).getUint16(OUTER_UDP)
-const toMachine = (packet: Layer) => ethernet({ source: GATEWAY_MAC, destination: MACHINE_MAC }, packet)
-const toPeer = (packet: Layer) => ethernet({ source: GATEWAY_MAC, destination: PEER_MAC }, packet)
-
-const DATA = text('what the tenants have to say to each other')
-const segmentOfTcp = tcp({ sourcePort: 40_000, destinationPort: 80 }, DATA)
 
 describe('a customer reaches a machine', () => {
   test('whose host takes GRE with a key and bare IP', () => {
@@ -370,106 +345,6 @@ describe('ICMP errors', () => {
     const error = icmpError({ type: ICMP_TYPE.timeExceeded }, about)
     deepEqual(errorTo(site, ipv4({ source: '10.1.2.3', destination: '203.0.113.1' }, error)), [])
     equal(site.totals('acme')!.drops['no-route'], 1)
-  })
-})
-
-describe('packets larger than the tunnel', () => {
-  test('are fragmented when they may be, and the fragments carry every byte once', () => {
-    const site = node(1500)
-    const payload = Uint8Array.from({ length: 4000 }, (_, i) => i)
-    const packet = ipv4({ source: '10.1.2.3', destination: '172.16.0.5', id: 99 }, udp({}, payload))
-    const fragments = site.send(fromCustomer(packet)).map((frame) => frame.subarray(OUTER_IP + 20 + 8))
-    equal(fragments.length, 3)
-    const whole = new Uint8Array(4008)
-    for (const [i, fragment] of fragments.entries()) {
-      const view = new DataView(fragment.buffer, fragment.byteOffset)
-      ok(fragment.length <= 1472)
-      equal(view.getUint16(4), 99)
-      equal((view.getUint16(6) & 0x2000) !== 0, i < 2)
-      whole.set(fragment.subarray(20), (view.getUint16(6) & 0x1fff) * 8)
-    }
-    deepEqual(whole, packet.bytes.subarray(20))
-    conserved(site)
-  })
-
-  test('what follows the packet in a chain of chunks does not travel on', () => {
-    const site = node(9216)
-    const packet = (ttl: number) => ipv4({ source: '10.1.2.3', destination: '172.16.0.5', ttl }, segmentOfTcp)
-    const padded = (ttl: number) => {
-      const frame = new Uint8Array(8000)
-      frame.set(ethernet({ source: PEER_MAC, destination: GATEWAY_MAC }, packet(ttl)))
-      return frame
-    }
-    deepEqual(site.send(fromEdge(padded(64))), [toHost(HOST.ip, packet(63), ACME.vni)])
-    conserved(site)
-  })
-
-  for (const bytes of [4000, 6000, 8000])
-    test(`questions padded to ${bytes} bytes are answered, and every chunk comes back`, () => {
-      const site = node(9216)
-      const padded = (frame: Uint8Array): Uint8Array => {
-        const whole = new Uint8Array(bytes)
-        whole.set(frame)
-        return fromEdge(whole)
-      }
-      equal(site.send(padded(arpFor('192.168.1.1'))).length, 1)
-      equal(site.send(padded(solicitationFor('2001:db8:1::1'))).length, 1)
-      const ping = icmpv6Echo({ identifier: 7 }, new Uint8Array(bytes - 200))
-      const packet = ipv6({ source: 'fe80::c', destination: 'fe80::67:68ff:fe00:1' }, ping)
-      const [reply] = site.send(fromCustomer(packet))
-      equal(reply!.length, 50 + 14 + packet.bytes.length)
-      conserved(site)
-    })
-
-  test('a ping of the gateway that is too big for the way back is cut, or dropped when it may not be', () => {
-    const site = node(1500)
-    const ping = (dontFragment: boolean) =>
-      fromCustomer(
-        ipv4({ source: '10.1.2.3', destination: '192.168.1.1', dontFragment }, icmpEcho({}, new Uint8Array(3000))),
-      )
-    equal(site.send(ping(false)).length, 3)
-    deepEqual(site.send(ping(true)), [])
-    equal(site.totals('acme')!.drops['too-big'], 1)
-    conserved(site)
-  })
-
-  test('a fragment that ends behind the largest packet is not cut further', () => {
-    const site = node(1500)
-    const last = ipv4(
-      { source: '10.1.2.3', destination: '172.16.0.5', id: 3, fragmentOffset: 8189 * 8, protocol: 17 },
-      new Uint8Array(3000),
-    )
-    deepEqual(site.send(fromCustomer(last)), [])
-    equal(site.totals('acme')!.drops['bad-header-length'], 1)
-    conserved(site)
-  })
-
-  test('jumbo frames cross in a chain of chunks', () => {
-    const site = node(9216)
-    const packet = (ttl: number) =>
-      ipv4({ source: '10.1.2.3', destination: '172.16.0.5', ttl, dontFragment: true }, udp({}, new Uint8Array(8900)))
-    deepEqual(site.send(fromCustomer(packet(64))), [toHost(HOST.ip, packet(63), ACME.vni)])
-    conserved(site)
-  })
-
-  test('a path MTU that was learnt is told to the sender', () => {
-    const site = node(1600)
-    const packet = ipv4(
-      { source: '10.1.2.3', destination: '172.16.0.5', dontFragment: true },
-      udp({}, new Uint8Array(1400)),
-    )
-    equal(site.send(fromCustomer(packet)).length, 1)
-    site.learnPathMtu(parseAddress(HOST.ip)!, 1400)
-    site.send(fromCustomer(packet))
-    equal(site.totals('acme')!.drops['too-big'], 1)
-  })
-
-  test('TCP is told a smaller MSS when it opens: what the narrower of both ways carries, here the one back', () => {
-    const site = node(1500)
-    const syn = (mss: number) =>
-      tcp({ sourcePort: 40_000, destinationPort: 80, flags: 0x02, options: Uint8Array.of(2, 4, mss >> 8, mss & 255) })
-    const packet = (mss: number, ttl: number) => ipv4({ source: '10.1.2.3', destination: '172.16.0.5', ttl }, syn(mss))
-    deepEqual(site.send(fromCustomer(packet(1460, 64))), [toHost(HOST.ip, packet(1500 - 50 - 40, 63), ACME.vni)])
   })
 })
 

@@ -165,7 +165,7 @@ function identity(interfaces: readonly FibInterface[], tenant: TenantState) {
 }
 
 /** The interface whose subnet the target is in. */
-export function ownAddressFor(interfaces: readonly FibInterface[], target: IpAddress): FibInterface | undefined {
+function ownAddressFor(interfaces: readonly FibInterface[], target: IpAddress): FibInterface | undefined {
   return interfaces.find(
     ({ address, length }) =>
       address.length === target.length && equalBytes(masked(address, length), masked(target, length)),

@@ -42,7 +42,7 @@ export interface SegmentLimits {
 }
 
 /** 10 K tenants of a connection and a VPC with eight hosts are 110 K entries (with one a segment for the segment itself). */
-export const defaultSegmentLimits: SegmentLimits = { entries: 1 << 18, segments: 1 << 16 }
+const defaultSegmentLimits: SegmentLimits = { entries: 1 << 18, segments: 1 << 16 }
 
 export interface SegmentMemory {
   readonly entries: SharedArrayBuffer

@@ -63,7 +63,10 @@ export class TenantState {
     }
   }
 
-  /** Returns why it could not be done. What `spec` does not have was released before. `localSlot` delivers to the gateway on any segment. */
+  /**
+   * Returns why it could not be done. What `spec` does not have was released before. `localSlot` delivers to the gateway on
+   * any segment.
+   */
   update(spec: FibTenant, localSlot: number): string | undefined {
     const moved = !sameAddress(this.#spec.vip, spec.vip)
     this.#spec = spec
@@ -104,7 +107,7 @@ function sameAddress(a: IpAddress | undefined, b: IpAddress | undefined): boolea
 }
 
 /** fe80::/64 and the modified EUI-64 of the MAC address. */
-export function linkLocalOf(mac: MacAddress): IpAddress {
+function linkLocalOf(mac: MacAddress): IpAddress {
   const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac
   return Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f)
 }

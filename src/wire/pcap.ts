@@ -33,7 +33,7 @@ const LINK_TYPE = 0xffff
 export const LINK_TYPE_ETHERNET = 1
 
 /** libpcap's own limit for a record of most link types: more is a corrupt file. */
-export const PCAP_RECORD_MAX = 262_144
+const PCAP_RECORD_MAX = 262_144
 
 export interface PcapRecord {
   /** Since 1970. */

@@ -56,7 +56,7 @@ export async function until(what: string, condition: () => Promise<boolean>): Pr
 }
 
 /** The site's processes whose command line has these words. */
-export function processesWith(runFolder: string, ...words: string[]): number[] {
+function processesWith(runFolder: string, ...words: string[]): number[] {
   return readdirSync('/proc').flatMap((pid) => {
     if (!/^\d+$/.test(pid)) return []
     try {
