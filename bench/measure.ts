@@ -3,12 +3,23 @@
  * What disturbs then disturbs all of them, and a median does not see it unless it lasts.
  */
 
-/** Runs every candidate once a round; the medians of what they return, in their order. */
-export function inTurn(rounds: number, candidates: readonly (() => number)[]): number[] {
-  const results = candidates.map(() => [] as number[])
-  for (let round = 0; round < rounds; round++)
-    for (const [i, candidate] of candidates.entries()) results[i]!.push(candidate())
-  return results.map(median)
+import { setScheduling } from '../src/linux/thread.ts'
+
+/**
+ * Lets no ordinary thread interrupt this one, nor the processes that it starts, while the work goes on; where that is
+ * forbidden it goes on all the same. For seconds, not for minutes: others get the rest of the machine.
+ */
+export async function undisturbed<T>(work: () => T | Promise<T>): Promise<T> {
+  try {
+    setScheduling('round-robin')
+  } catch {
+    return work()
+  }
+  try {
+    return await work()
+  } finally {
+    setScheduling('other')
+  }
 }
 
 export function median(values: readonly number[]): number {

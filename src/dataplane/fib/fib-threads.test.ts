@@ -11,7 +11,7 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { ipv4Number, type Prefix } from '../../base/address.ts'
 import { Random } from '../../base/random.ts'
 import { createQsbrMemory, QsbrReader, QsbrWriter } from '../qsbr.ts'
-import { createFibMemory, type FibMemory, FibReader, FibWriter } from './fib.ts'
+import { createFibMemory, FibFullError, type FibMemory, FibReader, FibWriter } from './fib.ts'
 import { blockOf, type Family, rootOf } from './layout.ts'
 import { wordsOf } from './memory.ts'
 import { drawNear, drawPrefix, Model, type Shape } from './model.ts'
@@ -49,7 +49,7 @@ class Checker {
   readonly #reader: FibReader
   readonly #random: Random
   readonly #prefixes = SHAPES.map((_, vrf) => drawPrefixes(vrf))
-  readonly #frame = new DataView(new ArrayBuffer(16))
+  readonly #frame = new DataView(new ArrayBuffer(16 * BATCH))
   readonly #vrfs = new Uint32Array(BATCH)
   readonly #addresses = new Uint32Array(BATCH)
   readonly #slots = new Uint32Array(BATCH)
@@ -75,8 +75,7 @@ class Checker {
   fault(): string | undefined {
     for (const vrf of SHAPES.keys()) {
       const near = Array.from({ length: BATCH }, () => this.#drawAddress(vrf))
-      const slots =
-        SHAPES[vrf]!.family === 4 ? this.#lookUp4(vrf, near) : near.map((address) => this.#lookUp6(vrf, address))
+      const slots = SHAPES[vrf]!.family === 4 ? this.#lookUp4(vrf, near) : this.#lookUp6(vrf, near)
       for (const [i, address] of near.entries()) {
         const fault = this.#judge(vrf, address, slots[i]!)
         if (fault) return fault
@@ -98,9 +97,14 @@ class Checker {
     return Array.from(this.#slots, (slot, i) => (i % 2 === 0 ? slot : this.#reader.lookup4(vrf, this.#addresses[i]!)))
   }
 
-  #lookUp6(vrf: number, address: Uint8Array): number {
-    for (let i = 0; i < 16; i++) this.#frame.setUint8(i, address[i]!)
-    return this.#reader.lookup6(vrf, this.#frame, 0)
+  #lookUp6(vrf: number, addresses: Uint8Array[]): number[] {
+    this.#vrfs.fill(vrf)
+    for (const [i, address] of addresses.entries()) {
+      this.#addresses[i] = 16 * i
+      for (let byte = 0; byte < 16; byte++) this.#frame.setUint8(16 * i + byte, address[byte]!)
+    }
+    this.#reader.lookup6Batch(this.#vrfs, this.#frame, this.#addresses, this.#slots, BATCH)
+    return Array.from(this.#slots, (slot, i) => (i % 2 === 0 ? slot : this.#reader.lookup6(vrf, this.#frame, 16 * i)))
   }
 
   #judge(vrf: number, address: Uint8Array, slot: number): string | undefined {
@@ -144,7 +148,17 @@ class Churn {
     for (const vrf of SHAPES.keys()) this.#insert(vrf, ALWAYS)
   }
 
+  /** A change. Where the workers are slow to let go of memory it gives them time. */
   step(): void {
+    try {
+      this.#change()
+    } catch (error) {
+      if (!(error instanceof FibFullError)) throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    }
+  }
+
+  #change(): void {
     const random = this.#random
     const vrf = random.below(SHAPES.length)
     const i = 1 + random.below(PREFIXES - 1)

@@ -92,13 +92,16 @@ class Run {
   }
 
   #lookUp(vrf: number, address: IpAddress): number {
-    if (address.length === 16) {
-      for (let i = 0; i < 16; i++) this.#frame.setUint8(i, address[i]!)
-      return this.#reader.lookup6(vrf, this.#frame, 0)
-    }
-    const number = ipv4Number(address)
     const [vrfs, addresses, slots] = this.#columns
     vrfs[0] = vrf
+    if (address.length === 16) {
+      for (let i = 0; i < 16; i++) this.#frame.setUint8(i, address[i]!)
+      addresses[0] = 0
+      this.#reader.lookup6Batch(vrfs, this.#frame, addresses, slots, 1)
+      equal(slots[0], this.#reader.lookup6(vrf, this.#frame, 0))
+      return slots[0]!
+    }
+    const number = ipv4Number(address)
     addresses[0] = number
     this.#reader.lookup4Batch(vrfs, addresses, slots, 1)
     equal(slots[0], this.#reader.lookup4(vrf, number))

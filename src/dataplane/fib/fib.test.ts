@@ -31,7 +31,9 @@ function site({ words = 1 << 22, vrfs = 16, poison = 0x00badbad } = {}): Site {
       if (address.length === 16) {
         const frame = new DataView(new ArrayBuffer(24))
         for (let i = 0; i < 16; i++) frame.setUint8(3 + i, address[i]!)
-        return reader.lookup6(vrf, frame, 3)
+        reader.lookup6Batch(Uint32Array.of(vrf), frame, Uint32Array.of(3), batch.slots, 1)
+        equal(batch.slots[0], reader.lookup6(vrf, frame, 3), 'a batch finds what a single lookup finds')
+        return batch.slots[0]!
       }
       batch.vrfs[0] = vrf
       batch.addresses[0] = ipv4Number(address)

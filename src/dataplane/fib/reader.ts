@@ -6,8 +6,8 @@
 
 import { blockOf, isSlot, NODE, ROOTS, WIDE } from './layout.ts'
 import { type FibMemory, wordsOf } from './memory.ts'
-import { searchTable4, searchTable6 } from './table.ts'
 import { TableGroup } from './table-group.ts'
+import { searchTable4, searchTable6 } from './table-search.ts'
 
 /** Addresses that are looked up side by side: some 20 cache misses are under way at a time, and the columns stay in L1. */
 const STRIDE = 256
@@ -16,8 +16,10 @@ const WIDE_NODE = NODE | WIDE
 
 export class FibReader {
   readonly #words: Int32Array
-  // lookup4Batch: which word to read next, a row an address.
+  // For the batches: which word to read next; for IPv6 also of which row, and how far its address has been followed.
   readonly #at = new Int32Array(STRIDE)
+  readonly #rows = new Int32Array(STRIDE)
+  readonly #bytes = new Int32Array(STRIDE)
   readonly #tables = new TableGroup(STRIDE)
 
   constructor(memory: FibMemory) {
@@ -77,7 +79,7 @@ export class FibReader {
       if (entry < 0) slots[row] = this.lookup4(vrfs[row]!, addresses[row]!)
       else this.#tables.add(row, blockOf(entry))
     }
-    this.#tables.search(this.#words, addresses, slots)
+    this.#tables.search4(this.#words, addresses, slots)
   }
 
   /** The same for the IPv6 address whose 16 bytes stand at `at`. */
@@ -91,5 +93,49 @@ export class FibReader {
     }
     for (; entry < 0; byte++) entry = words[blockOf(entry) + frame.getUint8(byte)]!
     return isSlot(entry) ? entry : searchTable6(words, blockOf(entry), frame, at)
+  }
+
+  /** lookup6 for `count` rows: in steps as lookup4Batch, all read their next entry until none leads on. */
+  lookup6Batch(vrfs: Uint32Array, frame: DataView, at: Uint32Array, slots: Uint32Array, count: number): void {
+    const words = this.#words
+    const rows = this.#rows
+    const bytes = this.#bytes
+    const places = this.#at
+    for (let from = 0; from < count; from += STRIDE) {
+      const to = Math.min(from + STRIDE, count)
+      for (let row = from; row < to; row++) {
+        rows[row - from] = row
+        bytes[row - from] = at[row]!
+        places[row - from] = ROOTS + 2 * vrfs[row]! + 1
+      }
+      for (let going = to - from; going > 0; going = this.#advance6(frame, slots, going));
+      this.#tables.search6(words, frame, at, slots)
+    }
+  }
+
+  // Reads the next entry of each, and sorts out which of them lead on.
+  #advance6(frame: DataView, slots: Uint32Array, count: number): number {
+    const words = this.#words
+    const rows = this.#rows
+    const bytes = this.#bytes
+    const places = this.#at
+    for (let i = 0; i < count; i++) places[i] = words[places[i]!]!
+    let going = 0
+    for (let i = 0; i < count; i++) {
+      const entry = places[i]!
+      const row = rows[i]!
+      if (isSlot(entry)) {
+        slots[row] = entry
+      } else if (entry > 0) {
+        this.#tables.add(row, blockOf(entry))
+      } else {
+        const byte = bytes[i]!
+        const isWide = (entry & WIDE_NODE) === WIDE_NODE
+        places[going] = blockOf(entry) + (isWide ? frame.getUint16(byte) : frame.getUint8(byte))
+        bytes[going] = byte + (isWide ? 2 : 1)
+        rows[going++] = row
+      }
+    }
+    return going
   }
 }
