@@ -1,10 +1,11 @@
 /** The demo as a newcomer runs it: one command, a verdict, and nothing left behind. */
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { needs } from '../../lab/needs.ts'
@@ -102,10 +103,18 @@ suite('gatehouse demo', { skip: needs('ip') }, () => {
 })
 
 test('gatehouse demo says that it needs root', { skip: isRoot() ? false : 'needs root' }, async () => {
-  const demo = spawn(LAUNCHER, ['demo'], { uid: NOBODY, gid: NOBODY, stdio: ['ignore', 'pipe', 'pipe'] })
-  const { code, err } = await endOf(demo)
-  equal(code, 1)
-  match(err, /needs root: sudo \.\/gatehouse demo/)
+  // A copy, for nobody may not be let into the folder that holds the checkout; and before anything is installed.
+  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-nobody-'))
+  try {
+    chmodSync(folder, 0o755)
+    copyFileSync(LAUNCHER, join(folder, 'gatehouse'))
+    const options: SpawnOptions = { uid: NOBODY, gid: NOBODY, cwd: '/', stdio: ['ignore', 'pipe', 'pipe'] }
+    const { code, err } = await endOf(spawn(join(folder, 'gatehouse'), ['demo'], options))
+    equal(code, 1)
+    match(err, /needs root: sudo \.\/gatehouse demo/)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
 
 function lineWith(child: ChildProcess, words: string): Promise<void> {
