@@ -66,7 +66,7 @@ export class FibFullError extends Error {
  * How many of these routes, which end below bit `depth`, fit a table. Where they share further bits, a node would be the
  * first of a chain of nodes with one entry in use each, so the more of those the longer a table is the better choice.
  */
-export function tableMax(list: RouteList, from: number, to: number, depth: number): number {
+function tableMax(list: RouteList, from: number, to: number, depth: number): number {
   const chain = (list.commonBits(from, to - 1) - depth) >> 3
   const max = (depth === 0 ? SMALL_MAX : LEAF_MAX) + LEAF_MAX * Math.max(0, chain)
   return Math.min(max, tableMaxRoutes(list.words))

@@ -133,7 +133,7 @@ function popcount(word: number): number {
 }
 
 /** The first number from `from` on that exists, or 0. */
-export function nextPrefix(words: Int32Array, header: number, from: number): number {
+function nextPrefix(words: Int32Array, header: number, from: number): number {
   for (let number = from; number < 32 * BITMAP_WORDS; ) {
     const rest = words[header + (number >>> 5)]! >>> (number & 31)
     if (rest !== 0) return number + 31 - Math.clz32(rest & -rest)
