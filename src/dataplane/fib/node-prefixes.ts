@@ -131,13 +131,3 @@ function popcount(word: number): number {
   ones = (ones & 0x33333333) + ((ones >>> 2) & 0x33333333)
   return Math.imul((ones + (ones >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24
 }
-
-/** The first number from `from` on that exists, or 0. */
-function nextPrefix(words: Int32Array, header: number, from: number): number {
-  for (let number = from; number < 32 * BITMAP_WORDS; ) {
-    const rest = words[header + (number >>> 5)]! >>> (number & 31)
-    if (rest !== 0) return number + 31 - Math.clz32(rest & -rest)
-    number = (number | 31) + 1
-  }
-  return 0
-}
