@@ -15,7 +15,6 @@ import { assert } from '../../base/assert.ts'
 import type { Arena } from './arena.ts'
 import { FANOUT, HEADER_WORDS, Header } from './layout.ts'
 
-const BITMAP_WORDS = (2 * FANOUT) / 32
 const COUNT_MASK = 0xffff
 
 /** An empty header: nothing ends in the node. */
