@@ -66,6 +66,8 @@ for (const { name, a, b, draw, fragment, hash, echo, error } of versions) {
     equal(hash(draw(router, a, error(packet))), hash(packet))
     const cut = { ...packet, bytes: packet.bytes.subarray(0, packet.bytes.length - 25) }
     equal(hash(draw(router, a, error(cut))), hash(packet))
+    const ping = draw(a, b, echo({ identifier: 5, sequence: 1 }))
+    equal(hash(draw(router, a, error(ping))), hash(ping), 'a ping is a flow too')
   })
 
   test(`${name}: what is cut at any byte behind the header is hashed without reading on`, () => {
@@ -88,7 +90,8 @@ for (const { name, a, b, draw, fragment, hash, echo, error } of versions) {
 }
 
 test('an error about an error, or a quote that is no header, goes by the addresses that are there', () => {
-  const about = build.ipv4({ source: '10.0.0.1', destination: '10.0.0.2' }, build.icmpEcho())
+  const echo = build.ipv4({ source: '10.0.0.1', destination: '10.0.0.2' }, build.icmpEcho())
+  const about = build.ipv4({ source: '10.0.0.1', destination: '10.0.0.2' }, build.icmpError({ type: 3 }, echo))
   const one = build.ipv4({ source: '10.9.9.9', destination: '10.0.0.1' }, build.icmpError({ type: 11 }, about))
   const junk = build.ipv4(
     { source: '10.9.9.9', destination: '10.0.0.1' },

@@ -28,7 +28,7 @@ export function flowHash4(frame: DataView, l3: number, end: number): number {
   const l4 = l3 + ipv4HeaderBytes(frame, l3)
   if (protocol === PROTOCOL.icmp && l4 + QUOTE_AT <= end && isIcmpError(icmp.type.get(frame, l4))) {
     const quoted = l4 + QUOTE_AT
-    if (checkIpv4Header(frame, quoted, end) === Fault.none && ipv4.protocol.get(frame, quoted) !== PROTOCOL.icmp)
+    if (checkIpv4Header(frame, quoted, end) === Fault.none && !isError4(frame, quoted, end))
       return flowHash4(frame, quoted, end)
   }
   return mix32(addresses + protocol + ports(frame, protocol, l4, end))
@@ -42,10 +42,23 @@ export function flowHash6(frame: DataView, l3: number, end: number): number {
   if (walk.fragment !== FRAGMENT.none) return mix32(addresses + protocol)
   if (protocol === PROTOCOL.icmpv6 && at + QUOTE_AT <= end && isIcmpv6Error(frame.getUint8(at))) {
     const quoted = at + QUOTE_AT
-    if (checkIpv6Header(frame, quoted, end) === Fault.none && ipv6.nextHeader.get(frame, quoted) !== PROTOCOL.icmpv6)
+    if (checkIpv6Header(frame, quoted, end) === Fault.none && !isError6(frame, quoted, end))
       return flowHash6(frame, quoted, end)
   }
   return mix32(addresses + protocol + ports(frame, protocol, at, end))
+}
+
+// An error about an error is nobody's flow, and would be looked into without end.
+function isError4(frame: DataView, l3: number, end: number): boolean {
+  if (ipv4.protocol.get(frame, l3) !== PROTOCOL.icmp) return false
+  const l4 = l3 + ipv4HeaderBytes(frame, l3)
+  return l4 >= end || isIcmpError(icmp.type.get(frame, l4))
+}
+
+function isError6(frame: DataView, l3: number, end: number): boolean {
+  if (ipv6.nextHeader.get(frame, l3) !== PROTOCOL.icmpv6) return false
+  const l4 = l3 + ipv6.BYTES
+  return l4 >= end || isIcmpv6Error(frame.getUint8(l4))
 }
 
 /** For what is not IP: the two MAC addresses and the type. */

@@ -6,7 +6,7 @@
 
 import { Fault } from '../wire/fault.ts'
 import { icmp, icmpError, isIcmpError, writeIcmpChecksum } from '../wire/icmp.ts'
-import { icmpv6, isIcmpv6Error, writeIcmpv6Checksum } from '../wire/icmpv6.ts'
+import { ICMPV6_TYPE, icmpv6, isIcmpv6Error, writeIcmpv6Checksum } from '../wire/icmpv6.ts'
 import { IPV4_PLAIN, ipv4, ipv4FragmentOffset, ipv4HeaderBytes, PROTOCOL, writeIpv4Checksum } from '../wire/ipv4.ts'
 import { FRAGMENT, ipv6, ipv6Walk, walkIpv6 } from '../wire/ipv6.ts'
 
@@ -43,7 +43,10 @@ export function mayReportTo6(frame: DataView, l3: number, end: number, tooBig: b
   if (!tooBig && frame.getUint8(l3 + ipv6.destination.offset) === 0xff) return false
   if (walkIpv6(frame, l3, end, walk) !== Fault.none) return false
   if (walk.fragment === FRAGMENT.later) return false
-  return walk.protocol !== PROTOCOL.icmpv6 || (walk.at < end && !isIcmpv6Error(frame.getUint8(walk.at)))
+  if (walk.protocol !== PROTOCOL.icmpv6) return true
+  if (walk.at >= end) return false
+  const type = frame.getUint8(walk.at)
+  return !isIcmpv6Error(type) && type !== ICMPV6_TYPE.redirect
 }
 
 /** Groups, the unspecified address and loopback. */
