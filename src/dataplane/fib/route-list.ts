@@ -15,6 +15,9 @@ export interface RouteColumns {
   readonly slots: Uint32Array
 }
 
+/** From so many routes on fewer and wider digits sort faster. */
+const MANY = 4096
+
 export class RouteList {
   readonly words: number
   count = 0
@@ -116,26 +119,77 @@ export class RouteList {
   }
 
   /** Replaces the content by routes from outside, sorted and each prefix once. */
-  fill(routes: RouteColumns): void {
+  fill({ count, addresses, lengths, slots }: RouteColumns): void {
     this.clear()
-    this.reserve(routes.count)
-    const order = isSorted(routes, this.words) ? undefined : sortedOrder(routes, this.words)
-    for (let i = 0; i < routes.count; i++) {
-      const from = order ? order[i]! : i
-      const length = routes.lengths[from]!
-      // Where the order is stable the last of equals comes last and overwrites the one before.
-      const row = this.count > 0 && this.#isPrefix(this.count - 1, routes, from) ? this.count - 1 : this.count
-      for (let word = 0; word < this.words; word++) this.keys[word]![row] = routes.addresses[from * this.words + word]!
-      this.infos[row] = infoOf(length, routes.slots[from]!)
-      this.count = row + 1
+    this.reserve(count)
+    this.count = count
+    for (let row = 0; row < count; row++) this.infos[row] = infoOf(lengths[row]!, slots[row]!)
+    for (let word = 0; word < this.words; word++) {
+      const column = this.keys[word]!
+      for (let row = 0; row < count; row++) column[row] = addresses[row * this.words + word]!
     }
+    if (!this.#isSorted()) this.#sort()
+    this.#keepLast()
   }
 
-  #isPrefix(row: number, routes: RouteColumns, from: number): boolean {
-    if (lengthIn(this.infos[row]!) !== routes.lengths[from]) return false
-    for (let word = 0; word < this.words; word++)
-      if (this.keys[word]![row] !== (routes.addresses[from * this.words + word]! | 0)) return false
+  #isSorted(): boolean {
+    for (let row = 1; row < this.count; row++) if (this.#compare(row - 1, row) > 0) return false
     return true
+  }
+
+  #compare(row: number, other: number): number {
+    for (let word = 0; word < this.words; word++) {
+      const difference = (this.keys[word]![row]! >>> 0) - (this.keys[word]![other]! >>> 0)
+      if (difference !== 0) return difference
+    }
+    return lengthIn(this.infos[row]!) - lengthIn(this.infos[other]!)
+  }
+
+  // Least significant digit first, which keeps the order of equals: the length, then the address from its end.
+  #sort(): void {
+    const bits = this.count < MANY ? 8 : 11
+    const counts = new Uint32Array((1 << bits) + 1)
+    const spare = new RouteList(this.words === 1 ? 4 : 6)
+    spare.reserve(this.count)
+    this.#sortBy(this.infos, 24, counts, spare)
+    for (let word = this.words - 1; word >= 0; word--)
+      for (let shift = 0; shift < 32; shift += bits) this.#sortBy(this.keys[word]!, shift, counts, spare)
+  }
+
+  #sortBy(column: Int32Array, shift: number, counts: Uint32Array, spare: RouteList): void {
+    const { count, keys, infos } = this
+    const mask = counts.length - 2
+    counts.fill(0)
+    for (let row = 0; row < count; row++) counts[((column[row]! >>> shift) & mask) + 1]!++
+    if (counts[((column[0]! >>> shift) & mask) + 1] === count) return
+    for (let digit = 1; digit <= mask; digit++) counts[digit]! += counts[digit - 1]!
+    const first = keys[0]!
+    const spareFirst = spare.keys[0]!
+    const spareInfos = spare.infos
+    for (let row = 0; row < count; row++) {
+      const to = counts[(column[row]! >>> shift) & mask]!++
+      spareFirst[to] = first[row]!
+      spareInfos[to] = infos[row]!
+      for (let word = 1; word < keys.length; word++) spare.keys[word]![to] = keys[word]![row]!
+    }
+    this.keys = spare.keys
+    this.infos = spareInfos
+    spare.keys = keys
+    spare.infos = infos
+  }
+
+  // Of equal prefixes, which now stand side by side.
+  #keepLast(): void {
+    let kept = Math.min(1, this.count)
+    for (let row = 1; row < this.count; row++) {
+      if (this.#compare(kept - 1, row) === 0) kept--
+      if (kept !== row) {
+        for (const column of this.keys) column[kept] = column[row]!
+        this.infos[kept] = this.infos[row]!
+      }
+      kept++
+    }
+    this.count = kept
   }
 
   /** The content as routes for outside. */
@@ -157,57 +211,4 @@ function grown(column: Int32Array<ArrayBuffer>, capacity: number): Int32Array<Ar
   const out = new Int32Array(capacity)
   out.set(column)
   return out
-}
-
-function isSorted({ count, addresses, lengths }: RouteColumns, words: number): boolean {
-  for (let i = 1; i < count; i++) {
-    let word = 0
-    while (word < words - 1 && addresses[i * words + word] === addresses[(i - 1) * words + word]) word++
-    const before = addresses[(i - 1) * words + word]!
-    const here = addresses[i * words + word]!
-    if (before > here || (before === here && lengths[i - 1]! > lengths[i]!)) return false
-  }
-  return true
-}
-
-/** Below this comparing is faster than a pass over 65,536 counters a digit. */
-const RADIX_FROM = 4096
-
-/** The rows in order; equal prefixes stay as they are. */
-function sortedOrder(routes: RouteColumns, words: number): Uint32Array {
-  const order = new Uint32Array(routes.count)
-  for (let i = 0; i < order.length; i++) order[i] = i
-  if (routes.count >= RADIX_FROM) return radixSorted(order, routes, words)
-  const { addresses, lengths } = routes
-  return order.sort((a, b) => {
-    for (let word = 0; word < words; word++) {
-      const difference = addresses[a * words + word]! - addresses[b * words + word]!
-      if (difference !== 0) return difference
-    }
-    return lengths[a]! - lengths[b]!
-  })
-}
-
-// Least significant digit first, 16 bits a pass; a digit that is the same in all routes costs only its count.
-function radixSorted(rows: Uint32Array, { count, addresses, lengths }: RouteColumns, words: number): Uint32Array {
-  let order = rows
-  let other: Uint32Array = new Uint32Array(count)
-  const counts = new Uint32Array(65_537)
-  const pass = (digitOf: (route: number) => number): void => {
-    counts.fill(0)
-    for (let i = 0; i < count; i++) counts[digitOf(i) + 1]!++
-    if (counts[digitOf(0) + 1] === count) return
-    for (let digit = 1; digit < counts.length; digit++) counts[digit]! += counts[digit - 1]!
-    for (let i = 0; i < count; i++) {
-      const route = order[i]!
-      other[counts[digitOf(route)]!++] = route
-    }
-    ;[order, other] = [other, order]
-  }
-  pass((route) => lengths[route]!)
-  for (let word = words - 1; word >= 0; word--) {
-    pass((route) => addresses[route * words + word]! & 0xffff)
-    pass((route) => addresses[route * words + word]! >>> 16)
-  }
-  return order
 }
