@@ -25,11 +25,13 @@ export class OwnAddresses {
     return this.#words[0]! >>> 0
   }
 
-  /** Writes the IPv6 address as the source of the packet at `l3`; false while there is none. */
-  writeSource6(frame: DataView, l3: number): boolean {
-    if (this.#words[HAS_6] === 0) return false
+  get has6(): boolean {
+    return this.#words[HAS_6] !== 0
+  }
+
+  /** Writes the IPv6 address as the source of the packet at `l3`. */
+  writeSource6(frame: DataView, l3: number): void {
     for (let i = 0; i < 4; i++) frame.setInt32(l3 + ipv6.source.offset + i * 4, this.#words[ADDRESS_6 + i]!)
-    return true
   }
 
   set(address: IpAddress): void {

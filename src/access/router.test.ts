@@ -308,15 +308,80 @@ suite('a packet in transit', () => {
     conserved(site)
   })
 
-  test('is answered no more than a thousand times a second', () => {
+  test('is answered no more than a thousand times a second, and what is not said is counted', () => {
     const site = new SampleSwitch()
     const packet = onWire(to4(HOST, udp({}), { ttl: 1 }))
     const answers = () => Object.values(site.send('path-a', ...Array.from({ length: 200 }, () => packet))).flat().length
     equal(answers(), 50)
     site.advance(10)
     equal(answers(), 10)
+    deepEqual(site.drops(), { 'ttl-exceeded': 400, 'icmp-rate': 340 })
     conserved(site)
   })
+
+  for (const [version, packet] of [
+    ['IPv4', to4(HOST, udp({}), { ttl: 1 })],
+    ['IPv6', to6(HOST6, udp({}), { hopLimit: 1 })],
+  ] as const)
+    test(`of ${version} is not answered while no chunk is free, and that is counted`, () => {
+      const site = new SampleSwitch()
+      site.inject('path-a', onWire(packet))
+      const taken: number[] = []
+      while (site.pool.free > 0) taken.push(site.pool.take())
+      site.run()
+      for (const chunk of taken) site.pool.give(chunk)
+      deepEqual(site.sent(), {})
+      deepEqual(site.drops(), { 'ttl-exceeded': 1, 'no-frames': 1 })
+      conserved(site)
+    })
+
+  // What nodes send comes from the VIP, and so only from these errors do they learn of paths that take less.
+  for (const { version, toVip, fromVip, error } of [
+    {
+      version: 'IPv4',
+      toVip: (inner: Layer) => to4(VIP, gre({ key: 5 }, inner)),
+      fromVip: (inner: Layer, ttl: number) =>
+        to4(HOST, gre({ key: 5 }, inner), { source: VIP, dontFragment: true, ttl }),
+      error: (about: Layer, isTooBig: boolean) => {
+        const { destinationUnreachable, timeExceeded } = ICMP_TYPE
+        const what = isTooBig
+          ? { type: destinationUnreachable, code: ICMP_UNREACHABLE.fragmentationNeeded, mtu: MTU }
+          : { type: timeExceeded }
+        return ipv4({ source: OWN, destination: VIP, tos: 0xc0 }, icmpError(what, about.bytes.slice(0, 548)))
+      },
+    },
+    {
+      version: 'IPv6',
+      toVip: (inner: Layer) => to6(VIP6, gre({ key: 5 }, inner)),
+      fromVip: (inner: Layer, hopLimit: number) => to6(HOST6, gre({ key: 5 }, inner), { source: VIP6, hopLimit }),
+      error: (about: Layer, isTooBig: boolean) => {
+        const { packetTooBig, timeExceeded } = ICMPV6_TYPE
+        const what = isTooBig ? { type: packetTooBig, rest: MTU } : { type: timeExceeded }
+        return ipv6({ source: OWN6, destination: VIP6, trafficClass: 0xc0 }, icmpv6(what, about.bytes.slice(0, 1232)))
+      },
+    },
+  ])
+    test(`of ${version} from a VIP that is spread here: the node of its flow is told of the error`, () => {
+      const site = new SampleSwitch()
+      const used = new Set<string>()
+      for (let number = 0; number < 30; number++) {
+        const inner = (bytes: number) => ipv4({}, udp({ sourcePort: 2000 + number }, new Uint8Array(bytes)))
+        const node = portOf(site.send('path-a', onWire(toVip(inner(8)))))
+        for (const [packet, isTooBig] of [
+          [fromVip(inner(MTU), 64), true],
+          [fromVip(inner(8), 1), false],
+        ] as const)
+          deepEqual(site.send(node, onWire(packet)), { [node]: [ethernet(portMacs(node), error(packet, isTooBig))] })
+        used.add(node)
+        site.advance(10)
+      }
+      deepEqual(used, new Set(NODES))
+      deepEqual(site.drops(), { 'too-big': 30, 'ttl-exceeded': 30 })
+      site.setNodes([])
+      deepEqual(site.send('fn-1', onWire(fromVip(flow(1), 1))), {})
+      equal(site.drops()['group-empty'], 1, 'the error found nobody')
+      conserved(site)
+    })
 
   test('to the switch itself is the kernel’s, and counted if it comes here all the same', () => {
     const site = new SampleSwitch()

@@ -100,40 +100,41 @@ export class Router {
     const { frames, own } = this.#shared.views
     const l3 = batch.l3[row]!
     const readable = this.#readable(batch, row)
-    if (own.ipv4 === 0 || !mayReportTo4(frames.view, l3, readable) || !this.#shared.mayAnswer()) return
-    const to = this.#takeChunk()
+    if (own.ipv4 === 0 || !mayReportTo4(frames.view, l3, readable)) return
+    const to = this.#chunkForError()
     if (to === NO_FRAME) return
     const bytes = writeIcmpError(frames.bytes, frames.view, to, l3, readable - l3, type, code, mtu, own.ipv4)
-    this.#originate(to, bytes, ETHERTYPE.ipv4)
+    this.#originate(batch.hash[row]!, to, bytes, ETHERTYPE.ipv4)
   }
 
   #report6(batch: Batch, row: number, type: number, code: number, rest: number): void {
-    const { frames, own, pool } = this.#shared.views
+    const { frames, own } = this.#shared.views
     const l3 = batch.l3[row]!
     const readable = this.#readable(batch, row)
-    if (!mayReportTo6(frames.view, l3, readable, type === ICMPV6_TYPE.packetTooBig) || !this.#shared.mayAnswer()) return
-    const to = this.#takeChunk()
+    if (!own.has6 || !mayReportTo6(frames.view, l3, readable, type === ICMPV6_TYPE.packetTooBig)) return
+    const to = this.#chunkForError()
     if (to === NO_FRAME) return
-    if (own.writeSource6(frames.view, to))
-      this.#originate(
-        to,
-        writeIcmpv6Error(frames.bytes, frames.view, to, l3, readable - l3, type, code, rest),
-        ETHERTYPE.ipv6,
-      )
-    else pool.give(to)
+    own.writeSource6(frames.view, to)
+    const bytes = writeIcmpv6Error(frames.bytes, frames.view, to, l3, readable - l3, type, code, rest)
+    this.#originate(batch.hash[row]!, to, bytes, ETHERTYPE.ipv6)
   }
 
   #readable(batch: Batch, row: number): number {
     return Math.min(this.#shared.columns.end[row]!, batch.address[row]! + batch.length[row]!)
   }
 
-  #takeChunk(): number {
-    const chunk = this.#shared.views.pool.take()
-    return chunk === NO_FRAME ? NO_FRAME : chunk + HEADROOM
+  /** Where an error may be written; NO_FRAME if there can be none now, which is counted. */
+  #chunkForError(): number {
+    const { ledger, pool } = this.#shared.views
+    const mayAnswer = this.#shared.mayAnswer()
+    const chunk = mayAnswer ? pool.take() : NO_FRAME
+    if (chunk !== NO_FRAME) return chunk + HEADROOM
+    ledger.notOriginated(TRANSIT_ROW, mayAnswer ? Drop['no-frames'] : Drop['icmp-rate'])
+    return NO_FRAME
   }
 
-  /** Sends a packet of our own, which is at `l3`, where its destination leads. */
-  #originate(l3: number, bytes: number, etherType: number): void {
+  /** Sends a packet of our own, which is at `l3` and about the flow, where its destination leads. */
+  #originate(flow: number, l3: number, bytes: number, etherType: number): void {
     const { actions, fib, frames, ledger } = this.#shared.views
     this.#shared.flushOriginated()
     const { originated } = this.#shared
@@ -144,9 +145,16 @@ export class Router {
       etherType === ETHERTYPE.ipv4
         ? fib.lookup4(Vrf.underlay, ipv4.destination.get(frames.view, l3))
         : fib.lookup6(Vrf.underlay, frames.view, l3 + ipv6.destination.offset)
-    const at = actions.resolve(slot, 0)
+    const at = this.#toNode(actions.resolve(slot, 0), flow)
     const kind = actions.words[at]
     if (kind === ActionKind.send) encapsulate(frames, actions, originated, row, at, l3, 0, etherType)
     else originated.verdict[row] = kind === ActionKind.drop ? actions.words[at + 6]! : Drop['no-listener']
+  }
+
+  // What a node sends comes from its VIP, and so an error about it is for a VIP that may be spread here.
+  #toNode(at: number, flow: number): number {
+    const words = this.#shared.views.actions.words
+    const isSpread = words[at] === ActionKind.local && words[at + 6]! > Local.tunnelEnd
+    return isSpread ? this.#shared.chooseNode(words[at + 6]!, flow) : at
   }
 }
