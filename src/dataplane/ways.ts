@@ -133,20 +133,31 @@ export class Way {
     this.#members = undefined
   }
 
-  // False when slots are exhausted: then one path has to do.
+  // False when slots are exhausted: then one path has to do. Nothing leads to the members before all are laid.
   #laySeveral(actions: readonly Action[]): boolean {
     const first = this.#writer.allocateMembers(actions.length)
     if (first === undefined) return false
+    const members = { first, places: actions.length, slots: this.#laySlots(actions) }
+    for (const [i, slot] of members.slots.entries()) this.#writer.setMember(first + i, slot)
+    const isWhole = members.slots.length === actions.length
+    if (isWhole && this.#writer.set(this.slot, { kind: 'select', first, members: actions.length })) {
+      this.#members = members
+      return true
+    }
+    this.#releaseMembers(members)
+    return false
+  }
+
+  // As many as there is room for, each in a slot of its own.
+  #laySlots(actions: readonly Action[]): number[] {
     const slots: number[] = []
-    this.#members = { first, places: actions.length, slots }
     for (const action of actions) {
       const slot = this.#writer.allocate()
       if (slot === undefined) break
       this.#writer.set(slot, action)
-      this.#writer.setMember(first + slots.length, slot)
       slots.push(slot)
     }
-    return this.#writer.set(this.slot, { kind: 'select', first, members: slots.length })
+    return slots
   }
 
   #releaseMembers(members: Members | undefined): void {
