@@ -100,6 +100,24 @@ test('an error about an error, or a quote that is no header, goes by the address
   equal(hash4(one), hash4(junk))
 })
 
+test('IPv6: an error about an error is told by what is behind its extension headers', () => {
+  const packet = build.ipv6({ source: '2001:db8::1', destination: '2001:db8::2' }, build.udp({ sourcePort: 1000 }))
+  const error = (about: build.Layer) => build.icmpv6({ type: ICMPV6_TYPE.timeExceeded }, about.bytes)
+  const routers = { source: '2001:db8:9::9', destination: '2001:db8::1' }
+  const about = build.ipv6({ ...routers, extensions: [build.destinationOptions()] }, error(packet))
+  const asPlain = build.ipv6(routers, error(packet))
+  equal(hash6(build.ipv6(routers, error(about))), hash6(build.ipv6(routers, error(asPlain))))
+  notEqual(hash6(build.ipv6(routers, error(about))), hash6(packet))
+})
+
+test('IPv4: a router that changed what it quotes has not made another flow of it', () => {
+  const packet = build.ipv4({ source: '10.0.0.1', destination: '10.0.0.2' }, build.udp({ sourcePort: 1000 }))
+  const changed = { ...packet, bytes: packet.bytes.slice() }
+  changed.bytes[8] = 0 // The TTL, and the checksum is that of before.
+  const error = build.icmpError({ type: ICMP_TYPE.timeExceeded }, changed)
+  equal(hash4(build.ipv4({ source: '10.9.9.9', destination: '10.0.0.1' }, error)), hash4(packet))
+})
+
 test('what is not IP goes by its MAC addresses and type, in both directions', () => {
   const [a, b] = ['02:00:00:00:00:0a', '02:00:00:00:00:0b']
   const hash = (source: string, destination: string, etherType = 0x88b5): number =>

@@ -28,7 +28,9 @@ export function flowHash4(frame: DataView, l3: number, end: number): number {
   const l4 = l3 + ipv4HeaderBytes(frame, l3)
   if (protocol === PROTOCOL.icmp && l4 + QUOTE_AT <= end && isIcmpError(icmp.type.get(frame, l4))) {
     const quoted = l4 + QUOTE_AT
-    if (checkIpv4Header(frame, quoted, end) === Fault.none && !isError4(frame, quoted, end))
+    const fault = checkIpv4Header(frame, quoted, end)
+    // A router may have changed what it quotes: the checksum need not hold.
+    if ((fault === Fault.none || fault === Fault['bad-checksum']) && !isError4(frame, quoted, end))
       return flowHash4(frame, quoted, end)
   }
   return mix32(addresses + protocol + ports(frame, protocol, l4, end))
@@ -56,9 +58,8 @@ function isError4(frame: DataView, l3: number, end: number): boolean {
 }
 
 function isError6(frame: DataView, l3: number, end: number): boolean {
-  if (ipv6.nextHeader.get(frame, l3) !== PROTOCOL.icmpv6) return false
-  const l4 = l3 + ipv6.BYTES
-  return l4 >= end || isIcmpv6Error(frame.getUint8(l4))
+  if (walkIpv6(frame, l3, end, walk) !== Fault.none || walk.fragment === FRAGMENT.later) return false
+  return walk.protocol === PROTOCOL.icmpv6 && (walk.at >= end || isIcmpv6Error(frame.getUint8(walk.at)))
 }
 
 /** For what is not IP: the two MAC addresses and the type. */
