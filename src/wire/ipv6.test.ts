@@ -121,6 +121,21 @@ test('a walk ends at the upper layer, wherever it is', () => {
   deepEqual(walked(authenticated), [PROTOCOL.udp, 64, FRAGMENT.none])
 })
 
+test('a walk tells where the upper layer is named', () => {
+  const { hopByHop, destinationOptions, fragment6 } = build
+  for (const [extensions, at] of [
+    [[], 6],
+    [[hopByHop(), destinationOptions()], 48],
+    [[destinationOptions(), fragment6({ offset: 8, more: true })], 48],
+  ] as const) {
+    const frame = framed(build.ipv6({ extensions: [...extensions] }, build.udp({})).bytes)
+    const walk = ipv6Walk()
+    walkIpv6(frame, AT, ipv6End(frame, AT), walk)
+    equal(walk.namedAt - AT, at)
+    equal(frame.getUint8(walk.namedAt), PROTOCOL.udp)
+  }
+})
+
 test('what a later fragment holds is not walked, it is a piece of anything', () => {
   const piece = build.ipv6(
     { extensions: [build.fragment6({ offset: 1232, more: true })], protocol: PROTOCOL.destinationOptions },
@@ -147,7 +162,7 @@ test('one walk object serves packet after packet', () => {
   const plain = framed(datagram)
   walkIpv6(later, AT, ipv6End(later, AT), walk)
   walkIpv6(plain, AT, ipv6End(plain, AT), walk)
-  deepEqual(walk, { protocol: PROTOCOL.udp, at: AT + 40, fragment: FRAGMENT.none })
+  deepEqual(walk, { protocol: PROTOCOL.udp, at: AT + 40, namedAt: AT + 6, fragment: FRAGMENT.none })
 })
 
 test('traffic class and flow label are read, and the class is set without touching its neighbours', () => {

@@ -57,12 +57,14 @@ export interface Ipv6Walk {
   protocol: number
   /** Where it begins. */
   at: number
+  /** Where the header before it names it. */
+  namedAt: number
   /** One of FRAGMENT. */
   fragment: number
 }
 
 export function ipv6Walk(): Ipv6Walk {
-  return { protocol: PROTOCOL.none, at: 0, fragment: FRAGMENT.none }
+  return { protocol: PROTOCOL.none, at: 0, namedAt: 0, fragment: FRAGMENT.none }
 }
 
 /** A whole packet: the fixed header, and a payload length that stays within `end`. What is behind it is padding. */
@@ -90,18 +92,21 @@ export function ipv6End(frame: DataView, at: number): number {
 export function walkIpv6(frame: DataView, at: number, end: number, walk: Ipv6Walk): number {
   let protocol = ipv6.nextHeader.get(frame, at)
   let here = at + ipv6.BYTES
+  let namedAt = at + ipv6.nextHeader.offset
   walk.fragment = FRAGMENT.none
   for (let extensions = 0; isExtension(protocol); extensions++) {
     if (extensions === EXTENSIONS_MAX) return Fault['bad-option']
     if (protocol === PROTOCOL.hopByHop && extensions > 0) return Fault['bad-option']
     if (here + 8 > end) return Fault.truncated
     const next = frame.getUint8(here)
+    namedAt = here
     if (protocol === PROTOCOL.fragment) {
       const offsetMore = ipv6Fragment.offsetMore.get(frame, here)
       here += ipv6Fragment.BYTES
       if (offsetMore >>> 3 !== 0) {
         walk.protocol = next
         walk.at = here
+        walk.namedAt = namedAt
         walk.fragment = FRAGMENT.later
         return Fault.none
       }
@@ -115,6 +120,7 @@ export function walkIpv6(frame: DataView, at: number, end: number, walk: Ipv6Wal
   }
   walk.protocol = protocol
   walk.at = here
+  walk.namedAt = namedAt
   return Fault.none
 }
 
