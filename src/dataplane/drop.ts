@@ -61,3 +61,9 @@ export const dropReasons: readonly (readonly [DropName, string])[] = [...faults,
 export const Drop = Object.fromEntries(dropReasons.map(([name], code) => [name, code])) as {
   readonly [Name in DropName]: number
 }
+
+/** How often each reason was met, a line each, those last that were not. */
+export function reasonsMet(drops: Partial<Record<DropName, number>>): string[] {
+  const counts = dropReasons.slice(1).map(([name]) => [name, drops[name] ?? 0] as const)
+  return counts.toSorted(([, a], [, b]) => b - a).map(([name, count]) => `${name} ${count}`)
+}

@@ -6,7 +6,7 @@ import { unaccounted } from '../dataplane/ledger.ts'
 import { ethernet, gre, ipv4, type Layer, type Payload, tcp, text, udp, vxlan } from '../wire/build.ts'
 import { UDP_PORT } from '../wire/udp.ts'
 import { MemoryNode, NODE_MAC, ROUTER_MAC } from './memory-node.ts'
-import { ACME, EDGE, GATEWAY_MAC, GLOBEX, MACHINE_MAC, PEER_MAC, sampleBatch, VIP } from './sample-site.ts'
+import { EDGE, GATEWAY_MAC, MACHINE_MAC, PEER_MAC, sampleBatch, TENANTS, VIP } from './sample-site.ts'
 
 /** Where the outer headers of a frame begin. */
 export const OUTER_IP = 14
@@ -16,7 +16,7 @@ export const OUTER_UDP = 34
 export function node(mtu?: number): MemoryNode {
   const made = new MemoryNode(undefined, mtu)
   equal(made.apply(sampleBatch()), undefined)
-  equal(made.send().length, 2, 'both tenants have a next hop that is to be asked for')
+  equal(made.send().length, TENANTS.length, 'every tenant has a next hop that is to be asked for')
   return made
 }
 
@@ -24,7 +24,7 @@ export function node(mtu?: number): MemoryNode {
 export function conserved(site: MemoryNode): void {
   equal(site.pool.free, 511)
   equal(unaccounted(site.node()), 0)
-  for (const tenant of [ACME, GLOBEX]) equal(unaccounted(site.totals(tenant.name)!), 0)
+  for (const tenant of TENANTS) equal(unaccounted(site.totals(tenant.name)!), 0)
 }
 
 export const toRouter = { source: formatMac(NODE_MAC), destination: formatMac(ROUTER_MAC) }

@@ -219,7 +219,7 @@ describe('ARP and neighbour discovery', () => {
     equal(site.totals('acme')!.drops['neighbour-unresolved'], 1)
     const reply = arpReply({ senderMac: MACHINE_MAC, senderIp: '172.16.0.6', targetIp: '172.16.0.1' })
     const answer = ethernet({ source: MACHINE_MAC, destination: GATEWAY_MAC }, reply)
-    site.send(fromHost(answer, ACME.vni, HOST.ethernet))
+    site.send(fromHost(answer, ACME.vni, { source: HOST.ethernet }))
     deepEqual(site.send(fromCustomer(packet(64))), [toHost(HOST.ethernet, toMachine(packet(63)), ACME.vni)])
     conserved(site)
   })
@@ -380,7 +380,11 @@ describe('what does not belong here is dropped under its reason', () => {
     ['an unknown key', fromHost(packet, 4242), 'unknown-key'],
     ['GRE without a key', fromHost(packet, NO_KEY), 'unknown-key'],
     ['a forged underlay source', fromEdge(inner, ACME.vni, { source: '10.0.0.66' }), 'unknown-remote'],
-    ['a host that sends by GRE what it should by VXLAN', fromHost(packet, ACME.vni, HOST.vxlan), 'unknown-remote'],
+    [
+      'a host that sends by GRE what it should by VXLAN',
+      fromHost(packet, ACME.vni, { source: HOST.vxlan }),
+      'unknown-remote',
+    ],
     ['a tagged inner frame', fromEdge(ethernet({ vlan: 5, destination: GATEWAY_MAC }, packet)), 'inner-vlan'],
     [
       "somebody else's MAC address",
@@ -427,7 +431,7 @@ describe('the control module changes its mind', () => {
     equal(site.send(fromCustomer(packet)).length, 1)
   })
 
-  const renamed = { id: 7, name: 'initech', vni: ACME.vni }
+  const renamed = { id: 7, name: 'newcomer', vni: ACME.vni }
   for (const snapshot of [true, false])
     test(`a tenant takes another's VNI and edge over in one ${snapshot ? 'snapshot' : 'difference'}`, () => {
       const site = node()
@@ -437,7 +441,7 @@ describe('the control module changes its mind', () => {
       site.send()
       const packet = ipv4({ source: '10.1.2.3', destination: '172.16.0.5' }, segmentOfTcp)
       equal(site.send(fromCustomer(packet)).length, 1)
-      equal(site.totals('initech')!.received, 1)
+      equal(site.totals('newcomer')!.received, 1)
       equal(site.totals('acme'), undefined)
     })
 

@@ -13,22 +13,35 @@ import {
   vxlan,
 } from '../wire/build.ts'
 import { UDP_PORT } from '../wire/udp.ts'
-import { ACME, EDGE, GATEWAY_MAC, HOST, PEER_MAC, VIP } from './sample-site.ts'
+import { ACME, GATEWAY_MAC, PEER_MAC, underlayOf, VIP, VIP6 } from './sample-site.ts'
 
 const ROUTER = { source: '02:00:00:00:00:02', destination: '02:00:00:00:00:01' } as const
 
 export interface Outer {
   source?: string
-  destination?: string
   tos?: number
   sourcePort?: number
+  /** Of UDP; most tunnels have none. */
+  checksum?: boolean
+  dontFragment?: boolean
+  moreFragments?: boolean
+  /** Of IPv6. */
+  extensions?: Layer[]
+}
+
+/** A tunnel packet as it arrives, over IPv4 or IPv6 as its source is. */
+function inUnderlay(source: string, { tos = 0, ...more }: Outer, tunnel: Layer): Uint8Array {
+  const packet = source.includes(':')
+    ? ipv6({ ...more, source, destination: VIP6, trafficClass: tos }, tunnel)
+    : ipv4({ ...more, source, destination: VIP, tos }, tunnel)
+  return ethernet(ROUTER, packet)
 }
 
 /** An Ethernet frame of a customer, from the edge switch. */
 export function fromEdge(frame: Uint8Array, vni: number = ACME.vni, outer: Outer = {}): Uint8Array {
-  const { source = EDGE, destination = VIP, sourcePort = 50_000, tos = 0 } = outer
-  const tunnel = udp({ sourcePort, destinationPort: UDP_PORT.vxlan, checksum: false }, vxlan({ vni }, frame))
-  return ethernet(ROUTER, ipv4({ source, destination, tos }, tunnel))
+  const { source = underlayOf(vni).edge, sourcePort = 50_000, checksum = false } = outer
+  const tunnel = udp({ sourcePort, destinationPort: UDP_PORT.vxlan, checksum }, vxlan({ vni }, frame))
+  return inUnderlay(source, outer, tunnel)
 }
 
 /** An IP packet of a customer, from the edge switch. */
@@ -38,10 +51,16 @@ export function fromCustomer(packet: Layer, vni?: number, outer?: Outer): Uint8A
 
 export const NO_KEY = -1
 
+export interface HostOuter extends Outer {
+  /** Of GRE. */
+  sequence?: number
+}
+
 /** An IP packet or an Ethernet frame of a machine, from its host. */
-export function fromHost(payload: Payload, key: number = ACME.vni, source: string = HOST.ip): Uint8Array {
-  const tunnel = gre(key === NO_KEY ? {} : { key }, payload)
-  return ethernet(ROUTER, ipv4({ source, destination: VIP }, tunnel))
+export function fromHost(payload: Payload, key: number = ACME.vni, outer: HostOuter = {}): Uint8Array {
+  const { source = underlayOf(key).host.ip, sequence, checksum = false } = outer
+  const options = { ...(key !== NO_KEY && { key }), ...(sequence !== undefined && { sequence }), checksum }
+  return inUnderlay(source, outer, gre(options, payload))
 }
 
 export function arpFor(target: string, from = '192.168.1.2'): Uint8Array {

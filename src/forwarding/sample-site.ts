@@ -1,10 +1,10 @@
 /**
- * A small site as a FIB batch: two tenants with the same addresses, every kind of segment and next hop. The warm-up's corpus
- * and the tests send their packets through it.
+ * A small site as a FIB batch: four tenants with the same addresses, every kind of segment and next hop. The warm-up's corpus
+ * and the tests send their packets through it. Two of the tenants are reached over an IPv4 underlay and two over IPv6.
  *
- *   customer 10.1/16 -- 192.168.1.2 --VXLAN 1001-- edge 10.0.0.1 == node == hosts 10.0.2.1 (GRE, IP)
- *   customer 2001:db8:a::/48 -- 2001:db8:1::2                               10.0.2.2 (GRE, Ethernet)
- *                                                                           10.0.2.3 (VXLAN)
+ *   customer 10.1/16 -- 192.168.1.2 --VXLAN 1001-- edge 10.0.0.1 == node == hosts 10.0.2.1 fd00:2::1 (GRE, IP)
+ *   customer 2001:db8:a::/48 -- 2001:db8:1::2           fd00::1                   10.0.2.2 fd00:2::2 (GRE, Ethernet)
+ *                                                                                 10.0.2.3 fd00:2::3 (VXLAN)
  */
 
 import { parseAddress, parseMac, parsePrefix } from '../base/address.ts'
@@ -17,12 +17,26 @@ export const MACHINE_MAC = '02:00:00:00:0d:01'
 
 export const VIP = '10.255.0.1'
 export const EDGE = '10.0.0.1'
-export const HOST = { ip: '10.0.2.1', ethernet: '10.0.2.2', vxlan: '10.0.2.3', vip6: 'fd00:2::4' } as const
+export const HOST = { ip: '10.0.2.1', ethernet: '10.0.2.2', vxlan: '10.0.2.3' } as const
+
+export const VIP6 = 'fd00:ffff::1'
+export const EDGE6 = 'fd00::1'
+export const HOST6 = { ip: 'fd00:2::1', ethernet: 'fd00:2::2', vxlan: 'fd00:2::3' } as const
+
+/** The ends of a tenant's tunnels: ours, the edge switch's, the hosts'. */
+export interface SampleUnderlay {
+  readonly vip: string
+  readonly edge: string
+  readonly host: { readonly ip: string; readonly ethernet: string; readonly vxlan: string }
+}
+
+const OVER_IPV4: SampleUnderlay = { vip: VIP, edge: EDGE, host: HOST }
+const OVER_IPV6: SampleUnderlay = { vip: VIP6, edge: EDGE6, host: HOST6 }
 
 const address = (text: string): Uint8Array => parseAddress(text)!
 const mac = (text: string): Uint8Array => parseMac(text)!
 
-interface SampleTenant {
+export interface SampleTenant {
   readonly id: number
   readonly name: string
   /** VNI of its connection, key of its VPC. */
@@ -31,8 +45,17 @@ interface SampleTenant {
 
 export const ACME: SampleTenant = { id: 1, name: 'acme', vni: 1001 }
 export const GLOBEX: SampleTenant = { id: 2, name: 'globex', vni: 1002 }
+/** Over IPv6. */
+export const INITECH: SampleTenant = { id: 3, name: 'initech', vni: 1003 }
+export const HOOLI: SampleTenant = { id: 4, name: 'hooli', vni: 1004 }
+export const TENANTS = [ACME, GLOBEX, INITECH, HOOLI] as const
 
-/** Next hops of tenant 1 are 101 and on, of tenant 2 201 and on. */
+/** By its VNI; whoever is not known is over IPv4. */
+export function underlayOf(vni: number): SampleUnderlay {
+  return vni === INITECH.vni || vni === HOOLI.vni ? OVER_IPV6 : OVER_IPV4
+}
+
+/** Next hops of tenant 1 are 101 and on, of tenant 2 201 and on, and so forth. */
 const HOP = {
   peer: 1,
   hostIp: 2,
@@ -47,7 +70,7 @@ const HOP = {
   localVpc: 11,
 } as const
 
-export function sampleBatch(tenants: readonly SampleTenant[] = [ACME, GLOBEX]): FibBatch {
+export function sampleBatch(tenants: readonly SampleTenant[] = TENANTS): FibBatch {
   const routes4 = new RouteColumnsBuilder(1)
   const routes6 = new RouteColumnsBuilder(4)
   for (const tenant of tenants) addRoutes(tenant, routes4, routes6)
@@ -67,13 +90,14 @@ export function sampleBatch(tenants: readonly SampleTenant[] = [ACME, GLOBEX]): 
 }
 
 function tenantOf({ id, name, vni }: SampleTenant): FibTenant {
+  const { vip, edge, host } = underlayOf(vni)
   const interfaceOf = (text: string, length: number) => ({ address: address(text), length, mac: mac(GATEWAY_MAC) })
   const connection: FibSegment = {
     kind: 'connection',
     id: id * 10 + 1,
     name: `${name}-dc`,
     vni,
-    remote: address(EDGE),
+    remote: address(edge),
     mtu: 0,
     interfaces: [interfaceOf('192.168.1.1', 24), interfaceOf('2001:db8:1::1', 64)],
     peers: [{ address: address('192.168.1.2'), mac: mac(PEER_MAC) }],
@@ -84,18 +108,19 @@ function tenantOf({ id, name, vni }: SampleTenant): FibTenant {
     name: 'prod',
     key: vni,
     hosts: [
-      { address: address(HOST.ip), tunnel: 'gre', payload: 'ip' },
-      { address: address(HOST.ethernet), tunnel: 'gre', payload: 'ethernet' },
-      { address: address(HOST.vxlan), tunnel: 'vxlan', payload: 'ethernet' },
+      { address: address(host.ip), tunnel: 'gre', payload: 'ip' },
+      { address: address(host.ethernet), tunnel: 'gre', payload: 'ethernet' },
+      { address: address(host.vxlan), tunnel: 'vxlan', payload: 'ethernet' },
     ],
     interfaces: [interfaceOf('172.16.0.1', 24), interfaceOf('2001:db8:16::1', 64)],
   }
-  return { id, name, vip: address(VIP), segments: [connection, vpc] }
+  return { id, name, vip: address(vip), segments: [connection, vpc] }
 }
 
 function nextHopsOf({ id, vni }: SampleTenant): NextHop[] {
+  const { edge, host } = underlayOf(vni)
   const whose = (hop: number) => ({ id: id * 100 + hop, tenant: id })
-  const connection = { segment: id * 10 + 1, vni, remote: address(EDGE), mtu: 0 }
+  const connection = { segment: id * 10 + 1, vni, remote: address(edge), mtu: 0 }
   const vpc = { segment: id * 10 + 2, key: vni, mtu: 0 }
   const machine = { mac: mac(MACHINE_MAC), address: undefined }
   return [
@@ -108,7 +133,7 @@ function nextHopsOf({ id, vni }: SampleTenant): NextHop[] {
       ...vpc,
       tunnel: 'gre',
       payload: 'ip',
-      remote: address(HOST.ip),
+      remote: address(host.ip),
       address: undefined,
       mac: undefined,
     },
@@ -119,7 +144,7 @@ function nextHopsOf({ id, vni }: SampleTenant): NextHop[] {
       ...machine,
       tunnel: 'gre',
       payload: 'ethernet',
-      remote: address(HOST.ethernet),
+      remote: address(host.ethernet),
     },
     {
       kind: 'host',
@@ -128,7 +153,7 @@ function nextHopsOf({ id, vni }: SampleTenant): NextHop[] {
       ...machine,
       tunnel: 'vxlan',
       payload: 'ethernet',
-      remote: address(HOST.vxlan),
+      remote: address(host.vxlan),
     },
     { kind: 'connected', ...whose(HOP.connected), ...connection },
     { kind: 'local', ...whose(HOP.local), segment: connection.segment },
@@ -164,6 +189,7 @@ function addRoutes({ id }: SampleTenant, routes4: RouteColumnsBuilder, routes6: 
   add('10.66.0.0/16', HOP.discard)
   add('10.8.0.0/16', HOP.group)
   add('2001:db8:a::/48', HOP.peer6)
+  add('2001:db8:9::/48', HOP.unresolved)
   add('2001:db8:16::5/128', HOP.hostIp)
   add('2001:db8:16::6/128', HOP.hostEthernet)
   add('2001:db8:16::7/128', HOP.hostVxlan)
