@@ -6,7 +6,10 @@
 
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { type Bus, PAYLOAD_BYTES_MAX, type Subscription } from '../bus/bus.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Logger } from '../base/log.ts'
+import { pause } from '../base/signal.ts'
+import { type Bus, BusError, PAYLOAD_BYTES_MAX, type Subscription } from '../bus/bus.ts'
 import { type Site, site } from '../config/site.ts'
 import { BUCKET } from './names.ts'
 
@@ -24,6 +27,29 @@ export async function putSite(bus: Bus, wanted: Site): Promise<void> {
   }
   await bucket.put(CURRENT, Buffer.from(JSON.stringify({ digest, parts })))
   for (const { key } of await bucket.entries('*.*')) if (!key.startsWith(`${digest}.`)) await bucket.delete(key)
+}
+
+/** A bus that does not answer is told every so often. */
+const CONNECT_WITHIN_MS = 10_000
+const TRY_AGAIN_MS = 1000
+
+/** However long it takes until the bus is there and takes it, unless the signal fires first. */
+export async function putSiteWhenThere(
+  bus: Bus,
+  wanted: () => Site,
+  { clock, log, signal }: { clock: Clock; log: Logger; signal: AbortSignal },
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await bus.whenConnected(CONNECT_WITHIN_MS)
+      if (!signal.aborted) await putSite(bus, wanted())
+      return
+    } catch (error) {
+      if (!(error instanceof BusError) || error.code === 'closed') throw error
+      log.warn({ error: error.message }, 'the site cannot be put on the bus yet')
+      await pause(clock, TRY_AGAIN_MS, signal)
+    }
+  }
 }
 
 /**

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import { DEATHS_SUBJECT } from '../agent/names.ts'
 import { whenReady } from '../agent/presence.ts'
-import { getSite, putSite, watchSite } from '../agent/site-store.ts'
+import { getSite, putSite, putSiteWhenThere, watchSite } from '../agent/site-store.ts'
 import { systemClock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import { freshSeed, Random } from '../base/random.ts'
@@ -27,7 +27,6 @@ import { Failure, loadOrFail } from './failure.ts'
 import { openRunDirectory } from './run-directory.ts'
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
-const CONNECT_WITHIN_MS = 10_000
 
 export async function up(path: string, { run }: { run?: string }): Promise<void> {
   const site = loadOrFail(path)
@@ -67,6 +66,7 @@ class RunningSite {
     this.#bus = connectBus({ socketPath: busSocket(directory), name: 'up', clock: systemClock, random })
     this.#supervisor = new Supervisor({
       directory,
+      logDirectory: join(directory, 'log'),
       modules: this.#modules(),
       clock: systemClock,
       random,
@@ -158,16 +158,14 @@ class RunningSite {
       ],
       env: { GATEHOUSE_PART: digest.slice(0, 16) },
       restart: 'always',
+      essential: role === 'bus' || role === 'control',
     }
   }
 
   async #waitReady(name: string, signal: AbortSignal): Promise<void> {
-    if (name === 'bus') {
-      await this.#bus.whenConnected(CONNECT_WITHIN_MS)
-      // Before the control module starts, so that it starts with this one.
-      await putSite(this.#bus, this.#site)
-      return
-    }
+    // Before the control module starts, so that it starts with this one.
+    if (name === 'bus')
+      return putSiteWhenThere(this.#bus, () => this.#site, { clock: systemClock, log: this.#log, signal })
     const pid = this.#supervisor.status().find((module) => module.name === name)?.pid
     if (pid !== undefined) await whenReady(this.#bus, name, pid, signal)
   }

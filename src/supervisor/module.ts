@@ -8,6 +8,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
+import { pause } from '../base/signal.ts'
 import { type FailedProcess, killGroup, type ProcessEnd, type RunningProcess, signalProcess } from './process.ts'
 
 /** The first restart is at once: traffic waits for it. */
@@ -15,6 +16,8 @@ const RESTART_FIRST_ms = 100
 const RESTART_LAST_ms = 10_000
 /** A run of this length wipes out the failures before it. */
 const SOUND_RUN_ms = 30_000
+/** After so many ends without having been ready nobody waits for it any more; it is tried on. */
+const FAILING_AFTER = 3
 
 export interface ModuleSpec {
   /** Letters, digits, `-`, `_` and `.`; the name of its log. */
@@ -24,6 +27,8 @@ export interface ModuleSpec {
   readonly env?: Readonly<Record<string, string>>
   /** 'never' for what does its work and ends. */
   readonly restart: 'always' | 'never'
+  /** Nothing works without it: where nothing runs yet, a start that it fails is given up. */
+  readonly essential?: boolean
 }
 
 export type ModuleState = 'starting' | 'ready' | 'waiting' | 'stopping' | 'stopped'
@@ -64,6 +69,7 @@ export class Module {
   readonly #options: ModuleOptions
   readonly #stopping = new AbortController()
   readonly #ready = Promise.withResolvers<void>()
+  readonly #failing = Promise.withResolvers<void>()
   #state: ModuleState = 'waiting'
   #process: RunningProcess | undefined
   #lastEnd: ProcessEnd | undefined
@@ -79,6 +85,11 @@ export class Module {
     return this.#options.spec.name
   }
 
+  get spec(): ModuleSpec {
+    return this.#options.spec
+  }
+
+  /** It was started, whatever has become of it. */
   get running(): boolean {
     return this.#run !== undefined
   }
@@ -99,6 +110,11 @@ export class Module {
     await Promise.race([this.#ready.promise, this.#run])
   }
 
+  /** Resolves once it has ended several times; the waiting for its next start grows long by then. */
+  get failing(): Promise<void> {
+    return this.#failing.promise
+  }
+
   /** SIGTERM, and after a while SIGKILL. Resolves when nothing of it is left. */
   async stop(): Promise<void> {
     if (!this.#stopping.signal.aborted) {
@@ -113,12 +129,13 @@ export class Module {
   async #supervise(found: RunningProcess | undefined): Promise<void> {
     const { clock, spec } = this.#options
     let next: RunningProcess | FailedProcess = found ?? this.#options.spawn()
-    for (;;) {
+    for (let ends = 1; ; ends++) {
       const started_us = clock.now_us()
       const expected = await this.#oneRun(next)
       if (expected || spec.restart === 'never' || this.#stopping.signal.aborted) break
       if (clock.now_us() - started_us > SOUND_RUN_ms * 1000) this.#failures = 0
       this.#state = 'waiting'
+      if (ends === FAILING_AFTER) this.#failing.resolve()
       await this.#backOff()
       if (this.#stopping.signal.aborted) break
       this.#restarts++
@@ -179,13 +196,7 @@ export class Module {
     const delay_ms = this.#failures === 0 ? 0 : Math.min(RESTART_FIRST_ms * 2 ** (this.#failures - 1), RESTART_LAST_ms)
     if (delay_ms < RESTART_LAST_ms) this.#failures++
     const jitter = 0.75 + this.#options.random.below(512) / 1024
-    await new Promise<void>((resolve) => {
-      const timer = this.#options.clock.after(delay_ms * jitter, resolve)
-      this.#stopping.signal.addEventListener('abort', () => {
-        timer.cancel()
-        resolve()
-      })
-    })
+    await pause(this.#options.clock, delay_ms * jitter, this.#stopping.signal)
   }
 }
 

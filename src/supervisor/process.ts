@@ -76,7 +76,13 @@ export function spawnProcess(
   env: Readonly<Record<string, string | undefined>>,
   outputPath: string,
 ): RunningProcess | FailedProcess {
-  const output = openSync(outputPath, 'a', 0o640)
+  let output: number
+  try {
+    output = openSync(outputPath, 'a', 0o640)
+  } catch (error) {
+    const end = { code: undefined, signal: undefined, error: (error as Error).message }
+    return { identity: undefined, adopted: false, ended: Promise.resolve(end) }
+  }
   const child = spawn(command[0]!, command.slice(1), { detached: true, stdio: ['ignore', output, output], env })
   closeSync(output)
   const ended = new Promise<ProcessEnd>((resolve) => {

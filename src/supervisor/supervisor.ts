@@ -1,8 +1,10 @@
 /**
  * What `gatehouse up` is made of: every module of a site as its own process, restarted when it dies, stopped in reverse
  * order. The modules do not need it. When it is killed they go on, and the next one finds them by what the run
- * directory says, adopts those that run as they should, restarts those whose command changed, and starts what is
- * missing.
+ * directory says, adopts them, starts what is missing, and starts those again whose command changed, one by one.
+ *
+ * A module that does not become ready costs nobody else anything: it is told, tried on, and the others go on. Only
+ * where nothing runs yet is a start given up, and only for an essential one.
  *
  * A killed process is not a lost link: carriers stay up and traffic would go on into nothing. `onCrash` is where
  * whoever starts us takes the dead module's links down, before it is started again.
@@ -48,6 +50,8 @@ const MARK = 'GATEHOUSE_MODULE'
 export interface SupervisorOptions {
   /** The site's run directory. */
   readonly directory: string
+  /** Where the modules' output goes. */
+  readonly logDirectory: string
   /** In the order of starting. */
   readonly modules: readonly ModuleSpec[]
   readonly clock: Clock
@@ -66,7 +70,6 @@ export interface SupervisorOptions {
 
 export class Supervisor extends EventEmitter<ModuleEvents> {
   readonly #options: SupervisorOptions
-  readonly #specs = new Map<string, ModuleSpec>()
   #modules: Module[]
   readonly #records = new Map<string, ModuleRecord>()
   #lock: FileLock | undefined
@@ -83,12 +86,12 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
   }
 
   /**
-   * Resolves when every module is ready, or `stop` was called. Rejects when another supervisor has the run directory,
-   * or when a module is not ready in time; those that run go on until `stop`.
+   * Resolves when every module is ready or was waited for long enough, or `stop` was called. Rejects when another
+   * supervisor has the run directory, or when nothing ran before and an essential module is not ready in time.
    */
   async start(): Promise<void> {
-    const { directory, clock } = this.#options
-    mkdirSync(join(directory, 'log'), { recursive: true, mode: 0o750 })
+    const { directory, logDirectory, clock, modules } = this.#options
+    mkdirSync(logDirectory, { recursive: true, mode: 0o750 })
     this.#lock = lockFile(join(directory, 'up.lock'))
     if (!this.#lock) {
       throw new Error(`another gatehouse up (process ${supervisorPid(directory)}) runs the site in ${directory}`)
@@ -96,37 +99,25 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
     this.#logTimer = clock.every(LOG_INTERVAL_ms, () => this.#limitLogs())
     this.#takenOver = this.#takeOver()
     await this.#takenOver
-    for (const module of this.#modules) {
-      if (this.#stopped) return
-      if (!module.running) module.start()
-      await this.#untilReady(module)
-    }
+    const isFirst = !this.#modules.some(({ running }) => running)
+    const adopted = await this.#bringAbout(modules, isFirst)
+    await Promise.all(adopted.map((module) => this.#untilReady(module)))
   }
 
   /**
    * Makes the modules what they are to be from now on: ends those that are gone, starts those that are new, and starts
-   * those again whose command or environment changed, one at a time. The others notice nothing. After `start`; rejects
-   * as it does.
+   * those again whose command or environment changed, one at a time. The others notice nothing. After `start`; one
+   * update at a time.
    */
   async update(modules: readonly ModuleSpec[]): Promise<void> {
     checkNames(modules)
-    const wanted = new Map(modules.map((spec) => [spec.name, spec]))
+    const wanted = new Set(modules.map(({ name }) => name))
     const gone = this.#modules.filter(({ name }) => !wanted.has(name))
-    const kept = new Map(this.#modules.filter(({ name }) => wanted.has(name)).map((module) => [module.name, module]))
     for (const module of gone.toReversed()) await module.stop()
-    for (const { name } of gone) this.#specs.delete(name)
+    if (this.#stopped) return
+    const kept = new Map(this.#modules.map((module) => [module.name, module]))
     this.#modules = modules.map((spec) => kept.get(spec.name) ?? this.#module(spec))
-    for (const [place, spec] of modules.entries()) {
-      if (this.#stopped) return
-      const before = kept.get(spec.name)
-      if (before && sameCommand(spec, this.#specs.get(spec.name)!)) continue
-      if (before) {
-        await before.stop()
-        this.#modules[place] = this.#module(spec)
-      }
-      this.#modules[place]!.start()
-      await this.#untilReady(this.#modules[place]!)
-    }
+    await this.#bringAbout(modules, false)
   }
 
   /** Ends all modules, the last one first. Resolves when none of their processes is left. */
@@ -140,7 +131,7 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
   }
 
   logPath(name: string): string {
-    return join(this.#options.directory, 'log', `${name}.log`)
+    return join(this.#options.logDirectory, `${name}.log`)
   }
 
   async #stop(): Promise<void> {
@@ -152,27 +143,61 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
     this.#lock = undefined
   }
 
-  async #untilReady(module: Module): Promise<void> {
-    const { clock, startTimeout_ms = START_TIMEOUT_ms } = this.#options
-    const late = Promise.withResolvers<never>()
-    const timer = clock.after(startTimeout_ms, () => {
-      const where = this.logPath(module.name)
-      late.reject(
-        new Error(`module ${module.name} is not ready after ${startTimeout_ms / 1000} s; its log is ${where}`),
-      )
-    })
-    try {
-      await Promise.race([module.whenReady(), late.promise])
-    } finally {
-      timer.cancel()
+  /**
+   * In order, each when the one before is ready. Answers those that it left alone since they run as they should.
+   *
+   * Once a module that ran does not become ready after its change, as with a release that does not work here, no other
+   * one is ended for its own: what runs goes on as it is, and the next update tries again.
+   */
+  async #bringAbout(specs: readonly ModuleSpec[], isFirst: boolean): Promise<Module[]> {
+    const alone: Module[] = []
+    let failed: string | undefined
+    for (const [place, spec] of specs.entries()) {
+      if (this.#stopped) break
+      const before = this.#modules[place]!
+      const isSame = sameCommand(spec, before.spec)
+      if (before.running && isSame && !spec.essential) {
+        alone.push(before)
+        continue
+      }
+      if (before.running && !isSame) {
+        if (failed !== undefined) {
+          this.#options.log.error({ module: spec.name, failed }, 'module is not changed: another one failed at that')
+          continue
+        }
+        await before.stop()
+        if (this.#stopped) break
+      }
+      if (!isSame) this.#modules[place] = this.#module(spec)
+      const module = this.#modules[place]!
+      if (!module.running) module.start()
+      const isReady = await this.#untilReady(module, isFirst && spec.essential)
+      if (!isReady && before.running && !isSame) failed = spec.name
     }
-    const { state, lastEnd } = module.status()
-    if (state === 'stopped' && !this.#stopped && lastEnd?.code !== 0) {
-      throw new Error(`module ${module.name} failed; its log is ${this.logPath(module.name)}`)
-    }
+    return alone
   }
 
-  /** Goes on with the processes of an earlier supervisor that are as they should be, and ends the others. */
+  /** False, and told, if it is not ready in time or fails again and again. That throws if it is `fatal`. */
+  async #untilReady(module: Module, fatal = false): Promise<boolean> {
+    const { clock, log, startTimeout_ms = START_TIMEOUT_ms } = this.#options
+    const late = Promise.withResolvers<string>()
+    const timer = clock.after(startTimeout_ms, () => late.resolve(`is not ready after ${startTimeout_ms / 1000} s`))
+    const reasons: Promise<string | undefined>[] = [late.promise, module.whenReady().then(() => undefined)]
+    // What nothing works without may take its time.
+    if (!module.spec.essential) reasons.push(module.failing.then(() => 'fails again and again'))
+    let reason = await Promise.race(reasons)
+    timer.cancel()
+    if (this.#stopped) return false
+    const { state, lastEnd } = module.status()
+    if (state === 'stopped' && lastEnd?.code !== 0) reason = 'failed'
+    if (reason === undefined) return true
+    const message = `module ${module.name} ${reason}; its log is ${this.logPath(module.name)}`
+    if (fatal) throw new Error(message)
+    log.error({ module: module.name, lastEnd }, message)
+    return false
+  }
+
+  /** Goes on with the processes of an earlier supervisor, as they are, and ends those that are not to be any more. */
   async #takeOver(): Promise<void> {
     const { directory, modules, clock, log, stopTimeout_ms = STOP_TIMEOUT_ms } = this.#options
     const found = new Map<string, RunningProcess>()
@@ -181,12 +206,14 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
       const spec = modules.find(({ name }) => name === record.name)
       if (!process) {
         log.error({ module: record.name, pid: record.identity?.pid }, 'module ended while nobody supervised it')
-        await this.#options.onCrash?.(record.name)
-      } else if (spec && sameCommand(spec, record)) {
+        await this.#crashed(record.name)
+      } else if (spec) {
         found.set(record.name, process)
         this.#records.set(record.name, { ...record, identity: process.identity })
+        const place = modules.indexOf(spec)
+        this.#modules[place] = this.#module({ ...spec, command: record.command, env: record.env })
       } else {
-        log.info({ module: record.name, pid: process.identity.pid }, spec ? 'module changed' : 'module removed')
+        log.info({ module: record.name, pid: process.identity.pid }, 'module removed')
         await terminate(process, clock, stopTimeout_ms)
       }
     }
@@ -194,6 +221,14 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
     for (const module of this.#modules) {
       const process = found.get(module.name)
       if (process) module.start(process)
+    }
+  }
+
+  async #crashed(name: string): Promise<void> {
+    try {
+      await this.#options.onCrash?.(name)
+    } catch (error) {
+      this.#options.log.error({ module: name, error: String(error) }, 'what follows a crash failed')
     }
   }
 
@@ -208,7 +243,6 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
   }
 
   #module(spec: ModuleSpec): Module {
-    this.#specs.set(spec.name, spec)
     return new Module(this.#moduleOptions(spec))
   }
 
@@ -266,10 +300,15 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
   #limitLogs(): void {
     for (const { name } of this.#modules) {
       const path = this.logPath(name)
-      const bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0
-      if (bytes <= LOG_BYTES_MAX) continue
-      copyFileSync(path, `${path}.1`)
-      truncateSync(path)
+      try {
+        const bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0
+        if (bytes <= LOG_BYTES_MAX) continue
+        copyFileSync(path, `${path}.1`)
+        truncateSync(path)
+      } catch (error) {
+        // A full disk is no reason to end; it is tried again.
+        this.#options.log.error({ module: name, error: String(error) }, 'the log cannot be cut')
+      }
     }
   }
 }
@@ -280,8 +319,8 @@ function checkNames(modules: readonly ModuleSpec[]): void {
   for (const name of names) assert(/^[\w.-]+$/.test(name), `${name} is no name of a module`)
 }
 
-function sameCommand(spec: ModuleSpec, record: Pick<ModuleRecord, 'command' | 'env'> | ModuleSpec): boolean {
-  const plain = ({ command, env = {} }: Pick<ModuleSpec, 'command' | 'env'>): string =>
+function sameCommand(a: ModuleSpec, b: ModuleSpec): boolean {
+  const plain = ({ command, env = {} }: ModuleSpec): string =>
     JSON.stringify([command, Object.entries(env).toSorted(([a], [b]) => (a < b ? -1 : 1))])
-  return plain(spec) === plain(record)
+  return plain(a) === plain(b)
 }
