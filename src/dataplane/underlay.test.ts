@@ -1,8 +1,12 @@
 import { deepEqual, equal, match, ok, throws } from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { formatAddress, formatMac, formatPrefix, parseAddress } from '../base/address.ts'
 import { systemClock } from '../base/clock.ts'
+import { interfaceIndex } from '../linux/libc.ts'
 import { enterNamespace } from '../linux/namespace.ts'
+import { manageNeighbour } from '../linux/neighbour.ts'
+import { Netlink } from '../linux/netlink.ts'
 import { ip, ScratchNetwork, unprivileged } from '../linux/scratch.ts'
 import { Underlay, type UnderlayOptions } from './underlay.ts'
 
@@ -19,7 +23,7 @@ class Scene {
   readonly here = this.net.namespace()
   readonly a = this.net.namespace()
   readonly b = this.net.namespace()
-  readonly underlay: Underlay
+  underlay: Underlay
   changes = 0
   #wake = (): void => {}
 
@@ -37,11 +41,15 @@ class Scene {
       { namespace: b, name: 'peer', addresses: ['10.2.0.2/24', 'fd00::2/64'] },
     )
     enterNamespace(here) // for good: the next test enters another
+    this.underlay = this.open(more)
+  }
+
+  open(more: Partial<UnderlayOptions> = {}): Underlay {
     const onChange = (): void => {
       this.changes++
       this.#wake()
     }
-    this.underlay = Underlay.open({ ports: ['eth1', 'eth2'], clock: systemClock, onChange, ...more })
+    return Underlay.open({ ports: ['eth1', 'eth2'], clock: systemClock, onChange, ...more })
   }
 
   ip(...words: string[]): void {
@@ -190,6 +198,56 @@ test('neighbours that nobody needs any more are left to the kernel', options, as
   watch.close()
   await scene.until(() => scene.leads() === '10.1.0.2 on eth1 has not answered')
   deepEqual(ip('-n', scene.here, 'neighbour', 'show').includes('managed'), false)
+})
+
+for (const state of ['permanent', 'noarp'])
+  test(`a neighbour that somebody has entered by hand as ${state} stays as it is`, options, async () => {
+    const entered = () => ip('-n', scene.here, 'neighbour', 'show', '10.1.0.2', 'dev', 'eth1', 'nud', 'all')
+    const byHand = new RegExp(`^10.1.0.2 lladdr 02:00:00:00:00:77 ${state.toUpperCase()} `)
+    using scene = new Scene()
+    const enter = () =>
+      scene.ip('neighbour', 'replace', '10.1.0.2', 'lladdr', '02:00:00:00:00:77', 'dev', 'eth1', 'nud', state)
+    enter()
+    scene.ip('route', 'add', '192.0.2.0/24', 'via', '10.1.0.2')
+    await scene.until(() => scene.leads() === '0 02:00:00:00:00:77')
+    scene.underlay.watch(REMOTE, () => {}).close()
+    // Also one that was ours until then.
+    scene.ip('neighbour', 'delete', '10.1.0.2', 'dev', 'eth1')
+    const watch = scene.underlay.watch(REMOTE, () => {})
+    await scene.until(() => scene.leads() === `0 ${scene.mac(scene.a)}`)
+    enter()
+    await scene.until(() => scene.leads() === '0 02:00:00:00:00:77')
+    match(entered(), byHand)
+    watch.close()
+    // After the next change it is looked who is needed no more.
+    scene.ip('address', 'add', '198.51.100.1/32', 'dev', 'lo')
+    await scene.until(() => scene.underlay.localAddresses().map(formatAddress).includes('198.51.100.1'))
+    match(entered(), byHand)
+  })
+
+test('what a killed process had the kernel keep is kept while it is needed, and then no longer', options, async () => {
+  using scene = new Scene()
+  scene.underlay.close()
+  const isKept = (address: string): boolean => ip('-n', scene.here, 'neighbour', 'show', address).includes('managed')
+  const ours = [
+    ['eth1', '10.1.0.2'],
+    ['eth2', '10.2.0.2'],
+  ] as const
+  const netlink = new Netlink()
+  for (const [device, address] of ours)
+    manageNeighbour(netlink, { interfaceIndex: interfaceIndex(device), address: parseAddress(address)! })
+  netlink.close()
+  scene.ip('neighbour', 'add', '10.2.0.9', 'dev', 'eth2', 'managed') // somebody else's
+  scene.ip('route', 'add', '192.0.2.0/24', 'via', '10.1.0.2')
+  scene.underlay = scene.open()
+  scene.underlay.watch(REMOTE, () => {})
+  const kept = () => ['10.1.0.2', '10.2.0.2', '10.2.0.9'].map(isKept)
+  const signal = AbortSignal.timeout(TIMEOUT_ms)
+  while (kept()[1]) {
+    ok(!signal.aborted, 'never let go')
+    await sleep(20) // who listens is not told of a neighbour that nothing leads over
+  }
+  deepEqual(kept(), [true, false, true])
 })
 
 test('a port that is not there is refused', options, () => {

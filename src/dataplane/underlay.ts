@@ -1,7 +1,8 @@
 /**
  * The underlay as the agent sees it: the kernel is its control plane, and this follows it. For every tunnel endpoint
  * that somebody watches it says by which port and to which MAC addresses packets leave, says so again when a route,
- * neighbour or link changes, and has the kernel find the neighbours that it needs and keep them fresh.
+ * neighbour or link changes, and has the kernel find the neighbours that it needs and keep them fresh. What somebody
+ * has entered by hand is left as it is.
  *
  * What follows from routes and neighbours is `route-choice.ts`'s. A device that was removed and made again is another
  * device: the sockets of its port are gone, and nothing leads there any more until the process starts anew.
@@ -14,7 +15,7 @@ import { LinuxError } from '../linux/error.ts'
 import { hasCarrier } from '../linux/ethtool.ts'
 import { interfaceIndex } from '../linux/libc.ts'
 import type { Link } from '../linux/link.ts'
-import { deleteNeighbour, manageNeighbour, type Neighbour, type NeighbourKey } from '../linux/neighbour.ts'
+import { deleteNeighbour, isFixed, manageNeighbour, type Neighbour, type NeighbourKey } from '../linux/neighbour.ts'
 import { type NetworkEvent, NetworkView } from '../linux/network-view.ts'
 import { type ForwardingRoute, neighbourName, type Resolution, RouteChoice } from './route-choice.ts'
 import type { Adjacency } from './template.ts'
@@ -64,7 +65,7 @@ export class Underlay {
   /** What the wire said last, where the kernel has not told of it yet. */
   readonly #carrier = new Map<number, boolean>()
   readonly #macs = new Map<string, string>()
-  /** Neighbours that the kernel keeps for us, by name. */
+  /** Neighbours that the kernel keeps for us, by name; at first those that it still keeps for a killed process. */
   readonly #managed = new Map<string, NeighbourKey>()
   /** What changed since the watches were last told. */
   #changed = { routes: false, all: false, neighbours: new Set<string>() }
@@ -82,14 +83,21 @@ export class Underlay {
     this.#options = options
     this.#portLinks = ports.map(interfaceIndex)
     this.#view = new NetworkView(clock, (event) => this.#hear(event))
-    for (const neighbour of this.#view.neighbours.values()) this.#isNews(neighbour)
+    for (const neighbour of this.#view.neighbours.values()) {
+      this.#isNews(neighbour)
+      this.#noteManaged(neighbour)
+    }
     const numbers = new Map(this.#portLinks.map((index, port) => [index, port]))
     this.#choice = new RouteChoice(this.#view, numbers, (link) => this.#carrier.get(link.index) ?? link.carrier)
     this.#timers = [
       clock.every(CARRIER_POLL_ms, () => this.#pollCarrier()),
-      clock.every(NEIGHBOUR_RETRY_ms, () => this.#seekNeighbours()),
+      clock.every(NEIGHBOUR_RETRY_ms, () => {
+        this.#view.update() // what somebody has just entered by hand is not to be replaced
+        this.#seekNeighbours()
+      }),
     ]
-    this.#seekNeighbours()
+    // Nothing is watched yet: a second from now will do to tell what of a killed process's is needed no more.
+    this.#seek(this.#needed().values())
   }
 
   /** Where packets to the destination go now, or why nowhere. */
@@ -160,6 +168,7 @@ export class Underlay {
     if (kind === 'neighbour') {
       const gone = change === 'removed'
       if (gone) this.#managed.delete(neighbourName(value))
+      else this.#noteManaged(value)
       if (!this.#isNews(gone ? { ...value, mac: undefined } : value)) return
       this.#changed.neighbours.add(neighbourName(value))
     } else {
@@ -232,20 +241,34 @@ export class Underlay {
 
   // ---- neighbours
 
+  // Whoever enters a neighbour by hand takes it from us, and may give it back.
+  #noteManaged(neighbour: Neighbour): void {
+    const name = neighbourName(neighbour)
+    if (!neighbour.isManaged) this.#managed.delete(name)
+    else if (this.#portLinks.includes(neighbour.interfaceIndex)) this.#managed.set(name, neighbour)
+  }
+
   /** Asks for those that have not answered, and no longer for those that nobody needs. */
   #seekNeighbours(): void {
+    const needed = this.#needed()
+    this.#release([...this.#managed.keys()].filter((name) => !needed.has(name)))
+    this.#seek(needed.values())
+  }
+
+  #needed(): Map<string, NeighbourKey> {
     const needed = new Map<string, NeighbourKey>()
     const add = (key: NeighbourKey): void => void needed.set(neighbourName(key), key)
     for (const { resolution } of this.#watched.values()) resolution.neighbours.forEach(add)
     if (this.#options.followRoutes) for (const key of this.#choice.neighbours()) add(key)
-    this.#release([...this.#managed.keys()].filter((name) => !needed.has(name)))
-    this.#seek(needed.values())
+    return needed
   }
 
   #seek(neighbours: Iterable<NeighbourKey>): void {
     for (const key of neighbours) {
       const name = neighbourName(key)
       if (this.#managed.has(name) && this.#macs.has(name)) continue
+      const known = this.#view.neighbours.get(name)
+      if (known && isFixed(known)) continue
       // The link may be down or gone by now. Then the neighbour is sought again when it is back.
       if (wasTaken(() => manageNeighbour(this.#view.netlink, key))) this.#managed.set(name, key)
     }
