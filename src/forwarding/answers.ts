@@ -9,14 +9,20 @@ import { NO_FRAME } from '../dataplane/frames.ts'
 import { mayReportTo4, mayReportTo6, writeIcmpError, writeIcmpv6Error } from '../dataplane/icmp-error.ts'
 import { updated16 } from '../wire/checksum.ts'
 import { ETHERTYPE, ethernet } from '../wire/ethernet.ts'
+import { Fault } from '../wire/fault.ts'
 import { ICMP_TYPE, ICMP_UNREACHABLE, icmp } from '../wire/icmp.ts'
 import { ICMPV6_TYPE, ICMPV6_UNREACHABLE, icmpv6 } from '../wire/icmpv6.ts'
 import { ipv4, ipv4HeaderBytes, isIpv4Fragment, PROTOCOL, writeIpv4Checksum } from '../wire/ipv4.ts'
-import { ipv6 } from '../wire/ipv6.ts'
+import { FRAGMENT, ipv6, ipv6Walk, walkIpv6 } from '../wire/ipv6.ts'
 import { isLinkLocal6 } from '../wire/neighbour-discovery.ts'
-import type { Shared } from './shared.ts'
+import { Answer, type Shared } from './shared.ts'
 
 const REPLY_TTL = 64
+
+/** Code of parameter problem, RFC 4443 section 3.4. */
+const UNKNOWN_NEXT_HEADER = 1
+
+const walk = ipv6Walk()
 
 export class Answers {
   readonly #shared: Shared
@@ -63,7 +69,7 @@ export class Answers {
     const whole = !isIpv4Fragment(view, l3) && l4 + icmp.BYTES <= this.#shared.columns.readable[row]!
     if (protocol === PROTOCOL.icmp) {
       if (!whole || icmp.type.get(view, l4) !== ICMP_TYPE.echoRequest) return Drop['no-listener']
-      if (!this.#shared.mayAnswer(batch.tenant[row]!)) return Drop['icmp-rate']
+      if (!this.#shared.mayAnswer(batch.tenant[row]!, Answer.other)) return Drop['icmp-rate']
       const source = ipv4.source.get(view, l3)
       ipv4.source.set(view, l3, ipv4.destination.get(view, l3))
       ipv4.destination.set(view, l3, source)
@@ -81,26 +87,53 @@ export class Answers {
 
   #toGateway6(batch: Batch, row: number): number {
     const { frames, columns } = this.#shared
+    const view = frames.view
+    const l3 = batch.l3[row]!
+    const fault = walkIpv6(view, l3, columns.readable[row]!, walk)
+    if (fault !== Fault.none) return fault
+    if (walk.protocol === PROTOCOL.icmpv6) {
+      const whole = walk.fragment === FRAGMENT.none && walk.at + icmpv6.BYTES <= columns.readable[row]!
+      if (!whole || icmpv6.type.get(view, walk.at) !== ICMPV6_TYPE.echoRequest) return Drop['no-listener']
+      return this.#echo6(batch, row, walk.at - l3 - ipv6.BYTES)
+    }
+    const { destinationUnreachable, parameterProblem } = ICMPV6_TYPE
+    if (walk.protocol === PROTOCOL.tcp || walk.protocol === PROTOCOL.udp)
+      this.#error6(batch, row, destinationUnreachable, ICMPV6_UNREACHABLE.port, 0)
+    else if (walk.protocol !== PROTOCOL.none)
+      this.#error6(batch, row, parameterProblem, UNKNOWN_NEXT_HEADER, walk.namedAt - l3)
+    return Drop['no-listener']
+  }
+
+  // `extensions` are the bytes of headers before the request, which are not for the reply.
+  #echo6(batch: Batch, row: number, extensions: number): number {
+    const { frames, columns } = this.#shared
     const { view, bytes } = frames
+    if (!this.#shared.mayAnswer(batch.tenant[row]!, Answer.other)) return Drop['icmp-rate']
+    if (extensions > 0) this.#dropExtensions(batch, row, extensions)
     const l3 = batch.l3[row]!
     const at = l3 + ipv6.BYTES
-    if (ipv6.nextHeader.get(view, l3) === PROTOCOL.icmpv6) {
-      if (at + icmpv6.BYTES > columns.readable[row]! || icmpv6.type.get(view, at) !== ICMPV6_TYPE.echoRequest)
-        return Drop['no-listener']
-      if (!this.#shared.mayAnswer(batch.tenant[row]!)) return Drop['icmp-rate']
-      swapAddresses6(view, bytes, l3)
-      ipv6.hopLimit.set(view, l3, REPLY_TTL)
-      // Both addresses are in the pseudo-header still: only the type changes the sum.
-      icmpv6.type.set(view, at, ICMPV6_TYPE.echoReply)
-      const sum = icmpv6.checksum.get(view, at)
-      icmpv6.checksum.set(view, at, updated16(sum, ICMPV6_TYPE.echoRequest << 8, ICMPV6_TYPE.echoReply << 8))
-      // No route leads to a link-local address: the reply goes where the request came from.
-      if (isLinkLocal6(view, l3 + ipv6.destination.offset) && columns.l2[row] !== 0)
-        return this.#shared.turnRound(batch, row, ethernet.source, columns.l2[row]!)
-      return this.#shared.chooseAction(batch, row, ETHERTYPE.ipv6)
-    }
-    this.#error6(batch, row, ICMPV6_TYPE.destinationUnreachable, ICMPV6_UNREACHABLE.port, 0)
-    return Drop['no-listener']
+    swapAddresses6(view, bytes, l3)
+    ipv6.hopLimit.set(view, l3, REPLY_TTL)
+    // Both addresses are in the pseudo-header still: only the type changes the sum.
+    icmpv6.type.set(view, at, ICMPV6_TYPE.echoReply)
+    const sum = icmpv6.checksum.get(view, at)
+    icmpv6.checksum.set(view, at, updated16(sum, ICMPV6_TYPE.echoRequest << 8, ICMPV6_TYPE.echoReply << 8))
+    // No route leads to a link-local address: the reply goes where the request came from.
+    if (isLinkLocal6(view, l3 + ipv6.destination.offset) && columns.l2[row] !== 0)
+      return this.#shared.turnRound(batch, row, ethernet.source, columns.l2[row]!)
+    return this.#shared.chooseAction(batch, row, ETHERTYPE.ipv6)
+  }
+
+  // The headers before them move up; what is in front of those goes when the packet is rewritten.
+  #dropExtensions(batch: Batch, row: number, extensions: number): void {
+    const { frames, columns } = this.#shared
+    const l3 = batch.l3[row]!
+    const from = columns.l2[row] === 0 ? l3 : columns.l2[row]!
+    ipv6.nextHeader.set(frames.view, l3, PROTOCOL.icmpv6)
+    ipv6.payloadLength.set(frames.view, l3, ipv6.payloadLength.get(frames.view, l3) - extensions)
+    frames.bytes.copyWithin(from + extensions, from, l3 + ipv6.BYTES)
+    batch.l3[row] = l3 + extensions
+    if (columns.l2[row] !== 0) columns.l2[row] = from + extensions
   }
 
   #error4(batch: Batch, row: number, type: number, code: number, mtu: number): void {
@@ -110,12 +143,8 @@ export class Answers {
     const readable = columns.readable[row]!
     const source = segments.address4(batch.segment[row]!)
     if (source === 0 || !mayReportTo4(frames.view, l3, readable)) return
-    if (!this.#shared.mayAnswer(tenant)) return
-    const to = this.#shared.takeChunk()
-    if (to === NO_FRAME) {
-      this.#shared.ledger.notOriginated(tenant, Drop['no-frames'])
-      return
-    }
+    const to = this.#shared.chunkForAnswer(tenant, mtu > 0 ? Answer.tooBig : Answer.other)
+    if (to === NO_FRAME) return
     const total = writeIcmpError(frames.bytes, frames.view, to, l3, readable - l3, type, code, mtu, source)
     this.#shared.originate(tenant, batch.hash[row]!, to, total, ETHERTYPE.ipv4)
   }
@@ -127,13 +156,10 @@ export class Answers {
     const l3 = batch.l3[row]!
     const readable = columns.readable[row]!
     if (!segments.hasAddress6(segment)) return
-    if (!mayReportTo6(frames.view, l3, readable, type === ICMPV6_TYPE.packetTooBig)) return
-    if (!this.#shared.mayAnswer(tenant)) return
-    const to = this.#shared.takeChunk()
-    if (to === NO_FRAME) {
-      this.#shared.ledger.notOriginated(tenant, Drop['no-frames'])
-      return
-    }
+    const isTooBig = type === ICMPV6_TYPE.packetTooBig
+    if (!mayReportTo6(frames.view, l3, readable, isTooBig)) return
+    const to = this.#shared.chunkForAnswer(tenant, isTooBig ? Answer.tooBig : Answer.other)
+    if (to === NO_FRAME) return
     segments.writeAddress6(segment, frames.view, to + ipv6.source.offset)
     const total = writeIcmpv6Error(frames.bytes, frames.view, to, l3, readable - l3, type, code, rest)
     this.#shared.originate(tenant, batch.hash[row]!, to, total, ETHERTYPE.ipv6)

@@ -1,20 +1,21 @@
 /**
  * IPv4 fragmentation (RFC 791 section 3.2) of a tenant's packet that may be fragmented and does not fit into its tunnel.
  * The tenant's own packet is cut, before the tunnel's headers are put on: the far host reassembles, not the tunnel's end.
- * To the books the packet is delivered here, and its fragments are originated.
+ * The packet becomes its own first fragment, and the others are originated.
  */
 
-import { type Batch, DELIVERED } from '../dataplane/batch.ts'
+import { type Batch, FORWARD } from '../dataplane/batch.ts'
 import { Drop } from '../dataplane/drop.ts'
 import { CHUNK_BYTES, type Frames, HEADROOM, NO_FRAME } from '../dataplane/frames.ts'
+import { trim } from '../dataplane/trim.ts'
 import { ETHERTYPE } from '../wire/ethernet.ts'
 import { Fault } from '../wire/fault.ts'
 import { IPV4_MORE_FRAGMENTS, ipv4, ipv4FragmentOffset, ipv4HeaderBytes, writeIpv4Checksum } from '../wire/ipv4.ts'
 import type { Shared } from './shared.ts'
 
 const CHUNK_ROOM = CHUNK_BYTES - HEADROOM
-/** Fragment offsets count in these. */
-const UNIT = 8
+/** Fragment offsets count in these, in both versions of IP. */
+export const FRAGMENT_UNIT = 8
 const PACKET_MAX = 65_535
 /** Bit 7 of an option's type: it is copied into every fragment (RFC 791 section 3.1). */
 const COPIED = 0x80
@@ -26,34 +27,40 @@ export class Fragmenter {
     this.#shared = shared
   }
 
-  /** Sends the packet of row `row` in fragments of at most `mtu` bytes. Returns its verdict: delivered, or why it was dropped. */
+  /** Cuts the packet of the row to `mtu` bytes and sends the rest after it. Returns its verdict: forward, or why not. */
   fragment(batch: Batch, row: number, mtu: number): number {
-    const { frames, originated, pool } = this.#shared
+    const { frames, pool, columns } = this.#shared
     const view = frames.view
     const l3 = batch.l3[row]!
     const header = ipv4HeaderBytes(view, l3)
     const payload = ipv4.totalLength.get(view, l3) - header
-    const piece = (Math.min(mtu, CHUNK_ROOM) - header) & ~(UNIT - 1)
-    if (piece < UNIT) return Drop['too-big']
+    const piece = (Math.min(mtu, CHUNK_ROOM) - header) & ~(FRAGMENT_UNIT - 1)
+    if (piece < FRAGMENT_UNIT) return Drop['too-big']
     // A fragment that would end behind the largest packet: cutting it further would wrap its offset round.
     if (ipv4FragmentOffset(view, l3) + payload > PACKET_MAX) return Fault['bad-header-length']
-    const pieces = Math.ceil(payload / piece)
-    if (pieces > originated.room || pieces > pool.free) return Drop['no-frames']
-    const flags = ipv4.flagsFragment.get(view, l3)
-    for (let done = 0; done < payload; done += piece) {
+    if (Math.ceil(payload / piece) - 1 > pool.free) return Drop['no-frames']
+    for (let done = piece; done < payload; done += piece) {
       const bytes = Math.min(piece, payload - done)
       const to = this.#shared.takeChunk()
       frames.bytes.copyWithin(to, l3, l3 + header)
-      if (done > 0) blankUncopiedOptions(view, to, header)
+      blankUncopiedOptions(view, to, header)
       copyPiece(frames, batch, row, l3 + header + done, to + header, bytes)
-      const more = done + bytes < payload ? IPV4_MORE_FRAGMENTS : 0
-      ipv4.flagsFragment.set(view, to, (flags | more) + done / UNIT)
-      ipv4.totalLength.set(view, to, header + bytes)
-      writeIpv4Checksum(view, to)
+      finish(view, to, done, header + bytes, done + bytes < payload)
       this.#shared.originate(batch.tenant[row]!, batch.hash[row]!, to, header + bytes, ETHERTYPE.ipv4)
     }
-    return DELIVERED
+    finish(view, l3, 0, header + piece, true)
+    columns.end[row] = l3 + header + piece
+    columns.readable[row] = trim(pool, batch, row, columns.end[row]!)
+    return FORWARD
   }
+}
+
+// What has been a fragment before keeps its offset and that there are more, and the pieces count from there.
+function finish(view: DataView, at: number, offset: number, bytes: number, more: boolean): void {
+  const flags = ipv4.flagsFragment.get(view, at) | (more ? IPV4_MORE_FRAGMENTS : 0)
+  ipv4.flagsFragment.set(view, at, flags + offset / FRAGMENT_UNIT)
+  ipv4.totalLength.set(view, at, bytes)
+  writeIpv4Checksum(view, at)
 }
 
 // What is not to be copied becomes no-operations, so that the header keeps its length.
@@ -69,8 +76,8 @@ function blankUncopiedOptions(view: DataView, at: number, header: number): void 
   }
 }
 
-// From a place counted as if the frame were in one piece, out of whichever chunks of the chain it lies in.
-function copyPiece(frames: Frames, batch: Batch, row: number, from: number, to: number, bytes: number): void {
+/** From a place counted as if the frame were in one piece, out of whichever chunks of the chain it lies in. */
+export function copyPiece(frames: Frames, batch: Batch, row: number, from: number, to: number, bytes: number): void {
   let chunk = batch.address[row]!
   let length = batch.length[row]!
   let skip = from - chunk

@@ -3,10 +3,26 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { parseAddress } from '../base/address.ts'
+import { BATCH_MAX } from '../dataplane/batch.ts'
 import { ethernet, icmpEcho, icmpv6Echo, ipv4, ipv6, tcp, udp } from '../wire/build.ts'
 import { conserved, node, OUTER_IP, segmentOfTcp, toHost } from './node-harness.ts'
 import { arpFor, fromCustomer, fromEdge, solicitationFor } from './sample-packets.ts'
 import { ACME, GATEWAY_MAC, HOST, PEER_MAC } from './sample-site.ts'
+
+/** What IPv4 fragments carry together, by their identification. */
+function reassembled(fragments: readonly Uint8Array[]): Map<number, Uint8Array> {
+  const whole = new Map<number, Uint8Array>()
+  for (const fragment of fragments) {
+    const view = new DataView(fragment.buffer, fragment.byteOffset)
+    const offset = (view.getUint16(6) & 0x1fff) * 8
+    const before = whole.get(view.getUint16(4)) ?? new Uint8Array(0)
+    const after = new Uint8Array(Math.max(before.length, offset + fragment.length - 20))
+    after.set(before)
+    after.set(fragment.subarray(20), offset)
+    whole.set(view.getUint16(4), after)
+  }
+  return whole
+}
 
 describe('packets larger than the tunnel', () => {
   test('are fragmented when they may be, and the fragments carry every byte once', () => {
@@ -24,6 +40,54 @@ describe('packets larger than the tunnel', () => {
       whole.set(fragment.subarray(20), (view.getUint16(6) & 0x1fff) * 8)
     }
     deepEqual(whole, packet.bytes.subarray(20))
+    conserved(site)
+  })
+
+  for (const [bytes, pieces] of [
+    [1500, 2],
+    [9000, 7],
+  ] as const)
+    test(`a full batch of ${bytes} bytes each is cut without a loss`, () => {
+      const site = node(1500)
+      const packets = Array.from({ length: BATCH_MAX }, (_, i) =>
+        ipv4(
+          { source: '10.1.2.3', destination: '172.16.0.5', id: 1 + i },
+          udp(
+            {},
+            Uint8Array.from({ length: bytes - 28 }, (_, at) => at * i),
+          ),
+        ),
+      )
+      const sent = site.send(...packets.map((packet) => fromCustomer(packet)))
+      equal(sent.length, pieces * BATCH_MAX)
+      const whole = reassembled(sent.map((frame) => frame.subarray(OUTER_IP + 20 + 8)))
+      for (const [i, packet] of packets.entries()) deepEqual(whole.get(1 + i), packet.bytes.subarray(20))
+      deepEqual(site.node().drops, {})
+      equal(site.totals('acme')!.sent, pieces * BATCH_MAX + 1)
+      conserved(site)
+    })
+
+  test('options stay with the first fragment but for those that are copied into all', () => {
+    const site = node(1500)
+    const recordRoute = [7, 7, 4, 0, 0, 0, 0]
+    const routerAlert = [148, 4, 0, 0]
+    const options = Uint8Array.of(...recordRoute, ...routerAlert, 0)
+    const packet = ipv4({ source: '10.1.2.3', destination: '172.16.0.5', options }, udp({}, new Uint8Array(2000)))
+    const [first, second] = site.send(fromCustomer(packet)).map((frame) => frame.subarray(OUTER_IP + 20 + 8))
+    deepEqual([...first!.subarray(20, 32)], [...options])
+    deepEqual([...second!.subarray(20, 32)], [1, 1, 1, 1, 1, 1, 1, ...routerAlert, 0])
+    conserved(site)
+  })
+
+  test('are dropped and counted when too few chunks are free for the pieces, and none of them leaves', () => {
+    const site = node(1500)
+    const packet = ipv4({ source: '10.1.2.3', destination: '172.16.0.5' }, udp({}, new Uint8Array(3500)))
+    site.port.inject(fromCustomer(packet))
+    const taken: number[] = []
+    while (site.pool.free > 1) taken.push(site.pool.take())
+    deepEqual(site.send(), [])
+    for (const chunk of taken) site.pool.give(chunk)
+    deepEqual(site.node().drops, { 'no-frames': 1 })
     conserved(site)
   })
 
@@ -65,6 +129,18 @@ describe('packets larger than the tunnel', () => {
     equal(site.send(ping(false)).length, 3)
     deepEqual(site.send(ping(true)), [])
     equal(site.totals('acme')!.drops['too-big'], 1)
+    conserved(site)
+  })
+
+  test('a ping of the link-local gateway that is too big for the way back is dropped', () => {
+    const site = node(1500)
+    const ping = (bytes: number) =>
+      ipv6({ source: 'fe80::c', destination: 'fe80::67:68ff:fe00:1' }, icmpv6Echo({}, new Uint8Array(bytes)))
+    const most = 1500 - 50 - 48
+    equal(site.send(fromCustomer(ping(most)))[0]!.length, 14 + 1500)
+    deepEqual(site.send(fromCustomer(ping(most + 1))), [])
+    deepEqual(site.send(fromCustomer(ping(5000))), [])
+    equal(site.totals('acme')!.drops['too-big'], 2)
     conserved(site)
   })
 

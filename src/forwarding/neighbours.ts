@@ -26,7 +26,7 @@ import {
   neighbourSolicitation,
 } from '../wire/neighbour-discovery.ts'
 import { chunkEnd } from './classify.ts'
-import type { Shared } from './shared.ts'
+import { Answer, type Shared } from './shared.ts'
 
 /** From a worker to its agent: somebody on a segment said what its MAC address is. */
 export interface NeighbourHeard {
@@ -88,7 +88,7 @@ export class Neighbours {
     if (arp.operation.get(view, at) === ARP_OPERATION.reply) return DELIVERED
     const target = arp.targetIp.get(view, at)
     if (!this.#isOurs(this.#shared.fib.lookup4(batch.tenant[row]!, target), segment)) return Drop['arp-ignored']
-    if (!this.#shared.mayAnswer(batch.tenant[row]!)) return Drop['icmp-rate']
+    if (!this.#shared.mayAnswer(batch.tenant[row]!, Answer.neighbour)) return Drop['icmp-rate']
     arp.operation.set(view, at, ARP_OPERATION.reply)
     frames.bytes.copyWithin(at + arp.targetMac.offset, at + arp.senderMac.offset, at + arp.targetMac.offset)
     segments.writeGatewayMac(segment, view, at + arp.senderMac.offset)
@@ -125,7 +125,7 @@ export class Neighbours {
     if (option !== 0) this.#hear(segment, l3, ipv6.source, linkLayerOption.address, option)
     const target = at + neighbourSolicitation.target.offset
     if (!this.#isOurs(fib.lookup6(batch.tenant[row]!, view, target), segment)) return Drop['nd-ignored']
-    if (!this.#shared.mayAnswer(batch.tenant[row]!)) return Drop['icmp-rate']
+    if (!this.#shared.mayAnswer(batch.tenant[row]!, Answer.neighbour)) return Drop['icmp-rate']
     return this.#advertise(batch, row, l3)
   }
 

@@ -27,7 +27,7 @@ import {
   PROTOCOL,
   setTos,
 } from '../wire/ipv4.ts'
-import { FRAGMENT, ipv6, ipv6Walk, setTrafficClass, trafficClass, walkIpv6 } from '../wire/ipv6.ts'
+import { FRAGMENT, IPV6_MTU_MIN, ipv6, ipv6Walk, setTrafficClass, trafficClass, walkIpv6 } from '../wire/ipv6.ts'
 import { isLinkLocal6 } from '../wire/neighbour-discovery.ts'
 import { checkTcp, clampMss, TCP_FLAG, tcp } from '../wire/tcp.ts'
 import { Answers } from './answers.ts'
@@ -98,17 +98,14 @@ export class ForwardingProgram implements Program {
 
   message(message: unknown): void {
     const { port, tenant, frame } = message as SendFrame
-    const { originated, frames, ledger } = this.#shared
-    const to = originated.room > 0 ? this.#shared.takeChunk() : NO_FRAME
+    const { frames, ledger } = this.#shared
+    const to = this.#shared.takeChunk()
     if (to === NO_FRAME) {
       ledger.notOriginated(tenant, Drop['no-frames'])
       return
     }
     frames.bytes.set(frame, to)
-    const row = originated.push(port, to, frame.length, frame.length)
-    originated.out[row] = port
-    originated.tenant[row] = tenant
-    ledger.originated(tenant)
+    this.#shared.originateFrame(tenant, to, frame.length, port)
   }
 
   // Whose packet is it, may the sender send it, and is it for the gateway to route?
@@ -196,15 +193,22 @@ export class ForwardingProgram implements Program {
     if (verdict !== FORWARD || batch.action[row] === REWRITTEN) return verdict
     if (isLinkLocal6(view, l3 + ipv6.source.offset)) return Drop['link-local']
     const mtu = this.#shared.actions.words[batch.action[row]! + 4]!
-    if (columns.end[row]! - l3 > mtu) {
-      this.#answers.tooBig(batch, row, ETHERTYPE.ipv6, mtu)
+    const bytes = columns.end[row]! - l3
+    if (bytes > mtu && bytes > IPV6_MTU_MIN) {
+      this.#answers.tooBig(batch, row, ETHERTYPE.ipv6, Math.max(mtu, IPV6_MTU_MIN))
       return Drop['too-big']
     }
     ipv6.hopLimit.set(view, l3, ipv6.hopLimit.get(view, l3) - 1)
     if (ipv6.nextHeader.get(view, l3) === PROTOCOL.tcp) this.#clamp(batch, row, l3 + ipv6.BYTES, mtu, MSS_OVERHEAD6)
     else if (walkIpv6(view, l3, columns.readable[row]!, walk) === Fault.none && walk.fragment !== FRAGMENT.later)
       if (walk.protocol === PROTOCOL.tcp) this.#clamp(batch, row, walk.at, mtu, MSS_OVERHEAD6)
-    return FORWARD
+    return bytes > mtu ? this.#inPieces(batch, row) : FORWARD
+  }
+
+  #inPieces(batch: Batch, row: number): number {
+    const verdict = this.#shared.rewriteInPieces(batch, row, ETHERTYPE.ipv6)
+    batch.action[row] = REWRITTEN
+    return verdict
   }
 
   // What the slot says, and what the TTL has to say. Writes `action`.
@@ -225,9 +229,14 @@ export class ForwardingProgram implements Program {
     const verdict = this.#answers.toGateway(batch, row, etherType)
     if (verdict !== FORWARD || batch.action[row] === REWRITTEN) return verdict
     const mtu = this.#shared.actions.words[batch.action[row]! + 4]!
-    if (this.#shared.columns.end[row]! - batch.l3[row]! > mtu) {
-      const mayCut = etherType === ETHERTYPE.ipv4 && !hasDontFragment(this.#shared.frames.view, batch.l3[row]!)
-      return mayCut ? this.#fragmenter.fragment(batch, row, mtu) : Drop['too-big']
+    const bytes = this.#shared.columns.end[row]! - batch.l3[row]!
+    if (bytes > mtu && etherType === ETHERTYPE.ipv6)
+      return bytes > IPV6_MTU_MIN ? Drop['too-big'] : this.#inPieces(batch, row)
+    if (bytes > mtu) {
+      const cut = hasDontFragment(this.#shared.frames.view, batch.l3[row]!)
+        ? Drop['too-big']
+        : this.#fragmenter.fragment(batch, row, mtu)
+      if (cut !== FORWARD) return cut
     }
     this.#shared.rewrite(batch, row, etherType)
     batch.action[row] = REWRITTEN

@@ -4,7 +4,7 @@
  */
 
 import { RateLimits } from '../base/rate-limit.ts'
-import { ActionKind, type Actions } from '../dataplane/action.ts'
+import { ActionKind, type Actions, OUTER_IP_AT } from '../dataplane/action.ts'
 import { Batch, FORWARD } from '../dataplane/batch.ts'
 import { Drop } from '../dataplane/drop.ts'
 import { encapsulate } from '../dataplane/encapsulate.ts'
@@ -15,13 +15,24 @@ import { trim } from '../dataplane/trim.ts'
 import { ETHERTYPE, ethernet } from '../wire/ethernet.ts'
 import type { Field } from '../wire/header.ts'
 import { ipv4 } from '../wire/ipv4.ts'
-import { ipv6, trafficClass } from '../wire/ipv6.ts'
+import { IPV6_MTU_MIN, ipv6, trafficClass } from '../wire/ipv6.ts'
 import { Columns } from './classify.ts'
 import type { Segments } from './segments.ts'
+import { fragmentTunnel } from './tunnel-fragments.ts'
 
-/** ICMP errors and echo replies a tenant and worker: enough for path MTU discovery and ping, useless to reflect with. */
-const ICMP_RATE_PER_S = 1000
-const ICMP_BURST = 200
+/**
+ * What the gateway says to a tenant, by limits of their own: without ARP and neighbour discovery nothing reaches it, without
+ * path MTU discovery connections hang, and a flood of what asks for anything else (pings, a loop of routes) must cost neither.
+ */
+export const Answer = { neighbour: 0, tooBig: 1, other: 2 } as const
+const ANSWERS = 3
+
+/** Each, of a tenant and worker: enough for path MTU discovery and ping, useless to reflect with. */
+const ANSWERS_PER_S = 1000
+const ANSWERS_BURST = 200
+
+/** Of an answer, should its tunnel packet have to be cut: 1,280 bytes and headers over a path of 576. */
+const PIECES_MAX = 4
 
 /** For `Batch.action`: already rewritten, nothing is to be put before it. */
 export const REWRITTEN = 0xffffffff
@@ -47,7 +58,9 @@ export class Shared {
   readonly columns = new Columns()
   readonly originated = new Batch()
   readonly tenants: number
-  readonly #icmp: RateLimits
+  readonly #answers: RateLimits
+  /** Tunnel packets that were cut. */
+  #cut = 0
   now_us = 0
 
   constructor(views: NodeViews) {
@@ -58,11 +71,20 @@ export class Shared {
     this.actions = views.actions
     this.segments = views.segments
     this.tenants = views.tenants
-    this.#icmp = new RateLimits(views.tenants, ICMP_RATE_PER_S, ICMP_BURST)
+    this.#answers = new RateLimits(views.tenants * ANSWERS, ANSWERS_PER_S, ANSWERS_BURST)
   }
 
-  mayAnswer(tenant: number): boolean {
-    return this.originated.room > 0 && this.#icmp.take(tenant, this.now_us)
+  /** `answer` is one of `Answer`. */
+  mayAnswer(tenant: number, answer: number): boolean {
+    return this.#answers.take(tenant * ANSWERS + answer, this.now_us)
+  }
+
+  /** Where such an answer may be written; NO_FRAME if there can be none now, which is counted. */
+  chunkForAnswer(tenant: number, answer: number): number {
+    const mayAnswer = this.mayAnswer(tenant, answer)
+    const chunk = mayAnswer ? this.takeChunk() : NO_FRAME
+    if (chunk === NO_FRAME) this.ledger.notOriginated(tenant, mayAnswer ? Drop['no-frames'] : Drop['icmp-rate'])
+    return chunk
   }
 
   /** A fresh chunk: where an IP packet may be written with room for any tunnel header before it, or NO_FRAME. */
@@ -74,14 +96,30 @@ export class Shared {
   /** Enters a packet of `bytes` bytes made at `l3` as originated for the tenant and sends it where its destination leads. */
   originate(tenant: number, hash: number, l3: number, bytes: number, etherType: number): void {
     const batch = this.originated
-    const row = batch.push(0, l3, bytes, bytes)
-    batch.tenant[row] = tenant
+    if (batch.room < PIECES_MAX) this.ledger.settle(batch)
+    const row = this.#push(tenant, l3, bytes)
     batch.hash[row] = hash
     batch.l3[row] = l3
-    this.ledger.originated(tenant)
     const verdict = this.chooseAction(batch, row, etherType)
-    batch.verdict[row] = verdict
-    if (verdict === FORWARD) this.rewrite(batch, row, etherType)
+    if (verdict !== FORWARD) batch.verdict[row] = verdict
+    else if (bytes <= this.actions.words[batch.action[row]! + 4]!) this.rewrite(batch, row, etherType)
+    else batch.verdict[row] = this.rewriteInPieces(batch, row, etherType)
+  }
+
+  /** Enters a finished frame of `bytes` bytes at `address` as originated for the tenant; it leaves by the port. */
+  originateFrame(tenant: number, address: number, bytes: number, port: number): void {
+    const row = this.#push(tenant, address, bytes)
+    this.originated.out[row] = port
+  }
+
+  #push(tenant: number, address: number, bytes: number): number {
+    const batch = this.originated
+    // What was made before leaves first.
+    if (batch.room === 0) this.ledger.settle(batch)
+    const row = batch.push(0, address, bytes, bytes)
+    batch.tenant[row] = tenant
+    this.ledger.originated(tenant)
+    return row
   }
 
   /** Looks the destination up and writes `action`; a drop reason unless it can be sent. For packets of the gateway's own. */
@@ -117,6 +155,19 @@ export class Shared {
     encapsulate(this.frames, this.actions, batch, row, batch.action[row]!, l3, tos, etherType)
   }
 
+  /** The same for what is larger than the action's MTU: the tunnel packet goes in pieces. Returns the row's verdict. */
+  rewriteInPieces(batch: Batch, row: number, etherType: number): number {
+    const at = batch.action[row]!
+    this.rewrite(batch, row, etherType)
+    return this.#cutTunnel(batch, row, at)
+  }
+
+  #cutTunnel(batch: Batch, row: number, at: number): number {
+    const words = this.actions.words
+    const outerMtu = words[at + 4]! + words[at + 2]! - OUTER_IP_AT
+    return fragmentTunnel(this, batch, row, outerMtu, this.#cut++)
+  }
+
   /**
    * Turns a frame round: to the MAC address in the field `to` of the header at `header`, from the gateway's, through the
    * tunnel that it came by. Its inner packet ends where the column `end` says.
@@ -126,6 +177,8 @@ export class Shared {
     const l2 = columns.l2[row]!
     const at = actions.resolve(columns.replySlot[row]!, batch.hash[row]!)
     if (actions.words[at] !== ActionKind.send) return Drop['underlay-unresolved']
+    const isLarge = columns.end[row]! - l2 > actions.words[at + 4]!
+    if (isLarge && columns.end[row]! - batch.l3[row]! > IPV6_MTU_MIN) return Drop['too-big']
     const destination = l2 + ethernet.destination.offset
     frames.bytes.copyWithin(destination, header + to.offset, header + to.offset + 6)
     segments.writeGatewayMac(batch.segment[row]!, frames.view, l2 + ethernet.source.offset)
@@ -137,6 +190,6 @@ export class Shared {
     } else trim(this.pool, batch, row, columns.end[row]!)
     encapsulate(frames, actions, batch, row, at, l2, 0, ETHERTYPE.bridgedEthernet)
     batch.action[row] = REWRITTEN
-    return FORWARD
+    return isLarge ? this.#cutTunnel(batch, row, at) : FORWARD
   }
 }
