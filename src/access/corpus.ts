@@ -108,6 +108,8 @@ function fromCustomers(): CorpusFrame[] {
     ...packets.map((packet, i) => ({ port: 'trunk', frame: frameOf(packet, i, HOOLI.vlan) })),
     ...packets.map((packet, i) => ({ port: 'branch', frame: frameOf(packet, i) })),
     { port: 'acme', frame: frameOf(from4(udp({}, new Uint8Array(8000)))) },
+    { port: 'branch', frame: frameOf(from4(udp({}, new Uint8Array(8000))), 4) },
+    { port: 'acme', frame: ethernet({ serviceVlan: 0, vlan: 7 }, from4(data)) },
     { port: 'trunk', frame: frameOf(from4(data), 0, 999) },
     { port: 'trunk', frame: ethernet({ serviceVlan: GLOBEX.vlan, vlan: 7 }, from4(data)) },
     { port: 'acme', frame: ethernet({ destination: LINK_CONTROL, etherType: 0x88cc }, text('lldp')) },
@@ -123,7 +125,10 @@ function outOfTunnels(): CorpusFrame[] {
       routed6(OWN6, tunnel(vni, frameOf(packet, i), true), { trafficClass: i % 4 }),
     ]),
   )
-  return frames.map((frame, i) => ({ port: i % 2 === 0 ? 'path-a' : 'path-b', frame }))
+  const marked = [from4(data, { tos: 2 }), from6(data, { trafficClass: 2 })].map((packet) =>
+    routed4(OWN, tunnel(ACME.vni, frameOf(packet)), { tos: 3 }),
+  )
+  return [...frames, ...marked].map((frame, i) => ({ port: i % 2 === 0 ? 'path-a' : 'path-b', frame }))
 }
 
 function inTransit(): Uint8Array[] {
@@ -157,8 +162,12 @@ function refused(): Uint8Array[] {
     routed6(HOST6, udp({}, new Uint8Array(1800))),
     routed4('203.0.113.1', query),
     routed6('2001:db8::1', query),
+    ...[VIP, OWN].map((source) => routed4(HOST, query, { ttl: 1, source })),
+    ...[VIP6, OWN6].map((source) => routed6(HOST6, query, { hopLimit: 1, source })),
     routed4(UNRESOLVED, query),
     routed4(OWN, icmpEcho()),
+    routed4(VIP, gre({ key: 5 }, text('short'))),
+    routed6(HOST6, query, { extensions: new Array(9).fill(destinationOptions()) }),
     routed4(OWN, tunnel(77, frame)),
     routed4(OWN, tunnel(ACME.vni, frame), { source: '10.9.9.9' }),
     routed4(OWN, tunnel(ACME.vni, frame), { moreFragments: true }),
