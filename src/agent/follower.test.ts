@@ -2,7 +2,7 @@ import { deepEqual, equal, ok } from 'node:assert/strict'
 import { readdirSync, readFileSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { systemClock } from '../base/clock.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
 import { silent } from '../base/log.ts'
 import { type Bus, PAYLOAD_BYTES_MAX } from '../bus/bus.ts'
 import { RouteColumnsBuilder } from '../wire/control/columns.ts'
@@ -62,20 +62,21 @@ class Node {
   readonly applied: number[] = []
   readonly follower: BatchFollower<FibBatch>
   refuse: number | undefined
+  refusesForGood = false
   #check = (): void => {}
 
-  constructor(here: BusHere, bus: Bus) {
+  constructor(here: BusHere, bus: Bus, clock = systemClock) {
     this.follower = new BatchFollower({
       bus,
       feed: FEED,
       message: fibBatch,
       module: 'fn-1',
       directory: here.directory,
-      clock: systemClock,
+      clock,
       log: silent,
       apply: ({ generation }) => {
         if (generation === this.refuse) {
-          this.refuse = undefined
+          if (!this.refusesForGood) this.refuse = undefined
           return 'no room'
         }
         this.applied.push(generation)
@@ -95,6 +96,22 @@ class Node {
       this.#check()
     })
   }
+}
+
+/** A clock that does not wait, but for the last of so many times. */
+function hurried(times: number): { clock: Clock; delays: number[]; enough: Promise<void> } {
+  const delays: number[] = []
+  const enough = Promise.withResolvers<void>()
+  const clock: Clock = {
+    ...systemClock,
+    after(delay_ms, run) {
+      delays.push(delay_ms)
+      if (delays.length < times) return systemClock.after(0, run)
+      enough.resolve()
+      return systemClock.after(delay_ms, run)
+    },
+  }
+  return { clock, delays, enough: enough.promise }
 }
 
 async function scene(t: TestContext) {
@@ -202,6 +219,32 @@ test('a batch that a node could not apply is told, and made good from a snapshot
   await feed.append(snapshot(2), batch(3))
   await fn.until(3)
   deepEqual(fn.applied, [1, 2, 3])
+})
+
+test('a node that starts from an old snapshot again does not fall behind what it has', async (t) => {
+  const { here, bus, feed } = await scene(t)
+  const { clock, enough } = hurried(3)
+  const fn = new Node(here, bus, clock)
+  await feed.append(snapshot(1), batch(2), batch(3))
+  await fn.until(3)
+  await feed.append(batch(5))
+  await enough
+  await feed.append(snapshot(5, { epoch: 2 }), batch(6, { epoch: 2 }))
+  await fn.until(6)
+  deepEqual(fn.applied, [1, 2, 3, 5, 6])
+})
+
+test('what is refused for good is tried ever more slowly, and at once when there is a newer snapshot', async (t) => {
+  const { here, bus, feed } = await scene(t)
+  const { clock, delays, enough } = hurried(9)
+  const fn = new Node(here, bus, clock)
+  fn.refuse = 2
+  fn.refusesForGood = true
+  await feed.append(snapshot(1), batch(2))
+  await enough
+  deepEqual(delays, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000])
+  await feed.append(snapshot(3))
+  await fn.until(3)
 })
 
 test('a feed that starts over is followed from its start, whatever its numbers', async (t) => {

@@ -11,7 +11,7 @@
 import { join } from 'node:path'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
-import { aborted } from '../base/signal.ts'
+import { aborted, pause } from '../base/signal.ts'
 import { type Bus, BusError, type Stream, type StreamEntry, type StreamLimits } from '../bus/bus.ts'
 import type { Message } from '../wire/control/codec.ts'
 import { Joiner } from '../wire/control/pieces.ts'
@@ -21,8 +21,8 @@ import { Latest } from './latest.ts'
 import { BUCKET } from './names.ts'
 
 /**
- * Of every feed: the latest snapshot and what follows it always fit. A snapshot of 10 M routes is 130 MB, and the next
- * one is written when as much again has followed.
+ * Of every feed: the latest snapshot and what follows it always fit, since the next one is written when as many bytes
+ * have followed as it has itself (10 M routes are 130 MB), or half of these entries (control/feed-writer.ts).
  */
 export const FEED_LIMITS: StreamLimits = { entriesMax: 100_000, bytesMax: 512 * 1024 * 1024 }
 
@@ -58,8 +58,12 @@ export interface FollowerCounters {
   restarts: number
 }
 
-/** A snapshot that cannot be applied is not tried again and again without a breath. */
-const RESTART_AFTER_MS = 500
+/**
+ * A snapshot that cannot be applied, or does not lead on, is not tried again and again without a breath; the wait
+ * doubles. A newer snapshot ends it.
+ */
+const RESTART_FIRST_MS = 500
+const RESTART_LAST_MS = 30_000
 
 class Missed extends Error {}
 
@@ -85,6 +89,10 @@ export class BatchFollower<T extends Batch> {
   #epoch = 0
   /** Undefined: only a snapshot can be applied. */
   #generation: number | undefined
+  /** Of all that were taken over since the feed began. */
+  #highest = 0
+  /** Restarts since anything newer was taken over. */
+  #vain = 0
   /** The feed's sequence that comes next; undefined: where its latest snapshot starts. */
   #next: number | undefined
   /** The feed's last sequence when it was first reached. */
@@ -127,16 +135,19 @@ export class BatchFollower<T extends Batch> {
     const stop = this.#stop.signal
     let start: FeedStart | undefined
     let interrupt = new AbortController()
+    let wake = new AbortController()
     const watch = bus.bucket(BUCKET.feeds).watch(feed, ({ value }) => {
       const decoded = value && feedStart.decode(value)
       if (!decoded?.ok) return
       const isOther = decoded.value.incarnation !== start?.incarnation
       start = decoded.value
+      wake.abort()
       if (isOther) interrupt.abort()
     })
     watch.ready.catch(() => {})
     while (!stop.aborted) {
       const until = AbortSignal.any([stop, interrupt.signal])
+      wake = new AbortController()
       try {
         if (start) await this.#consume(start, until)
         else await aborted(until)
@@ -144,15 +155,22 @@ export class BatchFollower<T extends Batch> {
         if (error instanceof BusError && error.code === 'closed' && !until.aborted) break
         if (!until.aborted) {
           if (!isMissed(error)) throw error
-          log.warn({ feed, reason: error.message }, 'batches were missed; starting from the latest snapshot')
-          this.counters.restarts++
-          this.#next = undefined
-          await new Promise<void>((resolve) => void clock.after(RESTART_AFTER_MS, resolve))
+          log.warn({ feed, reason: error.message }, 'batches are missing; starting from the latest snapshot')
+          await pause(clock, this.#restart(), AbortSignal.any([stop, wake.signal]))
         }
       }
       interrupt = new AbortController()
     }
     watch.close()
+  }
+
+  /** From the latest snapshot, after so many milliseconds. */
+  #restart(): number {
+    this.counters.restarts++
+    this.#next = undefined
+    // The snapshot may be older than the epoch. What an older control module wrote after a newer one is refused again.
+    this.#epoch = 0
+    return Math.min(RESTART_FIRST_MS * 2 ** this.#vain++, RESTART_LAST_MS)
   }
 
   async #startFromDisk(): Promise<void> {
@@ -166,6 +184,7 @@ export class BatchFollower<T extends Batch> {
       this.#isKeeping = true
       log.info({ feed, generation: this.generation, batches: kept.messages.length }, 'started from disk')
     } catch (error) {
+      this.#epoch = 0
       log.warn({ feed, error: String(error) }, 'what is on disk cannot be used')
     }
   }
@@ -175,6 +194,8 @@ export class BatchFollower<T extends Batch> {
       this.#incarnation = start.incarnation
       this.#epoch = 0
       this.#generation = undefined
+      this.#highest = 0
+      this.#vain = 0
       this.#next = undefined
     }
     let expected = this.#next ?? start.sequence
@@ -234,8 +255,11 @@ export class BatchFollower<T extends Batch> {
       this.counters.stale++
       return 'refused'
     }
+    // On the way from an old snapshot to where we are already.
+    const isPast = this.#generation !== undefined && batch.generation < this.#generation
+    if (isPast) return 'refused'
     if (!isWhole && batch.base !== this.#generation) {
-      if (this.#generation !== undefined && batch.generation <= this.#generation) return 'refused'
+      if (batch.generation === this.#generation) return 'refused'
       throw new Missed(`a difference from ${batch.base}, at ${this.#generation ?? 'nothing'}`)
     }
     this.#epoch = batch.epoch
@@ -245,9 +269,13 @@ export class BatchFollower<T extends Batch> {
       if (error !== undefined) {
         this.#failed(error)
         this.#generation = undefined
-        return 'refused'
+        throw new Missed(`generation ${batch.generation} could not be taken over: ${error}`)
       }
       this.counters.applied++
+    }
+    if (batch.generation > this.#highest) {
+      this.#highest = batch.generation
+      this.#vain = 0
     }
     this.#generation = batch.generation
     this.#holding.resolve()

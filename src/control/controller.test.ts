@@ -2,7 +2,7 @@ import { deepEqual, equal, ok, rejects } from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { type BusHere, busHere } from '../agent/bus-here.ts'
 import { BatchFollower, FEED_LIMITS } from '../agent/follower.ts'
-import { fibFeed, ROUTES_STREAM, switchFeed } from '../agent/names.ts'
+import { BUCKET, fibFeed, ROUTES_STREAM, switchFeed } from '../agent/names.ts'
 import { askToShow } from '../agent/show.ts'
 import { putSite } from '../agent/site-store.ts'
 import { formatAddress, parseAddress } from '../base/address.ts'
@@ -14,6 +14,7 @@ import type { Site } from '../config/site.ts'
 import { RouteColumnsBuilder } from '../wire/control/columns.ts'
 import { type FibBatch, fibBatch, type NextHop } from '../wire/control/fib.ts'
 import { cut, Joiner } from '../wire/control/pieces.ts'
+import { feedStart } from '../wire/control/report.ts'
 import { type RouteBatch, routeBatch } from '../wire/control/route.ts'
 import { type SwitchBatch, switchBatch } from '../wire/control/switch.ts'
 import { HeldFib } from './held-fib.ts'
@@ -56,6 +57,8 @@ ${globex ? '      - { name: globex, vni: 1002, vip: v1, connections: [{ name: dc
 class Reader<T extends FibBatch | SwitchBatch> {
   readonly batches: T[] = []
   readonly held = new HeldFib()
+  /** Answers this to the next batch. */
+  refuse: string | undefined
   readonly #follower: BatchFollower<T>
   #check = (): void => {}
 
@@ -69,6 +72,9 @@ class Reader<T extends FibBatch | SwitchBatch> {
       clock: systemClock,
       log: silent,
       apply: (batch) => {
+        const refused = this.refuse
+        this.refuse = undefined
+        if (refused !== undefined) return refused
         this.batches.push(batch)
         if ('tenants' in batch) this.held.apply(batch)
         this.#check()
@@ -173,6 +179,19 @@ const count = ({ held }: Reader<FibBatch>): number =>
 const publish = (bus: Bus, batch: RouteBatch): Promise<number> =>
   bus.stream(ROUTES_STREAM, { entriesMax: 1e6, bytesMax: 1e8 }).append(routeBatch.encode(batch))
 
+/** Resolves once the feed has a later snapshot than its first. */
+function feedMoved(bus: Bus, feed: string): Promise<void> {
+  return new Promise((resolve) => {
+    const watch = bus.bucket(BUCKET.feeds).watch(feed, ({ value }) => {
+      const start = value && feedStart.decode(value)
+      if (!start?.ok || start.value.sequence === 1) return
+      watch.close()
+      resolve()
+    })
+    watch.ready.catch(() => {})
+  })
+}
+
 test('a cluster holds the tenants of its VIPs only, and a tenant is attached once its cluster holds it', async (t) => {
   const { lead, blue, green, edge } = await scene(t)
   lead()
@@ -272,6 +291,22 @@ test('what changed while no control module ran is told by the next one, with the
   equal(blue.routes('acme')['10.3.0.0/24'], '192.168.1.3')
 })
 
+test('a batch that a node could not take over is made good without any other change, also of a later epoch', async (t) => {
+  const { lead, bus, blue, edge } = await scene(t)
+  const close = lead()
+  await edge.until((reader) => attached(reader).length === 2)
+  const { epoch } = blue.held
+  await close()
+  lead()
+  await blue.until((reader) => reader.held.epoch > epoch)
+  blue.refuse = 'no room'
+  await publish(bus, routesOf('192.168.1.9', [0x0a030000]))
+  await blue.until((reader) => reader.routes('acme')['10.3.0.0/24'] === '192.168.1.9')
+  edge.refuse = 'no port'
+  await putSite(bus, siteOf({ globex: false }))
+  await edge.until((reader) => attached(reader).length === 1)
+})
+
 test('a node that comes late starts from the latest snapshot', async (t) => {
   const { here, lead, bus, blue, edge } = await scene(t)
   lead()
@@ -283,6 +318,7 @@ test('a node that comes late starts from the latest snapshot', async (t) => {
   await blue.until(() => count(blue) === 240_006)
   await publish(bus, routesOf('192.168.1.9', [0x0a030000]))
   await blue.until(() => count(blue) === 240_007)
+  await feedMoved(bus, fibFeed('blue'))
   const late = new Reader<FibBatch>(here, bus, fibFeed('blue'), 'b2', fibBatch)
   here.atEnd(() => late.close())
   await late.current

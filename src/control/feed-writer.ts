@@ -6,12 +6,15 @@
 
 import { FEED_LIMITS } from '../agent/follower.ts'
 import { BUCKET } from '../agent/names.ts'
-import { type Bus, BusError, PAYLOAD_BYTES_MAX, type Stream } from '../bus/bus.ts'
+import { type Bus, BusError, PAYLOAD_BYTES_MAX, type Stream, type StreamLimits } from '../bus/bus.ts'
 import type { Decoded } from '../wire/control/codec.ts'
 import { cut, Joiner } from '../wire/control/pieces.ts'
 import { feedStart } from '../wire/control/report.ts'
 
-/** A new snapshot is due when the differences since the last one are as large as it, and at least this large. */
+/**
+ * A new snapshot is due when the differences since the last one are as large as it, and at least this large. It is due
+ * as well when it and they take up half of the stream's entries: differences may be small and many.
+ */
 const SNAPSHOT_AFTER_BYTES = 1024 * 1024
 const RECONNECT_WITHIN_MS = 60_000
 
@@ -36,30 +39,44 @@ export class FeedWriter {
   readonly #stream: Stream
   #incarnation: string
   #last: number
+  readonly #limits: StreamLimits
   #snapshotBytes = 0
   #bytesSince = 0
+  /** The snapshot's own pieces, and those of what followed. */
+  #entries = 0
 
   /**
    * Answers the writer and what is on the feed since its latest snapshot; nothing if the feed starts over, and then the
    * first message has to be a snapshot. `fresh` is the name of a feed that starts over.
    */
-  static async open(bus: Bus, name: string, fresh: string): Promise<{ writer: FeedWriter; messages: Uint8Array[] }> {
-    const stream = bus.stream(name, FEED_LIMITS)
+  static async open(
+    bus: Bus,
+    name: string,
+    fresh: string,
+    limits = FEED_LIMITS,
+  ): Promise<{ writer: FeedWriter; messages: Uint8Array[] }> {
+    const stream = bus.stream(name, limits)
     const { first, last } = await stream.bounds()
     const entry = await bus.bucket(BUCKET.feeds).get(name)
     const start = entry && feedStart.decode(entry.value)
     refuseNewer(name, start)
     if (!start?.ok || start.value.sequence < first || start.value.sequence > last) {
-      return { writer: new FeedWriter(bus, name, stream, fresh, last), messages: [] }
+      return { writer: new FeedWriter(bus, name, stream, limits, fresh, last), messages: [] }
     }
-    const writer = new FeedWriter(bus, name, stream, start.value.incarnation, last)
-    return { writer, messages: await writer.#read(start.value.sequence) }
+    const writer = new FeedWriter(bus, name, stream, limits, start.value.incarnation, last)
+    const messages = await writer.#read(start.value.sequence)
+    const [snapshot, ...since] = messages.map(({ length }) => length)
+    writer.#snapshotBytes = snapshot ?? 0
+    writer.#bytesSince = since.reduce((sum, bytes) => sum + bytes, 0)
+    writer.#entries = last + 1 - start.value.sequence
+    return { writer, messages }
   }
 
-  private constructor(bus: Bus, name: string, stream: Stream, incarnation: string, last: number) {
+  private constructor(bus: Bus, name: string, stream: Stream, limits: StreamLimits, incarnation: string, last: number) {
     this.#bus = bus
     this.#name = name
     this.#stream = stream
+    this.#limits = limits
     this.#incarnation = incarnation
     this.#last = last
   }
@@ -74,7 +91,8 @@ export class FeedWriter {
   }
 
   get isSnapshotDue(): boolean {
-    return this.#bytesSince > Math.max(this.#snapshotBytes, SNAPSHOT_AFTER_BYTES)
+    const isLarge = this.#bytesSince > Math.max(this.#snapshotBytes, SNAPSHOT_AFTER_BYTES)
+    return isLarge || this.#entries > this.#limits.entriesMax / 2
   }
 
   /**
@@ -82,9 +100,12 @@ export class FeedWriter {
    */
   async append(message: Uint8Array, isSnapshot: boolean): Promise<void> {
     const sequence = this.#last + 1
-    for (const piece of cut(message, PAYLOAD_BYTES_MAX)) await this.#appendPiece(piece)
+    const pieces = cut(message, PAYLOAD_BYTES_MAX)
+    for (const piece of pieces) await this.#appendPiece(piece)
     this.#bytesSince += message.length
+    this.#entries += pieces.length
     if (!isSnapshot) return
+    this.#entries = pieces.length
     this.#snapshotBytes = message.length
     this.#bytesSince = 0
     const start = feedStart.encode({ incarnation: this.#incarnation, sequence })
