@@ -3,7 +3,7 @@
  *
  *   few routes                     a table
  *   more                           a node, and below each of its entries again what fits
- *   a whole VRF of very many       a wide root
+ *   a whole VRF of very many       a wide root (wide.ts)
  *
  * Nothing here is visible to workers: the caller publishes what was built, and retires what it replaces.
  */
@@ -27,9 +27,6 @@ import {
   TABLE,
   tableMaxRoutes,
   tableWords,
-  WIDE,
-  WIDE_ENTRIES,
-  WIDE_WORDS,
 } from './layout.ts'
 import {
   bitsOf,
@@ -47,6 +44,7 @@ import {
 } from './node-prefixes.ts'
 import type { RouteList } from './route-list.ts'
 import { readTable, writeTable } from './table.ts'
+import { type WideBits, wideBitsOf, wideEntries, wideEntryOf, wideHeader, wideNodes, wideWords } from './wide.ts'
 
 /** A VRF of up to so many routes is one table. */
 export const SMALL_MAX = 128
@@ -54,8 +52,17 @@ export const SMALL_MAX = 128
 /** Up to so many routes below one entry of a node are a table. */
 const LEAF_MAX = FLAT_MAX
 
-/** A VRF of so many routes gets a wide root, 283 KB. A multiple of 1,024. */
-export const WIDE_FROM = 16_384
+/** From how many routes on a VRF gets a wide root, of 16 bits and of 24. */
+export interface WideFrom {
+  readonly 16: number
+  readonly 24: number
+}
+
+/**
+ * 16 bits are 283 KB. 24 bits are 70 MB, IPv4 only: so many Internet-like routes have a node below most of the 2^16
+ * entries, which together take as much, and a lookup reads one line instead of two.
+ */
+export const WIDE_FROM: WideFrom = { 16: 16_384, 24: 524_288 }
 
 /** There is no room for what should go in. Nothing has been changed. */
 export class FibFullError extends Error {
@@ -72,27 +79,30 @@ function tableMax(list: RouteList, from: number, to: number, depth: number): num
   return Math.min(max, tableMaxRoutes(list.words))
 }
 
-/** Entry `i` of a wide root's first level: where the entries of that node begin. */
-export function wideEntries(block: number, i: number): number {
-  return block + i * FANOUT
-}
-
-/** The header of node `i` of a wide root; FANOUT is the node above them. */
-export function wideHeader(block: number, i: number): number {
-  return block + WIDE_ENTRIES + i * HEADER_WORDS
-}
-
 export class Builder {
   readonly #arena: Arena
   readonly #words: Int32Array
+  readonly #wideFrom: WideFrom
   // Of the node that gather() is in: its address so far, the rest zero.
   readonly #key = new Int32Array(4)
   tables = 0
   nodes = 0
 
-  constructor(arena: Arena) {
+  constructor(arena: Arena, wideFrom: WideFrom = WIDE_FROM) {
     this.#arena = arena
     this.#words = arena.words
+    this.#wideFrom = wideFrom
+  }
+
+  /** How many bits a wide root for so many routes has; 0 when they are too few for one. */
+  wideBits(routes: number, addressWords: number): WideBits | 0 {
+    if (routes >= this.#wideFrom[24] && addressWords === 1) return 24
+    return routes >= this.#wideFrom[16] ? 16 : 0
+  }
+
+  /** With how few routes left a wide root is put back into a smaller form. */
+  wideCollapseAt(bits: WideBits): number {
+    return this.#wideFrom[bits] >> 1
   }
 
   /** The entry for the routes of rows `from` to before `to`, which all are longer than `depth`, or for their absence. */
@@ -100,7 +110,8 @@ export class Builder {
     const count = to - from
     if (count === 0) return fallback
     if (count <= tableMax(list, from, to, depth)) return this.#table(list, from, to, fallback)
-    return depth === 0 && count >= WIDE_FROM ? this.#wide(list, from, to) : this.#node(list, from, to, depth, fallback)
+    const wide = depth === 0 ? this.wideBits(count, list.words) : 0
+    return wide === 0 ? this.#node(list, from, to, depth, fallback) : this.#wide(list, from, to, wide)
   }
 
   #table(list: RouteList, from: number, to: number, fallback: number): number {
@@ -125,33 +136,51 @@ export class Builder {
     return entry
   }
 
-  #wide(list: RouteList, from: number, to: number): number {
-    const words = this.#words
-    const block = this.#allocate(WIDE_WORDS)
-    const entry = entryOf(NODE | WIDE, block)
-    const top = wideHeader(block, FANOUT)
+  #wide(list: RouteList, from: number, to: number, bits: WideBits): number {
+    const block = this.#allocate(wideWords(bits))
+    const entry = wideEntryOf(bits, block)
     this.nodes++
-    words.fill(0, block, block + WIDE_WORDS)
+    // Also for free(), should the arena become full half way.
+    this.#words.fill(0, block, block + wideWords(bits))
     try {
-      words[top + Header.routes] = to - from
-      this.#placePrefixes(top, list, from, to, 0)
-      setCollapseAt(words, top, WIDE_FROM >> 1)
-      for (let i = 0; i < FANOUT; i++) {
-        const number = FANOUT | i
-        const slot = hasPrefix(words, top, number) ? prefixSlot(words, top, number) : coveringSlot(words, top, number)
-        this.#clearNode(wideEntries(block, i), wideHeader(block, i), slot)
-      }
-      for (let row = from; row < to; ) {
-        const end = lengthIn(list.infos[row]!) <= 8 ? row : groupEnd(list, row, to, 0)
-        const i = list.byteAt(row, 0)
-        if (end > row) this.#fillNode(wideEntries(block, i), wideHeader(block, i), list, row, end, 8)
-        row = Math.max(end, row + 1)
-      }
+      this.#fillWide(entry, 0, 0, 0, list, from, to)
     } catch (error) {
       this.free(entry)
       throw error
     }
     return entry
+  }
+
+  // One node of a wide root, and those below it.
+  #fillWide(
+    entry: number,
+    depth: number,
+    index: number,
+    fallback: number,
+    list: RouteList,
+    from: number,
+    to: number,
+  ): void {
+    const words = this.#words
+    const bits = wideBitsOf(entry)
+    const header = wideHeader(blockOf(entry), bits, depth, index)
+    if (depth + 8 === bits) {
+      const entries = wideEntries(blockOf(entry), index)
+      this.#clearNode(entries, header, fallback)
+      if (to > from) this.#fillNode(entries, header, list, from, to, depth)
+      return
+    }
+    clearHeader(words, header, fallback)
+    words[header + Header.routes] = to - from
+    this.#placePrefixes(header, list, from, to, depth)
+    let row = from
+    for (let i = 0; i < FANOUT; i++) {
+      // A prefix that ends in this node comes before what lies below it.
+      while (row < to && list.byteAt(row, depth) === i && lengthIn(list.infos[row]!) <= depth + 8) row++
+      const end = row < to && list.byteAt(row, depth) === i ? groupEnd(list, row, to, depth) : row
+      this.#fillWide(entry, depth + 8, index * FANOUT + i, reachingSlot(words, header, i), list, row, end)
+      row = end
+    }
   }
 
   #clearNode(entries: number, header: number, fallback: number): void {
@@ -212,8 +241,10 @@ export class Builder {
     if (isSlot(entry)) return
     const block = blockOf(entry)
     if (isWide(entry)) {
-      for (let at = block; at < block + WIDE_ENTRIES; at++) this.free(this.#words[at]!)
-      for (let i = 0; i <= FANOUT; i++) this.#freeSlots(wideHeader(block, i))
+      const bits = wideBitsOf(entry)
+      for (let at = block; at < block + (1 << bits); at++) this.free(this.#words[at]!)
+      const headers = block + (1 << bits)
+      for (let i = 0; i < wideNodes(bits); i++) this.#freeSlots(headers + i * HEADER_WORDS)
     } else if (isNode(entry)) {
       for (let at = block; at < block + FANOUT; at++) this.free(this.#words[at]!)
       this.#freeSlots(block + FANOUT)
@@ -238,27 +269,41 @@ export class Builder {
   #gather(entry: number, depth: number, list: RouteList): void {
     if (isSlot(entry)) return
     const block = blockOf(entry)
-    if (isWide(entry)) this.#gatherNode(block, wideHeader(block, FANOUT), depth, 1, list, true)
-    else if (isNode(entry)) this.#gatherNode(block, block + FANOUT, depth, 1, list, false)
+    if (isWide(entry)) this.#gatherWide(entry, 0, 0, 1, list)
+    else if (isNode(entry)) this.#gatherNode(block, block + FANOUT, depth, 1, list)
     else readTable(this.#words, block, list)
   }
 
   // The prefix of that number and all that it contains: itself, then its two halves.
-  #gatherNode(block: number, header: number, depth: number, number: number, list: RouteList, wide: boolean): void {
-    const words = this.#words
-    const bits = bitsOf(number)
-    this.#setByte(depth, byteOf(number))
-    if (hasPrefix(words, header, number))
-      list.append(this.#key, infoOf(depth + bits, prefixSlot(words, header, number)))
-    if (bits < 8) {
-      this.#gatherNode(block, header, depth, 2 * number, list, wide)
-      this.#gatherNode(block, header, depth, 2 * number + 1, list, wide)
-    } else {
-      const i = number - FANOUT
-      if (wide) this.#gatherNode(wideEntries(block, i), wideHeader(block, i), depth + 8, 1, list, false)
-      else this.#gather(words[block + i]!, depth + 8, list)
-    }
+  #gatherNode(entries: number, header: number, depth: number, number: number, list: RouteList): void {
+    this.#gatherPrefix(header, depth, number, list)
+    if (number < FANOUT) {
+      this.#gatherNode(entries, header, depth, 2 * number, list)
+      this.#gatherNode(entries, header, depth, 2 * number + 1, list)
+    } else this.#gather(this.#words[entries + number - FANOUT]!, depth + 8, list)
     this.#setByte(depth, 0)
+  }
+
+  // The same in a node of a wide root.
+  #gatherWide(entry: number, depth: number, index: number, number: number, list: RouteList): void {
+    const bits = wideBitsOf(entry)
+    const header = wideHeader(blockOf(entry), bits, depth, index)
+    if (depth + 8 === bits) {
+      this.#gatherNode(wideEntries(blockOf(entry), index), header, depth, number, list)
+      return
+    }
+    this.#gatherPrefix(header, depth, number, list)
+    if (number < FANOUT) {
+      this.#gatherWide(entry, depth, index, 2 * number, list)
+      this.#gatherWide(entry, depth, index, 2 * number + 1, list)
+    } else this.#gatherWide(entry, depth + 8, index * FANOUT + number - FANOUT, 1, list)
+    this.#setByte(depth, 0)
+  }
+
+  #gatherPrefix(header: number, depth: number, number: number, list: RouteList): void {
+    this.#setByte(depth, byteOf(number))
+    if (hasPrefix(this.#words, header, number))
+      list.append(this.#key, infoOf(depth + bitsOf(number), prefixSlot(this.#words, header, number)))
   }
 
   #setByte(depth: number, byte: number): void {
@@ -266,6 +311,12 @@ export class Builder {
     const word = depth >>> 5
     this.#key[word] = (this.#key[word]! & ~(0xff << shift)) | (byte << shift)
   }
+}
+
+/** What the prefixes that end in a node say for entry `i` as a whole. */
+function reachingSlot(words: Int32Array, header: number, i: number): number {
+  const number = FANOUT | i
+  return hasPrefix(words, header, number) ? prefixSlot(words, header, number) : coveringSlot(words, header, number)
 }
 
 /** The end of the run of routes that lie below the same entry of the node at `depth` as the one in row `from`. */

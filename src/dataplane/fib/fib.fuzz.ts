@@ -8,12 +8,15 @@ import { test } from 'node:test'
 import { type IpAddress, ipv4Number } from '../../base/address.ts'
 import { freshSeed, Random } from '../../base/random.ts'
 import { createQsbrMemory, QsbrReader, QsbrWriter } from '../qsbr.ts'
+import { WIDE_FROM } from './build.ts'
 import { createFibMemory, FibFullError, FibReader, FibWriter } from './fib.ts'
 import { drawAddress, drawNear, drawPrefix, Model, type Shape } from './model.ts'
 
 const OPERATIONS = Number(process.env['FUZZ_N'] ?? 30_000)
 const PER_RUN = 10_000
-const WORDS = [1 << 15, 1 << 17, 1 << 21]
+/** The last has room for a wide root of 24 bits, and makes one of few routes. */
+const WORDS = [1 << 15, 1 << 17, 1 << 21, 1 << 25]
+const DIRECT = { 16: 1024, 24: 2048 }
 
 /** One a VRF. */
 const SHAPES: readonly Shape[] = [
@@ -37,11 +40,15 @@ class Run {
 
   constructor(random: Random) {
     this.#random = random
-    const memory = createFibMemory({ words: random.pick(WORDS), vrfs: SHAPES.length })
+    const words = random.pick(WORDS)
+    const memory = createFibMemory({ words, vrfs: SHAPES.length })
     const qsbrMemory = createQsbrMemory(1)
     this.#qsbr = new QsbrWriter(qsbrMemory)
     this.#worker = new QsbrReader(qsbrMemory, 0)
-    this.#writer = new FibWriter(memory, this.#qsbr, { poison: 0x00badbad })
+    this.#writer = new FibWriter(memory, this.#qsbr, {
+      poison: 0x00badbad,
+      wideFrom: words === WORDS.at(-1) ? DIRECT : WIDE_FROM,
+    })
     this.#reader = new FibReader(memory)
   }
 

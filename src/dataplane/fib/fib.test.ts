@@ -3,7 +3,7 @@ import { suite, test } from 'node:test'
 import { ipv4Number, type Prefix, parseAddress, parsePrefix } from '../../base/address.ts'
 import { Random } from '../../base/random.ts'
 import { createQsbrMemory, QsbrReader, QsbrWriter } from '../qsbr.ts'
-import { SMALL_MAX, WIDE_FROM } from './build.ts'
+import { SMALL_MAX, WIDE_FROM, type WideFrom } from './build.ts'
 import { createFibMemory, FibFullError, FibReader, FibWriter } from './fib.ts'
 import { drawAddress, drawNear, drawPrefix, Model, type Shape } from './model.ts'
 
@@ -16,14 +16,14 @@ interface Site {
 }
 
 /** A FIB whose single worker is offline, so that memory comes back at the next reclaim. */
-function site({ words = 1 << 22, vrfs = 16, poison = 0x00badbad } = {}): Site {
+function site({ words = 1 << 22, vrfs = 16, poison = 0x00badbad, wideFrom = WIDE_FROM } = {}): Site {
   const memory = createFibMemory({ words, vrfs })
   const qsbrMemory = createQsbrMemory(1)
   const qsbr = new QsbrWriter(qsbrMemory)
   const reader = new FibReader(memory)
   const batch = { vrfs: new Uint32Array(1), addresses: new Uint32Array(1), slots: new Uint32Array(1) }
   return {
-    writer: new FibWriter(memory, qsbr, { poison }),
+    writer: new FibWriter(memory, qsbr, { poison, wideFrom }),
     reader,
     worker: new QsbrReader(qsbrMemory, 0),
     qsbr,
@@ -43,6 +43,9 @@ function site({ words = 1 << 22, vrfs = 16, poison = 0x00badbad } = {}): Site {
     },
   }
 }
+
+/** Room for one wide root of 24 bits, and few routes that make one. */
+const DIRECT: { words: number; wideFrom: WideFrom } = { words: 1 << 25, wideFrom: { 16: 1024, 24: 3072 } }
 
 const prefix = (text: string): Prefix => parsePrefix(text)!
 const address = (text: string): Uint8Array => parseAddress(text)!
@@ -149,7 +152,7 @@ for (const [title, shape] of Object.entries(SHAPES))
 function isEmpty({ writer, qsbr }: Site): void {
   qsbr.reclaim()
   const { words, ...counts } = writer.stats()
-  deepEqual(counts, { routes4: 0, routes6: 0, small: 0, large: 0, wide: 0, tables: 0, nodes: 0, retired: 0 })
+  deepEqual(counts, { routes4: 0, routes6: 0, small: 0, large: 0, wide: 0, direct: 0, tables: 0, nodes: 0, retired: 0 })
   equal(words.used, 0)
   equal(words.taken, 0)
 }
@@ -181,8 +184,13 @@ suite('a VRF', () => {
   })
 
   test('exposes the next shorter route when one is removed, however the routes lie in nodes and tables', () => {
-    for (const others of [0, 500, WIDE_FROM]) {
-      const { writer, lookup } = site()
+    for (const [others, limits] of [
+      [0, {}],
+      [500, {}],
+      [WIDE_FROM[16], {}],
+      [DIRECT.wideFrom[24], DIRECT],
+    ] as const) {
+      const { writer, lookup } = site(limits)
       for (let i = 0; i < others; i++) writer.insert4(1, ((200 << 24) | (i << 8)) >>> 0, 24, 99)
       const nested = Array.from({ length: 33 }, (_, length) => prefix(`0.0.0.0/${length}`))
       for (const at of nested) writer.insert(1, at, at.length + 1)
@@ -195,9 +203,9 @@ suite('a VRF', () => {
     }
   })
 
-  test('goes through every form to a wide root and back, right at each step', () => {
-    const here = site({ words: 1 << 23 })
-    const count = WIDE_FROM + 3000
+  test('goes through every form to a wide root of 24 bits and back, right at each step', () => {
+    const here = site({ words: 1 << 25, wideFrom: { 16: 2048, 24: 8192 } })
+    const count = 12_000
     const at = (i: number): number => Math.imul(i, 2654435761) & 0xffffff00
     for (let i = 1; i <= count; i++) here.writer.insert4(1, at(i) >>> 0, 24, i)
     insertAll(here.writer, 1, {
@@ -206,10 +214,10 @@ suite('a VRF', () => {
       '64.0.0.0/5': 900_003,
       '77.0.0.0/9': 900_004,
     })
-    equal(here.writer.stats().wide, 1)
     for (let left = count; left >= 0; left--) {
       if (left % 500 === 0) {
-        equal(here.writer.stats().wide, left > WIDE_FROM / 2 ? 1 : 0)
+        const { wide, direct } = here.writer.stats()
+        deepEqual({ wide, direct }, { wide: left > 1024 && left <= 4096 ? 1 : 0, direct: left > 4096 ? 1 : 0 })
         for (let i = 1; i <= count; i += 37) {
           const found = here.reader.lookup4(1, at(i) >>> 0)
           if (i <= left) equal(found, i)
@@ -241,14 +249,19 @@ suite('a VRF', () => {
   })
 
   test('is loaded wide with prefixes of every length, and changed by single routes then', () => {
-    for (const shape of [SHAPES['scattered IPv4']!, { ...SHAPES['scattered IPv6']!, within: [] }]) {
+    for (const [shape, limits, kind] of [
+      [SHAPES['scattered IPv4']!, {}, 'wide'],
+      [SHAPES['scattered IPv4']!, DIRECT, 'direct'],
+      [{ ...SHAPES['scattered IPv6']!, within: [] }, DIRECT, 'wide'],
+    ] as const) {
       const random = new Random(13)
-      const here = site({ words: 1 << 23 })
+      const here = site({ words: 1 << 23, ...limits })
       const model = new Model()
-      for (let i = 1; model.size < WIDE_FROM + 2000; i++) model.insert(drawPrefix(random, { ...shape, shortest: 0 }), i)
+      for (let i = 1; model.size < WIDE_FROM[16] + 2000; i++)
+        model.insert(drawPrefix(random, { ...shape, shortest: 0 }), i)
       for (let i = 0; i < 300; i++) model.insert(drawPrefix(random, { ...shape, shortest: 2, longest: 10 }), i + 50_000)
       here.writer.load(1, shape.family, model.columns(random, shape.family))
-      equal(here.writer.stats().wide, 1)
+      equal(here.writer.stats()[kind], 1)
       agrees(here, 1, model, shape, random, 1000)
       for (const { prefix } of [...model.routes].filter(({ prefix }) => prefix.length < 12)) {
         ok(here.writer.remove(1, prefix))
@@ -256,6 +269,24 @@ suite('a VRF', () => {
         agrees(here, 1, model, shape, random, 3, false)
       }
       agrees(here, 1, model, shape, random)
+    }
+  })
+
+  test('in a wide root of 24 bits is looked up in batches of its own and in mixed ones', () => {
+    const { writer, reader } = site(DIRECT)
+    for (let i = 0; i <= 3072; i++) writer.insert4(1, ((10 << 24) | (i << 8)) >>> 0, 24, 1 + i)
+    insertAll(writer, 1, { '10.0.5.64/26': 5000, '10.0.5.80/28': 5001 })
+    insertAll(writer, 2, { '10.0.0.0/8': 9000 })
+    equal(writer.stats().direct, 1)
+    const addresses = Uint32Array.from({ length: 300 }, (_, i) => ((10 << 24) | (i << 8) | 85) >>> 0)
+    for (const others of [0, 1, 150]) {
+      const vrfs = Uint32Array.from(addresses, (_, i) => (i < 300 - others ? 1 : 2))
+      const slots = new Uint32Array(300)
+      reader.lookup4Batch(vrfs, addresses, slots, 300)
+      deepEqual(
+        slots,
+        Uint32Array.from(addresses, (_, i) => (i >= 300 - others ? 9000 : i === 5 ? 5001 : 1 + i)),
+      )
     }
   })
 

@@ -9,7 +9,7 @@
  *
  *   table   routes and chunks | fallback | first starts of all chunks but the first | chunks (table.ts)
  *   node    256 entries | header
- *   wide    65,536 entries (node 0's 256, node 1's ...) | 256 headers | the header of the node above
+ *   wide    65,536 or 2^24 entries (node 0's 256, node 1's ...) | the headers of all its nodes
  *   header  which prefixes end in the node: 512 bits | block of their slots | their number, collapse at | routes below | fallback
  *
  * So a large VRF is a multibit trie whose leaves are small tables, and a small VRF is one table: the same two kinds of
@@ -31,16 +31,16 @@ export const WORDS_MAX = 2 ** 31 - 65_536
 export const NODE = -0x80000000
 export const TABLE = 0x40000000
 export const WIDE = 0x20000000
+/** The bit of TABLE, which a node has no use for. */
+export const DIRECT = TABLE
 const BLOCK_MASK = 0x1fffffff
 
 export const FANOUT = 256
-export const WIDE_ENTRIES = FANOUT * FANOUT
 
 /** Offsets within a header. */
 export const Header = { prefixes: 0, slots: 16, counts: 17, routes: 18, fallback: 19 } as const
 export const HEADER_WORDS = 20
 export const NODE_WORDS = FANOUT + HEADER_WORDS
-export const WIDE_WORDS = WIDE_ENTRIES + (FANOUT + 1) * HEADER_WORDS
 
 /** Offsets within a table: of the number of routes and, in the upper half, of chunks, and so on. */
 export const Table = { counts: 0, fallback: 1, pivots: 2 } as const

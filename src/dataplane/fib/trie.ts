@@ -12,11 +12,12 @@
  */
 
 import type { Arena } from './arena.ts'
-import { type Builder, FibFullError, WIDE_FROM, wideEntries, wideHeader } from './build.ts'
+import { type Builder, FibFullError } from './build.ts'
 import { blockOf, FANOUT, type Family, Header, infoOf, isNode, isSlot, isWide, slotIn, Table } from './layout.ts'
 import * as prefixes from './node-prefixes.ts'
 import { RouteList } from './route-list.ts'
 import { findInTable, readTable, setSlotAt } from './table.ts'
+import { rootHeader, wideBitsOf, wideEntries, wideHeader } from './wide.ts'
 
 /** No entry leads to the nodes of a wide root. */
 const NOWHERE = -1
@@ -39,7 +40,10 @@ export class Trie {
   // Where the way down ended: an entry that is a slot or a table, or a node in which the prefix ends.
   #at = 0
   #entries = 0
-  #inWide = false
+  // Where in a wide root, when it ended there above the deepest level: the root, and the node's depth and index.
+  #wide = 0
+  #wideDepth = 0
+  #wideIndex = 0
   routes = 0
 
   constructor(arena: Arena, builder: Builder, family: Family, retire: (entry: number) => void) {
@@ -87,7 +91,7 @@ export class Trie {
   count(root: number): number {
     const entry = this.#words[root]!
     if (isSlot(entry)) return 0
-    if (isNode(entry)) return this.#words[headerOf(entry) + Header.routes]!
+    if (isNode(entry)) return this.#words[rootHeader(entry) + Header.routes]!
     this.#list.clear()
     readTable(this.#words, blockOf(entry), this.#list)
     return this.#list.count
@@ -99,23 +103,40 @@ export class Trie {
     let depth = 0
     this.#pathLength = 0
     this.#at = root
+    this.#wide = 0
     for (;;) {
       const entry = words[this.#at]!
       if (!isNode(entry)) return false
-      this.#entries = blockOf(entry)
-      this.#inWide = isWide(entry)
-      this.#pushPath(this.#at, headerOf(entry))
-      if (this.#inWide && length > 8) {
-        const i = key[0]! >>> 24
-        this.#pushPath(NOWHERE, wideHeader(this.#entries, i))
-        this.#entries = wideEntries(this.#entries, i)
-        this.#inWide = false
-        depth = 8
-      }
+      this.#pushPath(this.#at, rootHeader(entry))
+      if (isWide(entry)) {
+        depth = this.#descendWide(entry, key, length)
+        if (this.#wide !== 0) return true
+      } else this.#entries = blockOf(entry)
       if (length <= depth + 8) return true
       this.#at = this.#entries + byteAt(key, depth)
       depth += 8
     }
+  }
+
+  // To the deepest level of a wide root or, where the prefix ends above it, to that node, and then sets #wide. Returns
+  // the depth of the node that it came to.
+  #descendWide(entry: number, key: Int32Array, length: number): number {
+    const block = blockOf(entry)
+    const bits = wideBitsOf(entry)
+    let depth = 0
+    let index = 0
+    while (length > depth + 8 && depth + 8 < bits) {
+      depth += 8
+      index = key[0]! >>> (32 - depth)
+      this.#pushPath(NOWHERE, wideHeader(block, bits, depth, index))
+    }
+    this.#entries = wideEntries(block, index)
+    if (depth + 8 < bits) {
+      this.#wide = entry
+      this.#wideDepth = depth
+      this.#wideIndex = index
+    }
+    return depth
   }
 
   #pushPath(at: number, header: number): void {
@@ -139,7 +160,7 @@ export class Trie {
     const isNew = !prefixes.hasPrefix(this.#words, header, number)
     if (!isNew) prefixes.setPrefixSlot(this.#words, header, number, slot)
     else if (!prefixes.addPrefix(this.#arena, header, number, slot)) throw this.#builder.full()
-    this.#spread(this.#entries, header, number, slot, this.#inWide)
+    this.#spreadFrom(header, number, slot)
     return isNew
   }
 
@@ -148,20 +169,39 @@ export class Trie {
     const number = this.#numberOnPath(key, length)
     if (!prefixes.hasPrefix(this.#words, header, number)) return false
     prefixes.dropPrefix(this.#arena, header, number)
-    this.#spread(this.#entries, header, number, prefixes.coveringSlot(this.#words, header, number), this.#inWide)
+    this.#spreadFrom(header, number, prefixes.coveringSlot(this.#words, header, number))
     return true
   }
 
+  #spreadFrom(header: number, number: number, slot: number): void {
+    if (this.#wide === 0) this.#spread(this.#entries, header, number, slot)
+    else this.#spreadWide(this.#wide, this.#wideDepth, this.#wideIndex, number, slot)
+  }
+
   // Gives the slot to all that the prefix of that number covers and no longer one does.
-  #spread(entries: number, header: number, number: number, slot: number, inWide: boolean): void {
+  #spread(entries: number, header: number, number: number, slot: number): void {
     if (number >= FANOUT) {
-      const i = number - FANOUT
-      if (inWide) this.#inherit(wideEntries(entries, i), wideHeader(entries, i), slot)
-      else this.#setFallback(entries + i, slot)
+      this.#setFallback(entries + number - FANOUT, slot)
       return
     }
     for (let half = 2 * number; half <= 2 * number + 1; half++)
-      if (!prefixes.hasPrefix(this.#words, header, half)) this.#spread(entries, header, half, slot, inWide)
+      if (!prefixes.hasPrefix(this.#words, header, half)) this.#spread(entries, header, half, slot)
+  }
+
+  // The same in a node of a wide root.
+  #spreadWide(entry: number, depth: number, index: number, number: number, slot: number): void {
+    const bits = wideBitsOf(entry)
+    const header = wideHeader(blockOf(entry), bits, depth, index)
+    if (depth + 8 === bits) {
+      this.#spread(wideEntries(blockOf(entry), index), header, number, slot)
+    } else if (number >= FANOUT) {
+      const below = index * FANOUT + number - FANOUT
+      this.#words[wideHeader(blockOf(entry), bits, depth + 8, below) + Header.fallback] = slot
+      this.#spreadWide(entry, depth + 8, below, 1, slot)
+    } else {
+      for (let half = 2 * number; half <= 2 * number + 1; half++)
+        if (!prefixes.hasPrefix(this.#words, header, half)) this.#spreadWide(entry, depth, index, half, slot)
+    }
   }
 
   #setFallback(at: number, slot: number): void {
@@ -173,7 +213,7 @@ export class Trie {
 
   #inherit(entries: number, header: number, slot: number): void {
     this.#words[header + Header.fallback] = slot
-    this.#spread(entries, header, 1, slot, false)
+    this.#spread(entries, header, 1, slot)
   }
 
   #insertInTable(key: Int32Array, length: number, slot: number): boolean {
@@ -217,19 +257,25 @@ export class Trie {
 
   #widen(root: number): void {
     const entry = this.#words[root]!
-    if (!isNode(entry) || isWide(entry)) return
-    const routes = this.#words[headerOf(entry) + Header.routes]!
-    if (routes >= WIDE_FROM && routes % WIDE_RETRY === 0) this.#rebuild(root, ZERO_KEY, 0)
+    if (!isNode(entry)) return
+    const routes = this.#words[rootHeader(entry) + Header.routes]!
+    if (routes % WIDE_RETRY !== 0) return
+    const has = isWide(entry) ? wideBitsOf(entry) : 0
+    if (this.#builder.wideBits(routes, this.#list.words) > has) this.#rebuild(root, ZERO_KEY, 0)
   }
 
   // Puts the uppermost node that has few enough routes left back into a smaller form.
   #collapse(key: Int32Array): void {
     for (let i = 0; i < this.#pathLength; i++) {
       const at = this.#pathAt[i]!
+      if (at === NOWHERE) continue
+      const entry = this.#words[at]!
       const header = this.#pathHeader[i]!
       const routes = this.#words[header + Header.routes]!
-      if (at === NOWHERE || routes > prefixes.collapseAt(this.#words, header)) continue
-      if (isWide(this.#words[at]!) && routes % NARROW_RETRY !== 0) continue
+      const few = isWide(entry)
+        ? this.#builder.wideCollapseAt(wideBitsOf(entry))
+        : prefixes.collapseAt(this.#words, header)
+      if (routes > few || (isWide(entry) && routes % NARROW_RETRY !== 0)) continue
       this.#rebuild(at, key, i * 8)
       return
     }
@@ -242,7 +288,7 @@ export class Trie {
     const entry = words[at]!
     list.clear()
     this.#builder.gather(entry, key, depth, list)
-    const next = this.#tryBuild(depth, words[headerOf(entry) + Header.fallback]!)
+    const next = this.#tryBuild(depth, words[rootHeader(entry) + Header.fallback]!)
     if (next !== undefined) this.#publish(at, next)
   }
 
@@ -263,11 +309,6 @@ export class Trie {
 }
 
 const ZERO_KEY = new Int32Array(4)
-
-function headerOf(entry: number): number {
-  const block = blockOf(entry)
-  return isWide(entry) ? wideHeader(block, FANOUT) : block + FANOUT
-}
 
 /** The eight bits of an address from bit `depth` on. */
 function byteAt(key: Int32Array, depth: number): number {

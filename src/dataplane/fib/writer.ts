@@ -8,11 +8,12 @@ import { type IpAddress, ipv4Bytes, type Prefix } from '../../base/address.ts'
 import { assert } from '../../base/assert.ts'
 import type { QsbrWriter, RetireQueue } from '../qsbr.ts'
 import { Arena } from './arena.ts'
-import { Builder } from './build.ts'
+import { Builder, type WideFrom } from './build.ts'
 import { addressWords, type Family, isNode, isSlot, isWide, ROOTS, rootOf, SLOT_MAX, UPDATES } from './layout.ts'
 import { type FibMemory, wordsOf } from './memory.ts'
 import { type RouteColumns, RouteList } from './route-list.ts'
 import { Trie } from './trie.ts'
+import { wideBitsOf } from './wide.ts'
 
 /** So many retired blocks cause a look at the workers: its cost is then not seen, nor is the memory. */
 const RECLAIM_EVERY = 128
@@ -27,10 +28,11 @@ export interface FibStats {
   readonly words: { readonly limit: number; readonly used: number; readonly taken: number }
   readonly routes4: number
   readonly routes6: number
-  /** Roots, two a VRF, that have routes: one sorted table, a trie, or a trie that begins with 16 bits at once. */
+  /** Roots, two a VRF, that have routes: one sorted table, a trie, or a trie that begins with 16 or with 24 bits at once. */
   readonly small: number
   readonly large: number
   readonly wide: number
+  readonly direct: number
   /** Blocks, with those that wait for the workers. */
   readonly tables: number
   readonly nodes: number
@@ -41,6 +43,8 @@ export interface FibStats {
 export interface FibWriterOptions {
   /** For tests: what freed memory is filled with. */
   readonly poison?: number
+  /** For tests, which need fewer routes then; both multiples of 1,024. */
+  readonly wideFrom?: WideFrom
 }
 
 export class FibWriter {
@@ -59,7 +63,7 @@ export class FibWriter {
     this.#vrfs = memory.vrfs
     this.#qsbr = qsbr
     this.#arena = new Arena(this.#words, ROOTS + 2 * memory.vrfs, () => qsbr.reclaim(), options.poison)
-    this.#builder = new Builder(this.#arena)
+    this.#builder = new Builder(this.#arena, options.wideFrom)
     this.#retired = qsbr.queue((entry) => this.#builder.free(entry))
     this.#trie4 = new Trie(this.#arena, this.#builder, 4, (entry) => this.#retire(entry))
     this.#trie6 = new Trie(this.#arena, this.#builder, 6, (entry) => this.#retire(entry))
@@ -140,9 +144,11 @@ export class FibWriter {
     let small = 0
     let large = 0
     let wide = 0
+    let direct = 0
     for (let at = ROOTS; at < ROOTS + 2 * this.#vrfs; at++) {
       const entry = this.#words[at]!
-      if (isWide(entry)) wide++
+      if (isWide(entry) && wideBitsOf(entry) === 24) direct++
+      else if (isWide(entry)) wide++
       else if (isNode(entry)) large++
       else if (!isSlot(entry)) small++
     }
@@ -153,6 +159,7 @@ export class FibWriter {
       small,
       large,
       wide,
+      direct,
       tables: this.#builder.tables,
       nodes: this.#builder.nodes,
       retired: this.#retired.length,
