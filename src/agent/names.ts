@@ -9,6 +9,9 @@ export const switchFeed = (name: string): string => `switch-${name}`
 /** The stream that sources of routes append their batches to, each whole. */
 export const ROUTES_STREAM = 'routes'
 
+/** A plain publish of the control module to those sources: say all of it again. */
+export const ROUTES_SUBJECT = 'news.routes'
+
 export const BUCKET = {
   /** The site as it is to be: `current`, and its parts. */
   site: 'site',

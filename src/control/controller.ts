@@ -84,7 +84,7 @@ export class Controller implements Feeds {
       controller.#wake()
     })
     try {
-      const routes = new RouteLog(options.bus, controller.#published, options.log)
+      const routes = new RouteLog({ ...options, routes: controller.#published })
       await routes.load()
       await controller.#takeOver()
       ready(controller)

@@ -34,7 +34,12 @@ export type Touched = Map<string, PrefixKey[]>
 
 export class PublishedRoutes {
   readonly #origins = new Map<string, Origin>()
+  readonly #routesMax: number
   #count = 0
+
+  constructor(routesMax = PUBLISHED_ROUTES_MAX) {
+    this.#routesMax = routesMax
+  }
 
   get count(): number {
     return this.#count
@@ -65,11 +70,7 @@ export class PublishedRoutes {
       routes: valueAt(origin.tenants, tenant, () => new Map<PrefixKey, GatewaySet>()),
       touched: valueAt(touched, tenant, () => []),
     }))
-    const { routes4, routes6 } = batch
-    for (const [columns, keyAt] of [
-      [routes4, keyAt4],
-      [routes6, keyAt6],
-    ] as const) {
+    for (const [columns, keyAt] of families(batch)) {
       for (let row = 0; row < columns.lengths.length; row++) {
         const table = tables[columns.tables[row]!]!
         const key = keyAt(columns, row)
@@ -117,17 +118,33 @@ export class PublishedRoutes {
     })
   }
 
-  #refuse({ origin, tenants, gateways, routes4, routes6 }: RouteBatch): string | undefined {
+  #refuse(batch: RouteBatch): string | undefined {
+    const { origin, tenants, gateways, routes4, routes6 } = batch
     if (!this.#origins.has(origin) && this.#origins.size >= ORIGINS_MAX) return `more than ${ORIGINS_MAX} origins`
-    if (this.#count + routes4.lengths.length + routes6.lengths.length > PUBLISHED_ROUTES_MAX)
-      return `more than ${PUBLISHED_ROUTES_MAX} routes`
     for (const { tables, nextHops } of [routes4, routes6]) {
       for (let row = 0; row < tables.length; row++) {
         if (tables[row]! >= tenants.length) return `a route of tenant ${tables[row]}, of ${tenants.length}`
         if (nextHops[row]! > gateways.length) return `a route by gateways ${nextHops[row]}, of ${gateways.length}`
       }
     }
-    return undefined
+    return this.#countAfter(batch) > this.#routesMax ? `more than ${this.#routesMax} routes` : undefined
+  }
+
+  /** At most so many routes there will be: what is withdrawn or replaced adds none. */
+  #countAfter({ origin: name, replaces, tenants, routes4, routes6 }: RouteBatch): number {
+    const known = this.#origins.get(name)
+    let count = this.#count
+    if (replaces && known) for (const { size } of known.tenants.values()) count -= size
+    // Mostly there is room for all rows, and nothing need be looked up.
+    const rows = routes4.lengths.length + routes6.lengths.length
+    if (count + rows <= this.#routesMax) return count + rows
+    const tables = tenants.map((tenant) => (replaces ? undefined : known?.tenants.get(tenant)))
+    for (const [columns, keyAt] of families({ routes4, routes6 })) {
+      for (let row = 0; row < columns.lengths.length; row++) {
+        if (columns.nextHops[row] !== 0 && !tables[columns.tables[row]!]?.has(keyAt(columns, row))) count++
+      }
+    }
+    return count
   }
 
   #origin({ origin: name, preference, replaces }: RouteBatch, touched: Touched): Origin {
@@ -161,6 +178,13 @@ export class PublishedRoutes {
 }
 
 const SETS_KEPT = 4096
+
+function families({ routes4, routes6 }: Pick<RouteBatch, 'routes4' | 'routes6'>) {
+  return [
+    [routes4, keyAt4],
+    [routes6, keyAt6],
+  ] as const
+}
 
 function internSet(origin: Origin, gateways: Gateways): GatewaySet {
   const text = gateways.map(({ address, weight }) => `${formatAddress(address as IpAddress)}*${weight}`).join(' ')

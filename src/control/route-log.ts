@@ -1,13 +1,18 @@
 /**
  * Published routes, as durable as the bus: sources append batches to a stream, and now and then all that came of them
  * is written to a second one, so that the first may forget what is old. What is taken over is what was stored.
+ *
+ * The first may have forgotten what was never read, if there was no control module for long. Withdrawals may be among
+ * it, so every origin is in doubt then: it is asked to say all of it again, and its routes go if it has not in time.
  */
 
 import { z } from 'zod'
-import { ROUTES_STREAM } from '../agent/names.ts'
+import { ROUTES_STREAM, ROUTES_SUBJECT } from '../agent/names.ts'
+import type { Clock, Timer } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import { type Bus, BusError, PAYLOAD_BYTES_MAX } from '../bus/bus.ts'
-import { routeBatch } from '../wire/control/route.ts'
+import { RouteColumnsBuilder } from '../wire/control/columns.ts'
+import { type RouteBatch, routeBatch, routeNews } from '../wire/control/route.ts'
 import { encodeRoutes } from '../wire/control/split-routes.ts'
 import type { PublishedRoutes, Touched } from './published-routes.ts'
 
@@ -18,21 +23,47 @@ const KEPT_STREAM = 'routes-kept'
  */
 const CHECKPOINT_AFTER_BYTES = 16 * 1024 * 1024
 
-const checkpoint = z.object({ first: z.int(), last: z.int(), position: z.int() })
+/** As long as graceful restart (RFC 4724) is commonly set to wait for a speaker that starts again. */
+const REPLACE_WITHIN_MS = 120_000
+/** A plain publish may be lost, and a source may be on its way. */
+const ASK_EVERY_MS = 10_000
+
+const checkpoint = z.object({
+  first: z.int(),
+  last: z.int(),
+  position: z.int(),
+  doubted: z.array(z.string()).default([]),
+})
+
+export interface RouteLogOptions {
+  readonly bus: Bus
+  readonly routes: PublishedRoutes
+  readonly clock: Clock
+  readonly log: Logger
+  readonly checkpointAfter_bytes?: number
+}
 
 export class RouteLog {
   readonly #bus: Bus
+  readonly #clock: Clock
   readonly #log: Logger
   readonly #routes: PublishedRoutes
+  readonly #checkpointAfter_bytes: number
+  /** Origins that have not replaced their routes since batches were lost. */
+  readonly #doubted = new Set<string>()
+  #doubtedUntil_us = 0
+  #asking: Timer | undefined
   /** Up to here the stream has been taken over. */
   #position = 0
   #bytesSince = 0
   #checkpointBytes = 0
 
-  constructor(bus: Bus, routes: PublishedRoutes, log: Logger) {
+  constructor({ bus, routes, clock, log, checkpointAfter_bytes = CHECKPOINT_AFTER_BYTES }: RouteLogOptions) {
     this.#bus = bus
+    this.#clock = clock
     this.#routes = routes
     this.#log = log
+    this.#checkpointAfter_bytes = checkpointAfter_bytes
   }
 
   /** Takes over all that is stored. */
@@ -51,6 +82,7 @@ export class RouteLog {
         }
       }
       this.#position = found.position
+      for (const origin of found.doubted) this.#doubted.add(origin)
     }
     while (this.#position < last) {
       for (const { sequence, payload } of await stream.read(this.#position + 1)) this.#takeEntry(sequence, payload)
@@ -60,16 +92,52 @@ export class RouteLog {
   /** Hands over what batches touched, as they come, until the signal. */
   async follow(touch: (touched: Touched) => void, signal: AbortSignal): Promise<void> {
     const stream = this.#bus.stream(ROUTES_STREAM, LIMITS)
-    for await (const { sequence, payload } of stream.consume(this.#position + 1, { signal })) {
-      const touched = this.#takeEntry(sequence, payload)
-      if (touched) touch(touched)
-      if (this.#bytesSince > Math.max(this.#checkpointBytes, CHECKPOINT_AFTER_BYTES)) await this.#checkpoint()
+    this.#asking = this.#clock.every(ASK_EVERY_MS, () => this.#ask(touch))
+    if (this.#doubted.size > 0) this.#doubt()
+    try {
+      for await (const { sequence, payload } of stream.consume(this.#position + 1, { signal })) {
+        const touched = this.#takeEntry(sequence, payload)
+        if (touched) touch(touched)
+        if (this.#bytesSince > Math.max(this.#checkpointBytes, this.#checkpointAfter_bytes)) await this.#checkpoint()
+      }
+    } finally {
+      this.#asking.cancel()
     }
   }
 
+  #doubt(): void {
+    this.#doubtedUntil_us = this.#clock.now_us() + REPLACE_WITHIN_MS * 1000
+    this.#tell({ origin: undefined, refused: undefined })
+  }
+
+  /** Those in doubt again; when their time is over their routes go. */
+  #ask(touch: (touched: Touched) => void): void {
+    if (this.#doubted.size === 0) return
+    if (this.#clock.now_us() < this.#doubtedUntil_us) {
+      for (const origin of this.#doubted) this.#tell({ origin, refused: undefined })
+      return
+    }
+    this.#log.error({ origins: [...this.#doubted] }, 'routes are withdrawn: their origins did not say them again')
+    for (const origin of this.#doubted) {
+      const touched = this.#routes.take(nothingOf(origin))
+      if (typeof touched !== 'string') touch(touched)
+    }
+    this.#doubted.clear()
+    // The next batch has it written down. Until then a control module that starts would find them in doubt again.
+    this.#bytesSince = Number.POSITIVE_INFINITY
+  }
+
+  /** What is read again from before we followed is no news. */
+  #tell(news: { origin: string | undefined; refused: string | undefined }): void {
+    if (this.#asking) this.#bus.publish(ROUTES_SUBJECT, routeNews.encode(news))
+  }
+
   #takeEntry(sequence: number, payload: Uint8Array): Touched | undefined {
-    if (sequence !== this.#position + 1)
+    if (sequence !== this.#position + 1) {
       this.#log.error({ from: this.#position + 1, to: sequence - 1 }, 'route batches are gone before they were read')
+      for (const origin of this.#routes.origins) this.#doubted.add(origin)
+      this.#doubt()
+    }
     this.#position = sequence
     this.#bytesSince += payload.length
     return this.#take(payload)
@@ -81,15 +149,24 @@ export class RouteLog {
       this.#log.error({ reason: decoded.message }, 'a route batch cannot be read')
       return undefined
     }
+    const { origin, replaces } = decoded.value
     const touched = this.#routes.take(decoded.value)
-    if (typeof touched !== 'string') return touched
-    this.#log.error({ origin: decoded.value.origin, reason: touched }, 'a route batch is refused')
-    return undefined
+    if (typeof touched === 'string') {
+      this.#log.error({ origin, reason: touched }, 'a route batch is refused')
+      this.#tell({ origin, refused: touched })
+      return undefined
+    }
+    if (replaces) this.#doubted.delete(origin)
+    return touched
   }
 
   async #checkpoint(): Promise<void> {
     const kept = this.#bus.stream(KEPT_STREAM, LIMITS)
     const position = this.#position
+    // While this is written down, origins may come into doubt or lose their routes.
+    const doubted = [...this.#doubted]
+    const bytesBefore = this.#bytesSince
+    this.#bytesSince = 0
     try {
       let first = 0
       let last = 0
@@ -101,14 +178,21 @@ export class RouteLog {
           bytes += message.length
         }
       }
-      const note = first === 0 ? { first: 1, last: 0, position } : { first, last, position }
+      const bounds = first === 0 ? { first: 1, last: 0 } : { first, last }
+      const note = { ...bounds, position, doubted }
       await this.#bus.bucket('control').put('routes', Buffer.from(JSON.stringify(note)))
       this.#checkpointBytes = bytes
-      this.#bytesSince = 0
     } catch (error) {
       // Nothing is lost: the stream still has all of it, and the next batch tries again.
       if (!(error instanceof BusError)) throw error
+      this.#bytesSince += bytesBefore
       this.#log.warn({ error: error.message }, 'routes could not be checkpointed')
     }
   }
+}
+
+function nothingOf(origin: string): RouteBatch {
+  const routes4 = new RouteColumnsBuilder(1).build()
+  const routes6 = new RouteColumnsBuilder(4).build()
+  return { origin, preference: 0, replaces: true, tenants: [], gateways: [], routes4, routes6 }
 }

@@ -4,7 +4,7 @@
  * origin are taken in their order.
  */
 
-import { address, flag, list, type MessageValue, message, record, text, u16, type Value } from './codec.ts'
+import { address, flag, list, type MessageValue, message, optional, record, text, u16, type Value } from './codec.ts'
 import { routes4, routes6 } from './columns.ts'
 
 const gateway = record({
@@ -34,3 +34,15 @@ export const routeBatch = message('route batch', 1, {
   routes6,
 })
 export type RouteBatch = MessageValue<typeof routeBatch>
+
+/**
+ * What the control module tells the sources of routes, as a plain publish: that a batch was refused, with nothing of it
+ * taken over, or that batches are lost. Either way the source says everything again, in a batch that replaces. After
+ * lost batches it has to within minutes, or its routes are withdrawn: some of them may be gone for long.
+ */
+export const routeNews = message('route news', 10, {
+  /** Undefined: all origins. */
+  origin: optional(text),
+  /** Why a batch was refused; undefined: batches are lost. */
+  refused: optional(text),
+})

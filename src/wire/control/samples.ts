@@ -7,7 +7,7 @@ import { Random } from '../../base/random.ts'
 import { RouteColumnsBuilder } from './columns.ts'
 import { type FibBatch, fibBatch, type NextHop } from './fib.ts'
 import { ack, feedStart, neighbourNews, nodeState, pathNews } from './report.ts'
-import { type RouteBatch, routeBatch } from './route.ts'
+import { type RouteBatch, routeBatch, routeNews } from './route.ts'
 import { hostBatch, type SwitchBatch, switchBatch } from './switch.ts'
 
 const vip = Uint8Array.of(10, 255, 0, 1)
@@ -139,6 +139,7 @@ const wires: SwitchBatch = {
 export const samples = [
   sample(fibBatch, sampleFib(20, new Random(1))),
   sample(routeBatch, routes),
+  sample(routeNews, { origin: 'bgp-1', refused: 'more than 10000000 routes' }),
   sample(switchBatch, wires),
   sample(hostBatch, { host: 'host-1', epoch: 4, exits: [{ key: 1001, vip, accepts: [vip, remote6] }] }),
   sample(ack, { module: 'fn-1', incarnation: 'a1b2', epoch: 4, generation: 9, error: 'no room' }),
