@@ -39,6 +39,7 @@ class LoopPort implements Port {
   readonly name = 'loop'
   readonly fds: readonly number[] = []
   readonly pending = false
+  readonly unsent = false
   readonly #frames: Frames
   readonly #pool: FramePool
   readonly #images: Int32Array

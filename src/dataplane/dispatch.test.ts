@@ -195,3 +195,35 @@ test('a worker without a queue sends through one that has; what does not fit at 
   relay.flush()
   deepEqual([mine.free, relay.holds, other.free, relaying.holds], [64, 0, 64, 0])
 })
+
+test('a worker that sends for others is not kept awake by a device that takes nothing, and they count what they lose', () => {
+  const shared = createFrameMemory(1 + 2 * 1024)
+  const memory = new SharedArrayBuffer(EXCHANGE_WORDS * 4)
+  const frames = new Frames(shared)
+  const [mine, other] = [new FramePool(frames, 1, 1025), new FramePool(frames, 1025, 2049)]
+  const relay = new RelayPort('port', new FrameLender(memory, 0, frames, mine), () => {})
+  const device = new MemoryPort('port', frames, other, 4)
+  let isDown = true
+  const send = device.send.bind(device)
+  device.send = (address, length, total) => !isDown && send(address, length, total)
+  const relaying = new RelayingPort(device, [new FrameBorrower(memory, 0, frames, other)])
+  let taken = 0
+  for (let i = 0; i < 600; i++) {
+    const address = copyIn(frames, mine, numbered(i))
+    if (relay.send(address, 60, 60)) taken++
+    else mine.give(address)
+    relay.flush()
+    relaying.flush()
+    equal(relaying.pending, false)
+  }
+  ok(taken < 600, 'what the exchange cannot hold is refused')
+  isDown = false
+  relaying.flush()
+  ok(relaying.pending)
+  for (let rest = taken; rest > 0; rest -= 4) relaying.flush()
+  equal(relaying.pending, false)
+  deepEqual(
+    device.sent(),
+    Array.from({ length: taken }, (_, i) => numbered(i)),
+  )
+})

@@ -143,6 +143,10 @@ export class FaultPort implements Port {
     return this.#waiting.length > 0 || this.#port.pending
   }
 
+  get unsent(): boolean {
+    return this.#port.unsent
+  }
+
   get holds(): number {
     const { frames } = this.#parts
     const chunks = this.#waiting.map(({ address, length, total }) => frames.chunksOf(address, length, total))

@@ -19,6 +19,7 @@ interface Waiting {
 export class MemoryPort implements Port {
   readonly name: string
   readonly fds: readonly number[] = []
+  readonly unsent: boolean = false
   readonly #frames: Frames
   readonly #pool: FramePool
   readonly #capacity: number

@@ -15,6 +15,8 @@ export interface Port {
   readonly fds: readonly number[]
   /** There is work that no descriptor tells of, so this is no time to sleep. */
   readonly pending: boolean
+  /** What was sent has not left, and it may do so in a moment: a flush then is due, which no descriptor tells of. */
+  readonly unsent: boolean
   /** Appends up to `max` frames, marked as coming from port number `index`. */
   receive(batch: Batch, index: number, max: number): void
   /** Queues a frame for transmission; false when there is no room. */

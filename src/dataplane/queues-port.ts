@@ -23,6 +23,11 @@ export class QueuesPort implements Port {
     return false
   }
 
+  get unsent(): boolean {
+    for (let i = 0; i < this.#queues.length; i++) if (this.#queues[i]!.unsent) return true
+    return false
+  }
+
   // Each queue gets its turn to be first, as the ports of a worker do.
   receive(batch: Batch, index: number, max: number): void {
     const queues = this.#queues

@@ -15,6 +15,7 @@ export class RelayPort implements Port {
   readonly name: string
   readonly fds: readonly number[] = []
   readonly pending = false
+  readonly unsent = false
   readonly #lender: FrameLender
   readonly #wake: () => void
 
@@ -47,13 +48,17 @@ export class RelayPort implements Port {
 }
 
 /**
- * At the worker with a queue: its own port, which also sends what others hand over. What does not fit waits with them.
+ * At the worker with a queue: its own port, which also sends what others hand over. What does not fit waits with them,
+ * and when their exchange is full as well they count what they refuse, as they would at a full device of their own.
  */
 export class RelayingPort implements Port {
   readonly name: string
   readonly fds: readonly number[]
   readonly #port: Port
   readonly #borrowers: readonly FrameBorrower[]
+  #isFull = false
+  /** The device has no place for what others hand over, and takes nothing: that waits for the device, and not for us. */
+  #isStuck = false
 
   constructor(port: Port, borrowers: readonly FrameBorrower[]) {
     this.name = port.name
@@ -63,8 +68,12 @@ export class RelayingPort implements Port {
   }
 
   get pending(): boolean {
-    for (let i = 0; i < this.#borrowers.length; i++) if (this.#borrowers[i]!.pending()) return true
+    if (!this.#isStuck) for (let i = 0; i < this.#borrowers.length; i++) if (this.#borrowers[i]!.pending()) return true
     return this.#port.pending
+  }
+
+  get unsent(): boolean {
+    return this.#port.unsent
   }
 
   receive(batch: Batch, index: number, max: number): void {
@@ -76,12 +85,29 @@ export class RelayingPort implements Port {
   }
 
   flush(): void {
+    let taken = this.#takeOver()
+    this.#port.flush()
+    if (this.#isFull && taken === 0) {
+      taken = this.#takeOver() // the flush may have made room
+      this.#port.flush()
+    }
+    this.#isStuck = this.#isFull && taken === 0
+  }
+
+  #takeOver(): number {
+    let taken = 0
+    this.#isFull = false
     for (let i = 0; i < this.#borrowers.length; i++) {
       const from = this.#borrowers[i]!
-      while (from.look() && this.#port.send(from.address, from.length, from.total)) from.take()
+      while (!this.#isFull && from.look()) {
+        if (this.#port.send(from.address, from.length, from.total)) {
+          from.take()
+          taken++
+        } else this.#isFull = true
+      }
       from.settle()
     }
-    this.#port.flush()
+    return taken
   }
 
   /** Less what it owes: the lender counts that as its own. */

@@ -26,6 +26,7 @@ export interface ReplayOptions {
 export class ReplayPort implements Port {
   readonly name: string
   readonly fds: readonly number[] = []
+  readonly unsent = false
   readonly #memory: MemoryPort
   readonly #options: ReplayOptions
   readonly #start_us: number

@@ -348,3 +348,27 @@ test('an idle process of four workers uses less than 3% of a core', options, asy
   const used = ticks() - before
   ok(used < 6, `${used} ticks in 2 s`)
 })
+
+test('a device that is down keeps no worker awake, and what it cannot take is counted', options, async () => {
+  await using scene = new Scene(2, 1, {
+    ports: ['port', 'out'].map((interfaceName) => ({ interfaceName, steering: 'node' })),
+    parameters: { out: 1 },
+  })
+  ip('link', 'add', 'out', 'numrxqueues', '1', 'numtxqueues', '1', 'type', 'veth', 'peer', 'name', 'far')
+  for (const end of ['out', 'far']) ip('link', 'set', end, 'up')
+  await scene.start()
+  ip('link', 'set', 'out', 'down')
+  let sent = 0
+  const dropped = (worker: number): number => scene.counters.worker(worker).drops['port-full'] ?? 0
+  await scene.until('both workers have met the full ring', () => {
+    for (let i = 0; i < 64; i++) ok(scene.peer.send(packet(sent++ % FLOWS, 0)))
+    return dropped(0) > 0 && dropped(1) > 0
+  })
+  await scene.until('all have come in', () => scene.counters.node().received === sent)
+  await sleep(300)
+  const before = process.cpuUsage()
+  await sleep(1000)
+  const { user, system } = process.cpuUsage(before)
+  ok(user + system < 60_000, `${(user + system) / 1e4}% of a core`)
+  equal(unaccounted(scene.counters.node()), 0)
+})

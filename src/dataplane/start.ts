@@ -138,6 +138,8 @@ export class Workers {
   readonly #programs: Steering[] = []
   readonly #netlink = new Netlink()
   readonly #indices: number[]
+  /** Of each worker, when it was last asked. */
+  readonly #turns: number[] = []
   #sockets: OpenedSocket[] = []
   #before: PortDrops[] = []
   #state: 'starting' | 'running' | 'stopped' = 'starting'
@@ -188,6 +190,20 @@ export class Workers {
     const flags = flagsOf(this.#flags, worker)
     Atomics.store(flags, WorkerFlag.mail, 1)
     wake(flags, this.#bells[worker]!)
+  }
+
+  /**
+   * Has every worker come round since this was last asked? One without work does so five times a second. A worker that
+   * hangs swallows its queue as one that died does, but nobody is told of it.
+   */
+  areMoving(): boolean {
+    let moving = true
+    for (let worker = 0; worker < this.#options.workers; worker++) {
+      const turns = Atomics.load(flagsOf(this.#flags, worker), WorkerFlag.turns)
+      if (turns === this.#turns[worker]) moving = false
+      this.#turns[worker] = turns
+    }
+    return moving
   }
 
   /** What was lost before and behind the workers since they started, a port a row. */

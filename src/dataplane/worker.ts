@@ -18,8 +18,11 @@ import type { Port } from './port.ts'
 import type { Program } from './program.ts'
 import type { QsbrReader } from './qsbr.ts'
 
-/** Words in shared memory: `running` and `mail` (there is a message) are the agent's, `asleep` the worker's. */
-export const WorkerFlag = { running: 0, asleep: 1, mail: 2 } as const
+/**
+ * Words in shared memory: `running` and `mail` (there is a message) are the agent's, `asleep` and `turns` the worker's.
+ * The turns are counted now and then, and at least at every sleep: when they stand still, the worker does.
+ */
+export const WorkerFlag = { running: 0, asleep: 1, mail: 2, turns: 3 } as const
 export const FLAG_WORDS = 16
 
 export interface WorkerParts {
@@ -39,6 +42,9 @@ const HOUSEKEEPING_us = 1000
  * The longest sleep: what rings no bell (a timer of the event loop) is at most this late. An idle worker costs 0.2% so.
  */
 const SLEEP_MAX_ms = 200
+
+/** While a port has frames that it could not send yet: as late as they may be for want of a bell. */
+const SLEEP_UNSENT_ms = 1
 
 /** Its place in the poll set. */
 const BELL = 0
@@ -108,6 +114,7 @@ export class Worker {
       const now_us = clock.now_us()
       if (taken > 0) busyUntil_us = now_us + spin_us
       if (now_us >= due_us) {
+        Atomics.add(flags, WorkerFlag.turns, 1)
         this.#conserve()
         program.housekeeping(now_us)
         await yieldToEventLoop()
@@ -122,9 +129,14 @@ export class Worker {
     qsbr.offline()
   }
 
-  #isPending(): boolean {
-    for (const port of this.#parts.ports) if (port.pending) return true
-    return false
+  /** For how long it may sleep on account of the ports. */
+  #patience_ms(): number {
+    let patience_ms = SLEEP_MAX_ms
+    for (const port of this.#parts.ports) {
+      if (port.pending) return 0
+      if (port.unsent) patience_ms = SLEEP_UNSENT_ms
+    }
+    return patience_ms
   }
 
   // Between two batches every chunk is in the pool, in a port, or with another worker.
@@ -140,8 +152,9 @@ export class Worker {
     qsbr.offline()
     Atomics.store(flags, WorkerFlag.asleep, 1)
     const hasMail = Atomics.load(flags, WorkerFlag.mail) === 1
-    const mayWait = !hasMail && !dispatcher?.pending() && !this.#isPending()
-    if (mayWait && sleep.wait(SLEEP_MAX_ms) > 0 && sleep.ready(BELL) !== 0) bell.drain()
+    const sleep_ms = hasMail || dispatcher?.pending() ? 0 : this.#patience_ms()
+    Atomics.add(flags, WorkerFlag.turns, 1)
+    if (sleep_ms > 0 && sleep.wait(sleep_ms) > 0 && sleep.ready(BELL) !== 0) bell.drain()
     Atomics.store(flags, WorkerFlag.asleep, 0)
     qsbr.online()
   }

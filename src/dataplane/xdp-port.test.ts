@@ -26,7 +26,7 @@ interface Wired extends PortBench {
 }
 
 /** A port on one end of a wire of its own, and the kernel's packet socket on the other. */
-function wired({ fillSize = 256 } = {}): Wired {
+function wired({ fillSize = 256, completionSize = RING } = {}): Wired {
   const net = new ScratchNetwork()
   const [here, there] = [net.namespace(), net.namespace()]
   net.wire({ namespace: here, name: 'port' }, { namespace: there, name: 'peer' }, { mtu: MTU })
@@ -35,7 +35,7 @@ function wired({ fillSize = 256 } = {}): Wired {
   const pool = new FramePool(frames, 0, CHUNKS)
   const umem = new Umem(memory.buffer, { chunkBytes: CHUNK_BYTES })
   equal(umem.base, memory.base)
-  const sizes = { receiveSize: RING, sendSize: RING, fillSize, completionSize: RING }
+  const sizes = { receiveSize: RING, sendSize: RING, fillSize, completionSize }
   const socket = withNamespace(here, () =>
     XdpSocket.open({ umem, interfaceIndex: interfaceIndex('port'), queue: 0, multiBuffer: true, ...sizes }),
   )
@@ -104,6 +104,26 @@ test('the fill ring leaves the pool a reserve', options, () => {
   }
 })
 
+test('what the kernel leaves in the ring is told, for nothing else tells when it would take it', options, () => {
+  const bench = wired({ completionSize: 2 })
+  try {
+    const { port, frames, pool } = bench
+    for (let i = 0; i < 64; i++) ok(port.send(copyIn(frames, pool, numbered(i)), 60, 60))
+    port.flush()
+    ok(port.unsent)
+    for (let flushes = 0; port.unsent; flushes++) {
+      ok(flushes < 64)
+      port.flush()
+    }
+    deepEqual(
+      bench.drain(),
+      Array.from({ length: 64 }, (_, i) => numbered(i)),
+    )
+  } finally {
+    bench.close()
+  }
+})
+
 test(
   'a link that goes down and comes back is no error: frames are refused, kept, and none lost from the books',
   options,
@@ -123,6 +143,7 @@ test(
       equal(taken, RING)
       equal(pool.free + port.holds, chunks)
       equal(new PollSet(port.fds).wait(20), 0, 'a link that is down does not keep its worker awake')
+      equal(port.unsent, false)
       ip('-n', here, 'link', 'set', 'port', 'up')
       const out: Uint8Array[] = []
       for (let turn = 0; turn < 10_000 && out.length < RING; turn++) {

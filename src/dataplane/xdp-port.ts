@@ -35,6 +35,8 @@ export class XdpPort implements Port {
   readonly name: string
   readonly fds: readonly number[]
   readonly pending = false
+  /** The kernel left some in the ring: the device's queue is full, or it was short of memory. */
+  unsent = false
   readonly #socket: XdpSocket
   readonly #frames: Frames
   readonly #pool: FramePool
@@ -149,6 +151,7 @@ export class XdpPort implements Port {
       collected = this.#collect()
       if (left === 0 || collected === 0) break
     }
+    this.unsent = socket.tx.pending() > 0 && !socket.isDown
     this.#fill()
   }
 

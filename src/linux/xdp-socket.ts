@@ -117,6 +117,8 @@ const alive = new Map<XdpSocket, Umem>()
 export class XdpSocket {
   readonly fd: number
   readonly mode: 'zero-copy' | 'copy'
+  /** The last kick was refused for more than a moment: the device is down or gone. */
+  isDown = false
   rx: XdpRing
   tx: XdpRing
   fillRing: XdpRing
@@ -232,9 +234,9 @@ export class XdpSocket {
   kick(): number {
     let pending = this.tx.pending()
     while (pending > 0) {
-      const failed = libc.sendto(this.fd, null, 0, MSG_DONTWAIT, null, 0) < 0 && !passing(errno())
+      this.isDown = libc.sendto(this.fd, null, 0, MSG_DONTWAIT, null, 0) < 0 && !passing(errno())
       const left = this.tx.pending()
-      if (failed || left === pending) return left
+      if (this.isDown || left === pending) return left
       pending = left
     }
     return 0
