@@ -1,6 +1,6 @@
 /**
  * The lab's copy of a site file. It means the same, but what must be unique on a machine has a name of this lab: the
- * site itself and the namespaces that its modules enter.
+ * site itself and the namespaces that its modules enter. And it knows how wide the lab's wires are.
  */
 
 import { isMap, isSeq, parseDocument, type YAMLMap } from 'yaml'
@@ -12,6 +12,14 @@ export function renamed(text: string, siteName: string, namespaceOf: (name: stri
   const nodes = entriesOf(document.get('clusters')).flatMap((cluster) => entriesOf(cluster.get('nodes')))
   for (const module of [...nodes, ...entriesOf(document.get('switches'))])
     module.set('namespace', namespaceOf(String(module.get('name'))))
+  return document.toString({ lineWidth: 0 })
+}
+
+/** The text with every connection that does not say its MTU as wide as the wires to tenants. */
+export function widened(text: string, tenantMtu: number): string {
+  const document = parseDocument(text)
+  const connections = entriesOf(document.get('tenants')).flatMap((tenant) => entriesOf(tenant.get('connections')))
+  for (const connection of connections) if (!connection.has('mtu')) connection.set('mtu', tenantMtu)
   return document.toString({ lineWidth: 0 })
 }
 

@@ -11,7 +11,7 @@ import { createInterface, type Interface } from 'node:readline'
 import { loadSite } from '../src/config/load.ts'
 import type { Site } from '../src/config/site.ts'
 import { Lab } from './namespaces.ts'
-import { renamed } from './site-file.ts'
+import { renamed, widened } from './site-file.ts'
 import { defaultShape, type Host, type Shape, type Topology, topologyOf } from './topology.ts'
 import { attachTrunk } from './trunk.ts'
 import { vipsByKey } from './vips.ts'
@@ -59,8 +59,9 @@ export class Surroundings {
           .map(({ line, column, path: where, message }) => `${path}:${line}:${column} ${where}: ${message}`)
           .join('\n'),
       )
-    const text = readFileSync(path, 'utf8')
-    const topology = topologyOf(site, { ...defaultShape, ...options.shape })
+    const shape = { ...defaultShape, ...options.shape }
+    const text = widened(readFileSync(path, 'utf8'), shape.tenantMtu)
+    const topology = topologyOf(site, shape)
     const lab = await Lab.open()
     try {
       await makeNetwork(lab, topology)

@@ -24,6 +24,8 @@ export const RUN_DIRECTORY_BYTES_MAX = 107 - '/bus.sock'.length
 export const MTU_MIN = 1280
 /** Jumbo frames of 9,000 bytes, with room for the tunnels' headers around them: what the frame chains hold. */
 export const MTU_MAX = 9216
+/** Of a connection that does not say: Ethernet's (RFC 894). A wider underlay is not a wider customer. */
+export const CONNECTION_MTU = 1500
 
 /** Of the whole site: six clusters of as many as a node holds. */
 export const TENANTS_MAX = 1 << 16

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { formatAddress, parseAddress } from '../base/address.ts'
 import {
+  CONNECTION_MTU,
   CONNECTIONS_MAX,
   GATEWAYS_MAX,
   GRE_KEY_MAX,
@@ -37,8 +38,8 @@ export const connection = z.strictObject({
   }),
   /** Neighbours that nodes keep resolved. */
   peers: listOf('peers', peer, PEERS_MAX).default([]),
-  /** The largest IP packet that the tenant's segment takes. */
-  mtu: mtu.optional(),
+  /** The largest IP packet that the tenant's wires take. Jumbo frames must be asked for: the port may take more than they. */
+  mtu: mtu.default(CONNECTION_MTU),
 })
 export type Connection = z.output<typeof connection>
 

@@ -39,6 +39,18 @@ test('a connection is a segment, its subnets, our addresses in them and nobody a
   equal(network.routes.size, 5)
 })
 
+test('a connection takes packets of 1,500 bytes unless the file says more, however wide the underlay', () => {
+  const network = networkFrom(`connections: [${DC.replace(', mtu: 1450', '')}]`)
+  const { segments } = network
+  equal(segments[0]!.kind === 'connection' && segments[0]!.mtu, 1500)
+  for (const mtu of [1500, 9000]) {
+    const wide = networkFrom(`connections: [${DC.replace('1450', `${mtu}`)}]`)
+    const connected = { kind: 'connected', segment: 1, vni: 7, remote: parseAddress('10.0.0.1'), mtu }
+    deepEqual(at(wide, '192.168.1.0/24'), connected)
+    if (mtu === 1500) deepEqual(at(network, '192.168.1.0/24'), connected)
+  }
+})
+
 test('machines on bare IP share the hop of their host; on Ethernet each is a neighbour of its own', () => {
   const network = networkFrom(`vpcs: [{ name: p, machines: [
     { name: a, address: 172.16.0.5, host: gre }, { name: b, address: ["172.16.0.6", "fd01::6"], host: gre },

@@ -87,7 +87,7 @@ class NetworkBuilder implements TenantNetwork {
       name: connection.name,
       vni: connectionVni(this.#tenant, connection),
       remote: parseAddress(this.#site.switches.get(connection.switch)!.address)!,
-      mtu: connection.mtu ?? 0,
+      mtu: connection.mtu,
       interfaces: connection.gateway.map((text) => this.#interface(parseInterface(text)!)),
       peers: connection.peers.map(({ address, mac }) => ({
         address: parseAddress(address)!,

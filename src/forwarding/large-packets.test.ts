@@ -4,10 +4,23 @@ import { deepEqual, equal, ok } from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { parseAddress } from '../base/address.ts'
 import { BATCH_MAX } from '../dataplane/batch.ts'
-import { ethernet, icmpEcho, icmpv6Echo, ipv4, ipv6, tcp, udp } from '../wire/build.ts'
-import { conserved, node, OUTER_IP, segmentOfTcp, toHost } from './node-harness.ts'
-import { arpFor, fromCustomer, fromEdge, solicitationFor } from './sample-packets.ts'
-import { ACME, GATEWAY_MAC, HOST, PEER_MAC } from './sample-site.ts'
+import {
+  destinationOptions,
+  ethernet,
+  fragment6,
+  hopByHop,
+  icmpEcho,
+  icmpv6Echo,
+  ipv4,
+  ipv6,
+  type Layer,
+  tcp,
+  udp,
+} from '../wire/build.ts'
+import type { MemoryNode } from './memory-node.ts'
+import { conserved, fromPort, node, OUTER_IP, segmentOfTcp, toEdge, toHost, toPeer } from './node-harness.ts'
+import { arpFor, fromCustomer, fromEdge, fromHost, solicitationFor } from './sample-packets.ts'
+import { ACME, GATEWAY_MAC, HOST, PEER_MAC, sampleBatch } from './sample-site.ts'
 
 /** What IPv4 fragments carry together, by their identification. */
 function reassembled(fragments: readonly Uint8Array[]): Map<number, Uint8Array> {
@@ -174,12 +187,106 @@ describe('packets larger than the tunnel', () => {
     site.send(fromCustomer(packet))
     equal(site.totals('acme')!.drops['too-big'], 1)
   })
+})
 
-  test('TCP is told a smaller MSS when it opens: what the narrower of both ways carries, here the one back', () => {
+describe('TCP is told a smaller MSS when it opens', () => {
+  const SYN = 0x02
+  const ACK = 0x10
+  const CUSTOMER = '10.1.2.3'
+  const CUSTOMER6 = '2001:db8:a::3'
+  const MACHINE = '172.16.0.5'
+  const MACHINE6 = '2001:db8:16::5'
+  /** What the narrower of both ways carries: VXLAN takes 50 bytes, GRE to a host 28. */
+  const most = 1500 - 50
+  const syn = (mss: number, flags = SYN) => tcp({ sourcePort: 40_000, destinationPort: 80, flags, mss })
+
+  test('what the narrower of both ways carries, here the one back', () => {
+    const packet = (mss: number, ttl: number) => ipv4({ source: CUSTOMER, destination: MACHINE, ttl }, syn(mss))
+    deepEqual(node(1500).send(fromCustomer(packet(1460, 64))), [toHost(HOST.ip, packet(most - 40, 63), ACME.vni)])
+  })
+
+  test('over IPv6, behind extension headers too, but for later fragments', () => {
     const site = node(1500)
-    const syn = (mss: number) =>
-      tcp({ sourcePort: 40_000, destinationPort: 80, flags: 0x02, options: Uint8Array.of(2, 4, mss >> 8, mss & 255) })
-    const packet = (mss: number, ttl: number) => ipv4({ source: '10.1.2.3', destination: '172.16.0.5', ttl }, syn(mss))
-    deepEqual(site.send(fromCustomer(packet(1460, 64))), [toHost(HOST.ip, packet(1500 - 50 - 40, 63), ACME.vni)])
+    const packet = (mss: number, hopLimit: number, extensions: Layer[] = []) =>
+      ipv6({ source: CUSTOMER6, destination: MACHINE6, hopLimit, extensions }, syn(mss))
+    for (const extensions of [[], [destinationOptions()], [hopByHop(), fragment6({ offset: 0, more: true })]])
+      deepEqual(site.send(fromCustomer(packet(1440, 64, extensions))), [
+        toHost(HOST.ip, packet(most - 60, 63, extensions), ACME.vni),
+      ])
+    const later = [fragment6({ offset: 8, more: false })]
+    deepEqual(site.send(fromCustomer(packet(1440, 64, later))), [toHost(HOST.ip, packet(1440, 63, later), ACME.vni)])
+    conserved(site)
+  })
+
+  test('by the answer too, which comes from a host', () => {
+    const site = node(1500)
+    const answer4 = (mss: number, ttl: number) =>
+      ipv4({ source: MACHINE, destination: CUSTOMER, ttl }, syn(mss, SYN | ACK))
+    const answer6 = (mss: number, hopLimit: number) =>
+      ipv6({ source: MACHINE6, destination: CUSTOMER6, hopLimit }, syn(mss, SYN | ACK))
+    const [four] = site.send(fromHost(answer4(1460, 64)))
+    deepEqual(four, toEdge(toPeer(answer4(most - 40, 63)), ACME.vni, fromPort(four!)))
+    const [six] = site.send(fromHost(answer6(1440, 64)))
+    deepEqual(six, toEdge(toPeer(answer6(most - 60, 63)), ACME.vni, fromPort(six!)))
+  })
+
+  test('but not one that is small enough, and not once it is open', () => {
+    const site = node(1500)
+    for (const payload of [syn(536), syn(1460, ACK)]) {
+      const packet = (ttl: number) => ipv4({ source: CUSTOMER, destination: MACHINE, ttl }, payload)
+      deepEqual(site.send(fromCustomer(packet(64))), [toHost(HOST.ip, packet(63), ACME.vni)])
+    }
+  })
+})
+
+describe('a connection that is narrower than its tunnel', () => {
+  const wide = (mtu: number): MemoryNode => {
+    const site = node(9216)
+    apply(site, mtu, 2)
+    return site
+  }
+
+  function apply(site: MemoryNode, mtu: number, generation: number): void {
+    const batch = sampleBatch()
+    const tenants = batch.tenants.map((tenant) => ({
+      ...tenant,
+      segments: tenant.segments.map((segment) => (segment.kind === 'connection' ? { ...segment, mtu } : segment)),
+    }))
+    const nextHops = batch.nextHops.map((hop) =>
+      hop.kind === 'peer' || hop.kind === 'connected' ? { ...hop, mtu } : hop,
+    )
+    equal(site.apply({ ...batch, tenants, nextHops, generation }), undefined)
+    site.send()
+  }
+
+  const toCustomer = (bytes: number) =>
+    ipv4({ source: '172.16.0.5', destination: '10.1.2.3', dontFragment: true }, udp({}, new Uint8Array(bytes - 28)))
+  const linkLocalPing = (bytes: number) =>
+    fromCustomer(
+      ipv6({ source: 'fe80::c', destination: 'fe80::67:68ff:fe00:1' }, icmpv6Echo({}, new Uint8Array(bytes - 48))),
+    )
+  const openedWith = (site: MemoryNode): number => {
+    const syn = tcp({ sourcePort: 40_000, destinationPort: 80, flags: 0x02, mss: 9100 })
+    const [frame] = site.send(fromCustomer(ipv4({ source: '10.1.2.3', destination: '172.16.0.5' }, syn)))
+    return new DataView(frame!.buffer).getUint16(frame!.length - 2)
+  }
+
+  for (const mtu of [1500, 9000])
+    test(`gets nothing above its ${mtu} bytes`, () => {
+      const site = wide(mtu)
+      equal(site.send(fromHost(toCustomer(mtu))).length, 1)
+      site.send(fromHost(toCustomer(mtu + 1)))
+      equal(site.send(linkLocalPing(mtu)).length, 1)
+      deepEqual(site.send(linkLocalPing(mtu + 1)), [])
+      equal(site.totals('acme')!.drops['too-big'], 2)
+      equal(openedWith(site), mtu - 40)
+      conserved(site)
+    })
+
+  test('and may be made wider', () => {
+    const site = wide(1500)
+    apply(site, 9000, 3)
+    equal(openedWith(site), 9000 - 40)
+    equal(site.send(linkLocalPing(9000)).length, 1)
   })
 })

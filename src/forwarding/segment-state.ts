@@ -5,10 +5,12 @@
  */
 
 import { equalBytes, type IpAddress, type MacAddress, masked } from '../base/address.ts'
+import type { Action } from '../dataplane/action.ts'
 import { entropyPort } from '../dataplane/encapsulate.ts'
 import { type Adjacency, greAction, vxlanAction } from '../dataplane/template.ts'
 import type { Way } from '../dataplane/ways.ts'
 import type { FibHost, FibInterface, FibSegment } from '../wire/control/fib.ts'
+import { ethernet } from '../wire/ethernet.ts'
 import type { Gleaner } from './gleaner.ts'
 import type { NodeParts } from './node-parts.ts'
 import { TunnelKind } from './segments.ts'
@@ -69,7 +71,9 @@ export class SegmentState {
 
   /** Takes over what the control module says now, after `release`. Returns why it could not. */
   update(spec: FibSegment): string | undefined {
+    const mtuBefore = mtuOf(this.#spec)
     this.#spec = spec
+    if (mtuOf(spec) !== mtuBefore) this.relay()
     const { mac, address4, address6 } = identity(spec.interfaces, this.tenant)
     this.#parts.segments.update(this.number, { tenant: this.tenant.row, mac, address4, address6 })
     if (spec.kind === 'connection') this.connected?.keep(spec.peers)
@@ -80,7 +84,7 @@ export class SegmentState {
     return undefined
   }
 
-  /** The tenant's VIP has changed: whatever leads back from here has another source. */
+  /** The tenant's VIP or the segment's MTU has changed: whatever leads back from here is another. */
   relay(): void {
     for (const remote of this.#remotes.values()) remote.way.lay()
   }
@@ -124,9 +128,12 @@ export class SegmentState {
   }
 
   // Whole Ethernet frames, as they are: the replies to ARP and neighbour discovery.
-  #backAction(adjacency: Adjacency, host: FibHost) {
+  #backAction(adjacency: Adjacency, host: FibHost): Action {
     const ends = { source: this.tenant.vip, destination: host.address }
-    return host.tunnel === 'vxlan' ? vxlanAction(adjacency, ends, this.id) : greAction(adjacency, ends, this.id)
+    const action = host.tunnel === 'vxlan' ? vxlanAction(adjacency, ends, this.id) : greAction(adjacency, ends, this.id)
+    const most = mtuOf(this.#spec)
+    if (action.kind === 'send' && most > 0) action.mtu = Math.min(action.mtu, most + ethernet.BYTES)
+    return action
   }
 
   #removeRemotes(keep: ReadonlyMap<string, FibHost>): void {
@@ -141,6 +148,11 @@ export class SegmentState {
 
 function idOf(spec: FibSegment): number {
   return spec.kind === 'connection' ? spec.vni : spec.key
+}
+
+/** The largest IP packet there, 0 for any. */
+function mtuOf(spec: FibSegment): number {
+  return spec.kind === 'connection' ? spec.mtu : 0
 }
 
 /** By what they are told apart by. */
