@@ -44,11 +44,11 @@ class Running {
   }
 
   /** Resolves once it says so. */
-  async up(path: string, said = 'site is up'): Promise<ChildProcess> {
-    const args = [...ARGUMENTS, 'up', path, '--run', this.directory]
+  async up(path: string, ...options: string[]): Promise<ChildProcess> {
+    const args = [...ARGUMENTS, 'up', path, '--run', this.directory, ...options]
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#children.push(child)
-    await this.line(child, said)
+    await this.line(child, 'site is up')
     return child
   }
 
@@ -149,4 +149,20 @@ test('modules outlive an up that is killed, and the next one adopts them', async
   deepEqual(running.modules(), before)
   equal(await running.end(second, 'SIGTERM'), 0)
   deepEqual([...running.modules()], [])
+})
+
+test('what has to last is where --state says, and by default where the site runs', async (t) => {
+  const running = new Running(t)
+  const state = join(running.directory, 'state')
+  const path = running.write(smallSite(1000))
+  const up = await running.up(path, '--state', state)
+  deepEqual(readdirSync(state).sort(), ['bus', 'log'])
+  deepEqual(readdirSync(join(state, 'log')).sort(), ['bus.log', 'control.log'])
+  ok(!readdirSync(running.directory).includes('bus'))
+  equal(await running.end(up, 'SIGTERM'), 0)
+  await running.up(path)
+  deepEqual(
+    readdirSync(running.directory).filter((name) => ['bus', 'log', 'bus.sock'].includes(name)),
+    ['bus', 'bus.sock', 'log'],
+  )
 })

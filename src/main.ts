@@ -13,6 +13,12 @@ Exit codes:
 
 const RUN_OPTION = ['--run <directory>', 'where the site runs; by default /run/gatehouse/SITE'] as const
 
+const STATE_OPTION = [
+  '--state <directory>',
+  'what has to last: the files of the bus, what modules were told, logs; by default the directory of --run, or ' +
+    '/var/lib/gatehouse/SITE without it',
+] as const
+
 const program = new Command('gatehouse')
   .description('A cloud gateway: tenants reach their virtual networks through it.')
   .addHelpText('after', EXIT_CODES)
@@ -35,6 +41,7 @@ program
   )
   .argument('<site>', 'the site file')
   .option(...RUN_OPTION)
+  .option(...STATE_OPTION)
   .action(async (site, options) => (await import('./commands/up.ts')).up(site, options))
 
 program
@@ -44,6 +51,7 @@ program
   .argument('<site>', 'the site file')
   .option('--name <name>', 'which switch or node of the site; by default the role')
   .option(...RUN_OPTION)
+  .option(...STATE_OPTION)
   .action(async (role, site, options) => (await import('./commands/run.ts')).run(role, site, options))
 
 program

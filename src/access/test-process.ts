@@ -14,7 +14,8 @@ async function main(namespace: string, text: string, directory: string): Promise
   const write = (details: object, message: string): void => console.error(message, details)
   const log: Logger = { info: () => {}, warn: write, error: write }
   const parsed = site.parse(JSON.parse(text))
-  const module = await runAccess({ site: parsed, name: parsed.switches[0]!.name, directory, log })
+  const options = { site: parsed, name: parsed.switches[0]!.name, directory, stateDirectory: directory, log }
+  const module = await runAccess(options)
   process.once('SIGTERM', () => void module.close().then(() => process.disconnect!()))
   process.send!('ready')
 }

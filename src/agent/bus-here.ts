@@ -31,7 +31,7 @@ export async function busHere(t: TestContext): Promise<BusHere> {
   const directory = mkdtempSync(join(tmpdir(), 'gatehouse-'))
   const clients: Bus[] = []
   const closing: (() => Promise<void>)[] = []
-  let server = await runBus({ directory, log: silent })
+  let server = await runBus({ directory, stateDirectory: directory, log: silent })
   t.after(async () => {
     await Promise.all(closing.map((close) => close()))
     await Promise.all(clients.map((bus) => bus.close()))
@@ -54,7 +54,7 @@ export async function busHere(t: TestContext): Promise<BusHere> {
     atEnd: (close) => void closing.push(close),
     stop: () => server.close(),
     async start() {
-      server = await runBus({ directory, log: silent })
+      server = await runBus({ directory, stateDirectory: directory, log: silent })
     },
     wipe: () => rmSync(join(directory, 'bus'), { recursive: true }),
   }

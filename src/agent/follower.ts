@@ -40,7 +40,7 @@ export interface FollowerOptions<T extends Batch> {
   readonly message: Message<T>
   /** Who acknowledges. */
   readonly module: string
-  /** Where to keep batches: the site's run directory. */
+  /** Where to keep batches: the site's state directory. */
   readonly directory: string
   readonly clock: Clock
   readonly log: Logger

@@ -2,16 +2,15 @@
 
 import { pino } from 'pino'
 import type { Logger } from '../base/log.ts'
-import { nodesOf, runDirectory, type Site } from '../config/site.ts'
+import { type Directories, nodesOf, type Site } from '../config/site.ts'
 import { EXIT, Failure, loadOrFail } from './failure.ts'
-import { openRunDirectory } from './run-directory.ts'
+import { openDirectories } from './run-directory.ts'
 
 export const ROLES = ['bus', 'control', 'access', 'forwarding'] as const
 export type Role = (typeof ROLES)[number]
 
-interface RunOptions {
+interface RunOptions extends Partial<Directories> {
   readonly name?: string
-  readonly run?: string
 }
 
 interface Module {
@@ -23,14 +22,14 @@ export async function run(role: string, path: string, options: RunOptions): Prom
   const name = options.name ?? role
   const log = pino({ base: { module: name } }, pino.destination({ dest: 2, sync: true }))
   const namespace = namespaceOf(role, name, site)
-  const directory = openRunDirectory(options.run ?? runDirectory(site))
+  const { run: directory, state: stateDirectory } = openDirectories(site, options)
   // Before anything is loaded that might start a thread: threads stay where they were started.
   if (namespace !== undefined) (await import('../linux/namespace.ts')).enterNamespace(namespace)
   const ended = Promise.withResolvers<string>()
   process.on('SIGTERM', () => ended.resolve('SIGTERM'))
   process.on('SIGINT', () => ended.resolve('SIGINT'))
   try {
-    const module = await start(role as Role, { site, name, directory, log })
+    const module = await start(role as Role, { site, name, directory, stateDirectory, log })
     log.info({ role, signal: await ended.promise }, 'ending')
     await module.close()
   } catch (error) {
@@ -59,7 +58,7 @@ function namespaceOf(role: string, name: string, site: Site): string | undefined
 
 async function start(
   role: Role,
-  options: { site: Site; name: string; directory: string; log: Logger },
+  options: { site: Site; name: string; directory: string; stateDirectory: string; log: Logger },
 ): Promise<Module> {
   switch (role) {
     case 'bus':

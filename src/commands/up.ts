@@ -20,19 +20,19 @@ import { type Bus, BusError } from '../bus/bus.ts'
 import { connectBus } from '../bus/embedded/client.ts'
 import { busSocket } from '../bus/embedded/main.ts'
 import { describeDifference, diffSites } from '../config/difference.ts'
-import { runDirectory, type Site } from '../config/site.ts'
+import type { Directories, Site } from '../config/site.ts'
 import type { ModuleSpec } from '../supervisor/module.ts'
 import { Supervisor } from '../supervisor/supervisor.ts'
 import { Failure, loadOrFail } from './failure.ts'
-import { openRunDirectory } from './run-directory.ts'
+import { openDirectories } from './run-directory.ts'
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
 
-export async function up(path: string, { run }: { run?: string }): Promise<void> {
+export async function up(path: string, options: Partial<Directories>): Promise<void> {
   const site = loadOrFail(path)
-  const directory = openRunDirectory(run ?? runDirectory(site))
+  const directories = openDirectories(site, options)
   const log = pino({ base: { module: 'up' } }, pino.destination({ dest: 2, sync: true }))
-  const running = new RunningSite(path, site, directory, log)
+  const running = new RunningSite(path, site, directories, log)
   const end = new AbortController()
   process.on('SIGTERM', () => end.abort())
   process.on('SIGINT', () => end.abort())
@@ -51,22 +51,24 @@ export async function up(path: string, { run }: { run?: string }): Promise<void>
 class RunningSite {
   readonly #path: string
   readonly #directory: string
+  readonly #stateDirectory: string
   readonly #log: Logger
   readonly #bus: Bus
   readonly #supervisor: Supervisor
   #site: Site
   #updating: Promise<void> = Promise.resolve()
 
-  constructor(path: string, site: Site, directory: string, log: Logger) {
+  constructor(path: string, site: Site, { run: directory, state }: Directories, log: Logger) {
     this.#path = path
     this.#site = site
     this.#directory = directory
+    this.#stateDirectory = state
     this.#log = log
     const random = new Random(freshSeed())
     this.#bus = connectBus({ socketPath: busSocket(directory), name: 'up', clock: systemClock, random })
     this.#supervisor = new Supervisor({
       directory,
-      logDirectory: join(directory, 'log'),
+      logDirectory: join(state, 'log'),
       modules: this.#modules(),
       clock: systemClock,
       random,
@@ -154,7 +156,8 @@ class RunningSite {
         process.execPath,
         '--disable-warning=ExperimentalWarning',
         MAIN,
-        ...['run', role, this.#sitePath(), '--name', name, '--run', this.#directory],
+        ...['run', role, this.#sitePath(), '--name', name],
+        ...['--run', this.#directory, '--state', this.#stateDirectory],
       ],
       env: { GATEHOUSE_PART: digest.slice(0, 16) },
       restart: 'always',

@@ -84,13 +84,16 @@ export const control = z.strictObject({
   drain_ms: whole('drain time', 0, DRAIN_MAX_MS).default(DRAIN_DEFAULT_MS),
 })
 
+const directory = (example: string) =>
+  z.string().regex(/^\//, { error: `a directory is written from the root: ${example}` })
+
 export const bus = z.strictObject({
-  /** The run directory: where the bus has its socket and files, and modules keep what they were last told. */
-  directory: z
-    .string()
-    .regex(/^\//, { error: 'a directory is written from the root: /run/gatehouse/NAME' })
+  /** The run directory, where the bus has its socket. */
+  directory: directory('/run/gatehouse/NAME')
     .refine((path) => Buffer.byteLength(path) <= RUN_DIRECTORY_BYTES_MAX, {
       error: `a run directory's path has at most ${RUN_DIRECTORY_BYTES_MAX} bytes, for the socket in it has 107`,
     })
     .optional(),
+  /** The state directory: what has to last, as the files of the bus, what modules were last told and their logs. */
+  state: directory('/var/lib/gatehouse/NAME').optional(),
 })

@@ -35,6 +35,27 @@ export const RUN_ROOT = '/run/gatehouse'
 /** Where the modules of the site on this host meet, unless the command line says otherwise. */
 export const runDirectory = (site: Site): string => site.bus.directory ?? `${RUN_ROOT}/${site.site}`
 
+const STATE_ROOT = '/var/lib/gatehouse'
+
+export interface Directories {
+  /** The socket of the bus, locks, which process is which: nothing of use once the machine starts anew. */
+  readonly run: string
+  /** What has to last: the files of the bus, what modules were last told, their logs. */
+  readonly state: string
+}
+
+/**
+ * By the command line, then the file. Who says where the site runs and nothing of its state wants all of it there: /run
+ * is emptied when the machine starts anew, other places are not.
+ */
+export function directoriesOf(site: Site, { run, state }: Partial<Directories>): Directories {
+  const { bus } = site
+  return {
+    run: run ?? runDirectory(site),
+    state: state ?? run ?? bus.state ?? bus.directory ?? `${STATE_ROOT}/${site.site}`,
+  }
+}
+
 /** The modules of a site that are processes with a name of their own in the file, by role. */
 export function nodesOf(site: Site): { cluster: string; node: Node }[] {
   return site.clusters.flatMap((cluster) => cluster.nodes.map((node) => ({ cluster: cluster.name, node })))

@@ -60,7 +60,7 @@ async function harness(): Promise<BusHarness> {
     const { child, line } = spawnModule(`
       const { runBus } = await import('${here}/main.ts')
       const { silent } = await import('${here}/../../base/log.ts')
-      await runBus({ directory: '${directory}', log: silent })
+      await runBus({ directory: '${directory}', stateDirectory: '${directory}', log: silent })
       console.log('up')`)
     server = child
     children.add(child)

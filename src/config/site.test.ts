@@ -1,0 +1,17 @@
+import { deepEqual } from 'node:assert/strict'
+import { test } from 'node:test'
+import { parseSite } from './load.ts'
+import { directoriesOf } from './site.ts'
+
+const siteOf = (bus: string) => parseSite(`site: s\ngateway: { mac: 02:67:68:00:00:01 }\nbus: ${bus}`).site!
+
+test('what has to last is not below /run, unless somebody says where the site runs and no more', () => {
+  const plain = siteOf('{}')
+  deepEqual(directoriesOf(plain, {}), { run: '/run/gatehouse/s', state: '/var/lib/gatehouse/s' })
+  deepEqual(directoriesOf(plain, { run: '/a' }), { run: '/a', state: '/a' })
+  deepEqual(directoriesOf(plain, { run: '/a', state: '/b' }), { run: '/a', state: '/b' })
+  deepEqual(directoriesOf(siteOf('{ directory: /c }'), {}), { run: '/c', state: '/c' })
+  const both = siteOf('{ directory: /c, state: /d }')
+  deepEqual(directoriesOf(both, {}), { run: '/c', state: '/d' })
+  deepEqual(directoriesOf(both, { run: '/a' }), { run: '/a', state: '/a' })
+})
