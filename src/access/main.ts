@@ -12,7 +12,8 @@ import { systemClock } from '../base/clock.ts'
 import { mix32 } from '../base/hash.ts'
 import type { Logger } from '../base/log.ts'
 import { freshSeed, Random } from '../base/random.ts'
-import { BfdService } from '../bfd/service.ts'
+import { BfdSpeaker } from '../bfd/speaker.ts'
+import { UdpBfdTransport } from '../bfd/transport.ts'
 import type { Bus } from '../bus/bus.ts'
 import { connectBus } from '../bus/embedded/client.ts'
 import { busSocket } from '../bus/embedded/main.ts'
@@ -76,7 +77,7 @@ class AccessModule {
       ...found.uplinks.map((port) => ({ name: port, isCustomer: false })),
       ...found.ports.map((port) => ({ name: port, isCustomer: true })),
     ]
-    // The agent's deadlines (failovers) must hold beside spinning workers.
+    // The agent's deadlines (BFD, failovers) must hold beside spinning workers.
     setScheduling('round-robin')
     const random = new Random(freshSeed())
     const clock = systemClock
@@ -96,7 +97,7 @@ class AccessModule {
       counters: this.#counters,
       underlay: this.#underlay,
       ...{ clock, log },
-      bfd: (news) => new BfdService({ enabled: true, news, onDeath: (error) => this.#die('BFD', error) }),
+      speaker: (news) => new BfdSpeaker({ transport: new UdpBfdTransport(), clock, random, news }),
       mtuOf: (port) => mtuOf(this.#ports[port]!.name),
       steer: (addresses) => this.#steered.are(addresses),
     })
@@ -120,7 +121,7 @@ class AccessModule {
     for (const closer of this.#closers) closer.close()
     await this.#follower.close()
     await this.#running?.stop()
-    await this.#agent.close()
+    this.#agent.close()
     this.#underlay.close()
     await this.#bus.close()
   }
@@ -139,7 +140,7 @@ class AccessModule {
       counters: this.#counterMemory,
       tunnels: [{ protocol: PROTOCOL.udp, port: UDP_PORT.vxlan }],
       onMessage: () => {},
-      onDeath: ({ worker, error }) => this.#die(`worker ${worker}`, error),
+      onDeath: ({ worker, error }) => this.#die(worker, error),
     })
     this.#steered.by(this.#running.steering)
   }
@@ -187,8 +188,8 @@ class AccessModule {
   }
 
   // A half-dead switch that swallows a queue is the worst of all: no cleaning up, the kernel does it.
-  #die(thread: string, error: Error): void {
-    this.#options.log.error({ thread, error: error.stack }, 'a thread died')
+  #die(worker: number, error: Error): void {
+    this.#options.log.error({ worker, error: error.stack }, 'a worker died')
     process.exit(1)
   }
 }
