@@ -109,12 +109,14 @@ class Wires {
   transport(own: string): BfdTransport {
     const transport: BfdTransport = {
       onPacket: () => {},
-      send: (packet, from, to) => {
-        const copy = packet.slice()
-        if (this.dead.has(formatAddress(from)) || this.dead.has(formatAddress(to))) return
-        this.clock.after(1, () => this.#transports.get(formatAddress(to))?.onPacket(copy, from, to))
-      },
-      release: () => {},
+      sender: (from, to) => ({
+        send: (packet) => {
+          const copy = packet.slice()
+          if (this.dead.has(formatAddress(from)) || this.dead.has(formatAddress(to))) return
+          this.clock.after(1, () => this.#transports.get(formatAddress(to))?.onPacket(copy, from, to))
+        },
+        close: () => {},
+      }),
       drain: () => {},
       close: () => {},
     }
@@ -144,8 +146,14 @@ class Site {
       underlay: this.kernel,
       clock: this.switch.clock,
       log: silent,
-      speaker: (news) =>
-        new BfdSpeaker({ transport: this.wires.transport(OWN), clock: this.switch.clock, random: this.#random, news }),
+      bfd: (news) =>
+        new BfdSpeaker({
+          transport: this.wires.transport(OWN),
+          clock: this.switch.clock,
+          random: this.#random,
+          enabled: true,
+          news,
+        }),
       mtuOf: () => 1500,
       steer: ({ host, tunnel }) => {
         this.steered = { host: host.map(formatAddress), tunnel: tunnel.map(formatAddress) }
@@ -160,8 +168,9 @@ class Site {
       transport: this.wires.transport(NODES[name]),
       clock: this.switch.clock,
       random: this.#random,
+      enabled: true,
       news: () => {},
-      accept: () => ({ ...defaultBfdTimers, role: 'passive', enabled: true }),
+      accept: { ...defaultBfdTimers, role: 'passive' },
     })
     this.nodes.set(name, speaker)
   }

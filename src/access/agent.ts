@@ -7,7 +7,7 @@
 import { formatAddress, type IpAddress } from '../base/address.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
-import type { BfdNews, BfdSpeaker } from '../bfd/speaker.ts'
+import type { Bfd, BfdNews } from '../bfd/speaker.ts'
 import { FibFullError } from '../dataplane/fib/fib.ts'
 import type { CounterReader, Totals } from '../dataplane/ledger.ts'
 import type { ForwardingRoute } from '../dataplane/route-choice.ts'
@@ -40,8 +40,8 @@ export interface SwitchAgentParts {
   readonly underlay: SwitchUnderlay
   readonly clock: Clock
   readonly log: Logger
-  /** Makes the speaker; its news are to be given to the function. */
-  speaker(news: (news: BfdNews) => void): BfdSpeaker
+  /** Starts BFD; its news are to be given to the function. */
+  bfd(news: (news: BfdNews) => void): Bfd
   mtuOf(port: number): number
   /** What is ours has changed: the addresses that the kernel answers for, and those that tunnels end at. */
   steer(addresses: { host: readonly IpAddress[]; tunnel: readonly IpAddress[] }): void
@@ -52,7 +52,7 @@ const RECLAIM_ms = 100
 
 export class SwitchAgent {
   readonly #parts: SwitchAgentParts
-  readonly #speaker: BfdSpeaker
+  readonly #bfd: Bfd
   readonly #table: UnderlayTable
   readonly #liveness: Liveness
   readonly #balances: Balances
@@ -68,10 +68,10 @@ export class SwitchAgent {
     this.#parts = parts
     const { writers, underlay, log, clock, ports } = parts
     const { actions, attachments } = writers
-    this.#speaker = parts.speaker((news) => this.#liveness.heard(news))
+    this.#bfd = parts.bfd((news) => this.#liveness.heard(news))
     this.#table = new UnderlayTable(writers, log)
     this.#liveness = new Liveness({
-      ...{ speaker: this.#speaker, underlay, log },
+      ...{ bfd: this.#bfd, underlay, log },
       ownFor: (node) => this.#ownOf(node.length),
       changed: () => this.#refreshSoon(),
     })
@@ -142,9 +142,9 @@ export class SwitchAgent {
     return this.#balances.show()
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#reclaim.cancel()
-    this.#speaker.stop()
+    await this.#bfd.stop()
   }
 
   // Several nodes and links change together: one look at the groups does.

@@ -7,20 +7,19 @@
 
 import { formatAddress, type IpAddress } from '../base/address.ts'
 import type { Logger } from '../base/log.ts'
-import { type BfdSession, type BfdStateName, defaultBfdTimers } from '../bfd/session.ts'
-import type { BfdNews, BfdPeer, BfdSpeaker } from '../bfd/speaker.ts'
+import { type BfdStateName, defaultBfdTimers } from '../bfd/session.ts'
+import type { Bfd, BfdHandle, BfdNews, BfdPeer } from '../bfd/speaker.ts'
 import type { Underlay } from '../dataplane/ways.ts'
 
 interface Watched {
-  readonly address: IpAddress
   readonly peer: BfdPeer | undefined
-  readonly session: BfdSession | undefined
+  session: BfdHandle | undefined
   readonly link: { close(): void }
   watchers: number
 }
 
 export interface LivenessParts {
-  readonly speaker: BfdSpeaker
+  readonly bfd: Bfd
   readonly underlay: Underlay
   /** The address of ours that BFD with the node comes from. */
   ownFor(node: IpAddress): IpAddress | undefined
@@ -45,13 +44,12 @@ export class Liveness {
       known.watchers++
       return
     }
-    const { speaker, underlay, ownFor, log, changed } = this.#parts
+    const { underlay, ownFor, log, changed } = this.#parts
     const local = ownFor(address)
     const peer = local && { local, remote: address }
     if (!peer) log.error({ node: key }, 'a node cannot be watched: this switch has no address of its kind')
-    const session = peer && speaker.open(peer, { ...defaultBfdTimers, role: 'active', enabled: true })
     const link = underlay.watch(address, changed)
-    this.#watched.set(key, { address, peer, session, link, watchers: 1 })
+    this.#watched.set(key, { peer, session: this.#open(peer), link, watchers: 1 })
   }
 
   leave(address: IpAddress): void {
@@ -60,7 +58,7 @@ export class Liveness {
     if (!watched || --watched.watchers > 0) return
     this.#watched.delete(key)
     watched.link.close()
-    if (watched.peer) this.#parts.speaker.close(watched.peer)
+    watched.session?.close()
   }
 
   isAlive(address: IpAddress): boolean {
@@ -70,9 +68,15 @@ export class Liveness {
 
   /** Its process has ended: the session starts over, and the node is dead until it answers again. */
   died(address: IpAddress): void {
-    const session = this.#watched.get(formatAddress(address))?.session
-    session?.disable()
-    session?.enable()
+    const watched = this.#watched.get(formatAddress(address))
+    if (!watched) return
+    watched.session?.close()
+    watched.session = this.#open(watched.peer)
+    this.#parts.changed()
+  }
+
+  #open(peer: BfdPeer | undefined): BfdHandle | undefined {
+    return peer && this.#parts.bfd.open(peer, { ...defaultBfdTimers, role: 'active' })
   }
 
   /** What BFD says of a node, for people. */
@@ -80,7 +84,7 @@ export class Liveness {
     return this.#watched.get(formatAddress(address))?.session?.state ?? 'unwatched'
   }
 
-  /** From the speaker. */
+  /** From BFD. */
   heard({ peer, state, diagnostic }: BfdNews): void {
     const node = formatAddress(peer.remote)
     if (state === 'up') this.#parts.log.info({ node }, 'a node is up')

@@ -12,8 +12,7 @@ import { systemClock } from '../base/clock.ts'
 import { mix32 } from '../base/hash.ts'
 import type { Logger } from '../base/log.ts'
 import { freshSeed, Random } from '../base/random.ts'
-import { BfdSpeaker } from '../bfd/speaker.ts'
-import { UdpBfdTransport } from '../bfd/transport.ts'
+import { BfdService } from '../bfd/service.ts'
 import type { Bus } from '../bus/bus.ts'
 import { connectBus } from '../bus/embedded/client.ts'
 import { busSocket } from '../bus/embedded/main.ts'
@@ -77,7 +76,7 @@ class AccessModule {
       ...found.uplinks.map((port) => ({ name: port, isCustomer: false })),
       ...found.ports.map((port) => ({ name: port, isCustomer: true })),
     ]
-    // The agent's deadlines (BFD, failovers) must hold beside spinning workers.
+    // The agent's deadlines (failovers) must hold beside spinning workers.
     setScheduling('round-robin')
     const random = new Random(freshSeed())
     const clock = systemClock
@@ -97,7 +96,7 @@ class AccessModule {
       counters: this.#counters,
       underlay: this.#underlay,
       ...{ clock, log },
-      speaker: (news) => new BfdSpeaker({ transport: new UdpBfdTransport(), clock, random, news }),
+      bfd: (news) => new BfdService({ enabled: true, news, onDeath: (error) => this.#die('BFD', error) }),
       mtuOf: (port) => mtuOf(this.#ports[port]!.name),
       steer: (addresses) => this.#steered.are(addresses),
     })
@@ -121,7 +120,7 @@ class AccessModule {
     for (const closer of this.#closers) closer.close()
     await this.#follower.close()
     await this.#running?.stop()
-    this.#agent.close()
+    await this.#agent.close()
     this.#underlay.close()
     await this.#bus.close()
   }
@@ -140,7 +139,7 @@ class AccessModule {
       counters: this.#counterMemory,
       tunnels: [{ protocol: PROTOCOL.udp, port: UDP_PORT.vxlan }],
       onMessage: () => {},
-      onDeath: ({ worker, error }) => this.#die(worker, error),
+      onDeath: ({ worker, error }) => this.#die(`worker ${worker}`, error),
     })
     this.#steered.by(this.#running.steering)
   }
@@ -188,8 +187,8 @@ class AccessModule {
   }
 
   // A half-dead switch that swallows a queue is the worst of all: no cleaning up, the kernel does it.
-  #die(worker: number, error: Error): void {
-    this.#options.log.error({ worker, error: error.stack }, 'a worker died')
+  #die(thread: string, error: Error): void {
+    this.#options.log.error({ thread, error: error.stack }, 'a thread died')
     process.exit(1)
   }
 }

@@ -17,11 +17,11 @@ export function showing(
   bus: Bus,
   module: string,
   thing: string,
-  tell: (filter: string) => readonly unknown[],
+  tell: (filter: string) => readonly unknown[] | Promise<readonly unknown[]>,
 ): Subscription {
-  return bus.respond(showSubject(module, thing), ({ payload }) => {
+  return bus.respond(showSubject(module, thing), async ({ payload }) => {
     const { filter, from } = question.parse(JSON.parse(Buffer.from(payload).toString()))
-    const all = tell(filter)
+    const all = await tell(filter)
     const rows: string[] = []
     let bytes = 0
     for (let i = from; i < Math.min(all.length, ROWS_MAX); i++) {

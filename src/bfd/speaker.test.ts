@@ -9,8 +9,8 @@ import { type BfdNews, type BfdPeer, type BfdPeerOptions, BfdSpeaker } from './s
 import type { BfdTransport } from './transport.ts'
 
 const address = (text: string) => parseAddress(text)!
-const active: BfdPeerOptions = { ...defaultBfdTimers, role: 'active', enabled: true }
-const passive: BfdPeerOptions = { ...defaultBfdTimers, role: 'passive', enabled: true }
+const active: BfdPeerOptions = { ...defaultBfdTimers, role: 'active' }
+const passive: BfdPeerOptions = { ...defaultBfdTimers, role: 'passive' }
 
 /** A link that any number of speakers share; packets take a millisecond. */
 class Link {
@@ -18,15 +18,17 @@ class Link {
   readonly random = new Random(3)
   readonly transports = new Map<string, BfdTransport>()
 
-  join(own: string, accept?: () => BfdPeerOptions | undefined) {
+  join(own: string, { accept, enabled = true }: { accept?: BfdPeerOptions; enabled?: boolean } = {}) {
     const transport: BfdTransport = {
       onPacket: () => {},
-      send: (packet, from, to) => {
-        const copy = packet.slice()
-        if (!this.transports.has(from.join())) return
-        this.clock.after(1, () => this.transports.get(to.join())?.onPacket(copy, from, to))
-      },
-      release: () => {},
+      sender: (from, to) => ({
+        send: (packet) => {
+          const copy = packet.slice()
+          if (!this.transports.has(from.join())) return
+          this.clock.after(1, () => this.transports.get(to.join())?.onPacket(copy, from, to))
+        },
+        close: () => {},
+      }),
       drain: () => {},
       close: () => void this.transports.delete(address(own).join()),
     }
@@ -37,8 +39,9 @@ class Link {
       transport,
       clock: this.clock,
       random: this.random,
+      enabled,
       news: report,
-      ...(accept && { accept }),
+      accept,
     })
     const to = (remote: string): BfdPeer => ({ local: address(own), remote: address(remote) })
     return { speaker, news, to, transport }
@@ -49,7 +52,7 @@ suite('a BFD speaker', () => {
   test('watches many nodes at once, and one that dies is told apart from the others', () => {
     const link = new Link()
     const rack = link.join('10.0.0.1')
-    const nodes = ['10.0.0.11', '10.0.0.12', '10.0.0.13'].map((own) => link.join(own, () => passive))
+    const nodes = ['10.0.0.11', '10.0.0.12', '10.0.0.13'].map((own) => link.join(own, { accept: passive }))
     for (const own of ['10.0.0.11', '10.0.0.12', '10.0.0.13']) rack.speaker.open(rack.to(own), active)
     link.clock.advance(2500)
     deepEqual(rack.news.filter((line) => line.endsWith('up')).sort(), ['11 up', '12 up', '13 up'])
@@ -61,7 +64,7 @@ suite('a BFD speaker', () => {
 
   test('a node is up for none of its switches until it is ready, and then for all', () => {
     const link = new Link()
-    const node = link.join('10.0.0.11', () => ({ ...passive, enabled: false }))
+    const node = link.join('10.0.0.11', { accept: passive, enabled: false })
     const racks = [link.join('10.0.0.1'), link.join('10.0.0.2')]
     for (const rack of racks) rack.speaker.open(rack.to('10.0.0.11'), active)
     link.clock.advance(5000)
@@ -86,10 +89,10 @@ suite('a BFD speaker', () => {
   test('opening a session twice is one session, closing it tells the peer', () => {
     const link = new Link()
     const rack = link.join('10.0.0.1')
-    const node = link.join('10.0.0.11', () => passive)
+    const node = link.join('10.0.0.11', { accept: passive })
     equal(rack.speaker.open(rack.to('10.0.0.11'), active), rack.speaker.open(rack.to('10.0.0.11'), active))
     link.clock.advance(2500)
-    rack.speaker.close(rack.to('10.0.0.11'))
+    rack.speaker.open(rack.to('10.0.0.11'), active).close()
     link.clock.advance(5)
     equal(node.news.at(-1), '1 down')
     deepEqual(rack.speaker.sessions(), [])
@@ -98,7 +101,7 @@ suite('a BFD speaker', () => {
   test('strangers are refused where none are accepted, and bounded where they are', () => {
     const link = new Link()
     const closed = link.join('10.0.0.1')
-    const open = link.join('10.0.0.2', () => passive)
+    const open = link.join('10.0.0.2', { accept: passive })
     for (let i = 0; i < 200; i++) {
       const packet = build.bfd({ state: 1, myDiscriminator: 9, yourDiscriminator: 0 })
       closed.transport.onPacket(packet, address(`10.1.0.${i}`), address('10.0.0.1'))
@@ -111,7 +114,7 @@ suite('a BFD speaker', () => {
   test('what is malformed, for no session of ours, or from another address than the peer, is discarded', () => {
     const link = new Link()
     const rack = link.join('10.0.0.1')
-    const session = rack.speaker.open(rack.to('10.0.0.11'), active)
+    const { session } = rack.speaker.open(rack.to('10.0.0.11'), active)
     const good = build.bfd({ state: 1, myDiscriminator: 9, yourDiscriminator: session.discriminator })
     rack.transport.onPacket(good.subarray(0, 23), address('10.0.0.11'), address('10.0.0.1'))
     rack.transport.onPacket(good, address('10.0.0.12'), address('10.0.0.1'))

@@ -1,17 +1,17 @@
 /**
  * Many BFD sessions of one system over one transport: it finds the session that a packet is for (RFC 5880 section 6.3)
  * and refuses what belongs to none. A switch opens a session to each node that it watches; a node accepts sessions from
- * whoever watches it, one hop away.
+ * whoever watches it, one hop away. `service.ts` runs one in a thread of its own.
  */
 
-import { formatAddress, type IpAddress } from '../base/address.ts'
+import { equalBytes, formatAddress, type IpAddress } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import { bfd, checkBfd } from '../wire/bfd.ts'
 import { Fault } from '../wire/fault.ts'
 import type { Authentication } from './authentication.ts'
 import { type BfdDiagnosticName, BfdSession, type BfdStateName, type BfdTimers } from './session.ts'
-import type { BfdTransport } from './transport.ts'
+import type { BfdSender, BfdTransport } from './transport.ts'
 
 export interface BfdPeer {
   readonly local: IpAddress
@@ -20,7 +20,6 @@ export interface BfdPeer {
 
 export interface BfdPeerOptions extends BfdTimers {
   readonly role: 'active' | 'passive'
-  readonly enabled: boolean
   readonly authentication?: Authentication | undefined
 }
 
@@ -30,6 +29,20 @@ export interface BfdNews {
   readonly diagnostic: BfdDiagnosticName
 }
 
+/** What those who watch others need of BFD: a speaker's, or that of one in another thread. */
+export interface Bfd {
+  /** A session to this peer. While it is open there is no other to it. */
+  open(peer: BfdPeer, options: BfdPeerOptions): BfdHandle
+  /** Ends all sessions. */
+  stop(): void | Promise<void>
+}
+
+export interface BfdHandle {
+  readonly state: BfdStateName
+  /** Takes leave: the peer hears that it was on purpose. */
+  close(): void
+}
+
 /** What strangers may make us keep: a rack has a few switches. */
 const ACCEPTED_MAX = 64
 
@@ -37,51 +50,85 @@ export interface BfdSpeakerParts {
   readonly transport: BfdTransport
   readonly clock: Clock
   readonly random: Random
+  /** Sessions may come up. Otherwise they say AdminDown, which keeps the peers Down. */
+  readonly enabled: boolean
   /** Every change of every session. */
   readonly news: (news: BfdNews) => void
   /** How a session is to be held that a stranger asks for; absent, there are none. */
-  readonly accept?: (peer: BfdPeer) => BfdPeerOptions | undefined
+  readonly accept?: BfdPeerOptions | undefined
 }
 
-interface Held {
+interface HeldParts {
   readonly peer: BfdPeer
   readonly session: BfdSession
-  readonly accepted: boolean
+  readonly sender: BfdSender
+  /** Asked for by a stranger, and by nobody else. */
+  readonly isAccepted: boolean
+  closed(held: Held): void
 }
 
-export class BfdSpeaker {
+class Held implements BfdHandle {
+  readonly peer: BfdPeer
+  readonly session: BfdSession
+  isAccepted: boolean
+  readonly #parts: HeldParts
+
+  constructor(parts: HeldParts) {
+    this.peer = parts.peer
+    this.session = parts.session
+    this.isAccepted = parts.isAccepted
+    this.#parts = parts
+  }
+
+  get state(): BfdStateName {
+    return this.session.state
+  }
+
+  close(): void {
+    this.session.disable()
+    this.drop()
+  }
+
+  /** Without a word. */
+  drop(): void {
+    this.session.close()
+    this.#parts.sender.close()
+    this.#parts.closed(this)
+  }
+}
+
+export class BfdSpeaker implements Bfd {
   /** Packets that were malformed, for no session, or not authentic. */
   discarded = 0
   readonly #parts: BfdSpeakerParts
   readonly #byPeer = new Map<string, Held>()
-  readonly #discriminators = new Set<number>()
+  readonly #byDiscriminator = new Map<number, Held>()
+  #enabled: boolean
   #accepted = 0
 
   constructor(parts: BfdSpeakerParts) {
     this.#parts = parts
+    this.#enabled = parts.enabled
     parts.transport.onPacket = (packet, from, to) => this.#receive(packet, from, to)
   }
 
-  /** The session to this peer, opened if it is not yet. */
-  open(peer: BfdPeer, options: BfdPeerOptions): BfdSession {
-    return (this.#byPeer.get(nameOf(peer)) ?? this.#hold(peer, options, false)).session
-  }
-
-  /** Takes leave: the peer hears that it was on purpose. */
-  close(peer: BfdPeer): void {
-    const held = this.#byPeer.get(nameOf(peer))
-    if (!held) return
-    held.session.disable()
-    this.#drop(held)
+  /** The one that there is if the peer has asked for it before. */
+  open(peer: BfdPeer, options: BfdPeerOptions): Held {
+    const known = this.#byPeer.get(nameOf(peer))
+    if (!known) return this.#hold(peer, options, false)
+    if (known.isAccepted) this.#accepted--
+    known.isAccepted = false
+    return known
   }
 
   /** All sessions, those of strangers too. */
-  sessions(): { peer: BfdPeer; session: BfdSession }[] {
-    return [...this.#byPeer.values()].map(({ peer, session }) => ({ peer, session }))
+  sessions(): Held[] {
+    return [...this.#byPeer.values()]
   }
 
   /** Ready, or not ready any more: lets all sessions come up, or tells all peers to look elsewhere. */
   setEnabled(enabled: boolean): void {
+    this.#enabled = enabled
     for (const { session } of this.#byPeer.values()) {
       if (enabled) session.enable()
       else session.disable()
@@ -90,31 +137,32 @@ export class BfdSpeaker {
 
   /** Ends all sessions and the transport. */
   stop(): void {
-    for (const { peer } of [...this.#byPeer.values()]) this.close(peer)
+    for (const held of this.sessions()) held.close()
     this.#parts.transport.close()
   }
 
-  #hold(peer: BfdPeer, options: BfdPeerOptions, accepted: boolean): Held {
+  #hold(peer: BfdPeer, options: BfdPeerOptions, isAccepted: boolean): Held {
     const { transport, clock, random, news } = this.#parts
     let discriminator = random.u32()
-    while (discriminator === 0 || this.#discriminators.has(discriminator)) discriminator = random.u32()
+    while (discriminator === 0 || this.#byDiscriminator.has(discriminator)) discriminator = random.u32()
+    const sender = transport.sender(peer.local, peer.remote)
     const events = {
-      send: (packet: Uint8Array) => transport.send(packet, peer.local, peer.remote),
+      send: (packet: Uint8Array) => sender.send(packet),
       changed: (state: BfdStateName, diagnostic: BfdDiagnosticName) => news({ peer, state, diagnostic }),
       drain: () => transport.drain(),
     }
-    const held: Held = { peer, session: new BfdSession({ ...options, discriminator }, events, clock, random), accepted }
+    const session = new BfdSession({ ...options, discriminator, enabled: this.#enabled }, events, clock, random)
+    const held = new Held({ peer, session, sender, isAccepted, closed: (one) => this.#forget(one) })
     this.#byPeer.set(nameOf(peer), held)
-    this.#discriminators.add(discriminator)
-    if (accepted) this.#accepted++
+    this.#byDiscriminator.set(discriminator, held)
+    if (isAccepted) this.#accepted++
     return held
   }
-  #drop(held: Held): void {
-    held.session.close()
+
+  #forget(held: Held): void {
+    if (!this.#byDiscriminator.delete(held.session.discriminator)) return
     this.#byPeer.delete(nameOf(held.peer))
-    this.#discriminators.delete(held.session.discriminator)
-    this.#parts.transport.release(held.peer.local, held.peer.remote)
-    if (held.accepted) this.#accepted--
+    if (held.isAccepted) this.#accepted--
   }
 
   #receive(packet: Uint8Array, from: IpAddress, to: IpAddress): void {
@@ -127,18 +175,18 @@ export class BfdSpeaker {
   // RFC 5880 section 6.8.6: by our discriminator, and by the addresses from a peer that does not know it yet. Whoever
   // claims to know it must still be the peer.
   #find(discriminator: number, peer: BfdPeer): Held | undefined {
-    const held = this.#byPeer.get(nameOf(peer))
-    if (discriminator !== 0) return held?.session.discriminator === discriminator ? held : undefined
-    return held ?? this.#accept(peer)
+    if (discriminator === 0) return this.#byPeer.get(nameOf(peer)) ?? this.#accept(peer)
+    const held = this.#byDiscriminator.get(discriminator)
+    return held && isSame(held.peer, peer) ? held : undefined
   }
 
   #accept(peer: BfdPeer): Held | undefined {
-    const options = this.#parts.accept?.(peer)
+    const options = this.#parts.accept
     if (!options) return undefined
     if (this.#accepted === ACCEPTED_MAX) {
-      const idle = [...this.#byPeer.values()].find(({ accepted, session }) => accepted && session.state !== 'up')
+      const idle = this.sessions().find(({ isAccepted, session }) => isAccepted && session.state !== 'up')
       if (!idle) return undefined
-      this.#drop(idle)
+      idle.drop()
     }
     return this.#hold(peer, options, true)
   }
@@ -146,4 +194,8 @@ export class BfdSpeaker {
 
 function nameOf({ local, remote }: BfdPeer): string {
   return `${formatAddress(local)} ${formatAddress(remote)}`
+}
+
+function isSame(one: BfdPeer, other: BfdPeer): boolean {
+  return equalBytes(one.local, other.local) && equalBytes(one.remote, other.remote)
 }

@@ -2,9 +2,10 @@ import { deepEqual, equal, ok } from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
-import { parseAddress } from '../base/address.ts'
+import { formatAddress, parseAddress } from '../base/address.ts'
 import { systemClock } from '../base/clock.ts'
 import { Random } from '../base/random.ts'
+import { interfaceIndex } from '../linux/libc.ts'
 import { withNamespace } from '../linux/namespace.ts'
 import { ip, ScratchNetwork, unprivileged } from '../linux/scratch.ts'
 import { UdpSocket } from '../linux/socket.ts'
@@ -32,21 +33,25 @@ function twoHosts() {
   }
   const rackTransport = withNamespace(left, () => new UdpBfdTransport())
   const nodeTransport = withNamespace(right, () => new UdpBfdTransport())
-  const rack = new BfdSpeaker({ transport: rackTransport, clock, random: new Random(1), news })
+  const rack = new BfdSpeaker({ transport: rackTransport, clock, random: new Random(1), enabled: true, news })
   const node = new BfdSpeaker({
     transport: nodeTransport,
     clock,
     random: new Random(2),
+    enabled: true,
     news: () => {},
-    accept: () => ({ ...defaultBfdTimers, role: 'passive', enabled: true }),
+    accept: { ...defaultBfdTimers, role: 'passive' },
   })
   // A socket opens in the thread's namespace; a program lives in one, this test in two.
   for (const [transport, namespace] of [
     [rackTransport, left],
     [nodeTransport, right],
   ] as const) {
-    const send = transport.send.bind(transport)
-    transport.send = (packet, from, to) => withNamespace(namespace, () => send(packet, from, to))
+    const sender = transport.sender.bind(transport)
+    transport.sender = (from, to) => {
+      const inner = sender(from, to)
+      return { send: (packet) => withNamespace(namespace, () => inner.send(packet)), close: () => inner.close() }
+    }
   }
   return {
     left,
@@ -69,7 +74,7 @@ test('over a real wire sessions come up, and a cut is noticed within the detecti
   timeout: 20_000,
 }, async () => {
   using hosts = twoHosts()
-  const options = { ...defaultBfdTimers, role: 'active', enabled: true } as const
+  const options = { ...defaultBfdTimers, role: 'active' } as const
   hosts.rack.open({ local: address('10.9.0.1'), remote: address('10.9.0.2') }, options)
   hosts.rack.open({ local: address('fd00:9::1'), remote: address('fd00:9::2') }, options)
   await Promise.all([hosts.heard('IPv4 up'), hosts.heard('IPv6 up')])
@@ -97,6 +102,23 @@ test('a packet that may have come through a router is not believed', {
   while (hosts.nodeTransport.distant === 0) await setTimeout(5)
   forger.close()
   equal(hosts.nodeTransport.distant, 1)
+})
+
+test('a packet to all of a link is nobody’s in particular', { skip: unprivileged, timeout: 20_000 }, async () => {
+  using hosts = twoHosts()
+  const heard: string[] = []
+  hosts.nodeTransport.onPacket = (_, from, to) => void heard.push(`${formatAddress(from)} ${formatAddress(to)}`)
+  const sender = withNamespace(
+    hosts.left,
+    () => new UdpSocket({ address: address('fd00:9::1'), port: 49999 }, { ttl: 255 }),
+  )
+  const index = withNamespace(hosts.left, () => interfaceIndex('wire'))
+  // Groups that every host is in: all hosts (RFC 4291 section 2.7.1), and its own solicited-node group.
+  for (const to of ['ff02::1', 'fd00:9::2'])
+    sender.send(build.bfd({ state: 1 }), { address: address(to), port: 3784, interfaceIndex: index })
+  while (heard.length === 0) await setTimeout(5)
+  sender.close()
+  deepEqual(heard, ['fd00:9::1 fd00:9::2'])
 })
 
 test('on a host without IPv6 it listens on IPv4 alone', { skip: unprivileged }, () => {

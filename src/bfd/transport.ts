@@ -4,7 +4,7 @@
  * range.
  */
 
-import { formatAddress, type IpAddress } from '../base/address.ts'
+import type { IpAddress } from '../base/address.ts'
 import { LinuxError } from '../linux/error.ts'
 import { type Watch, watch } from '../linux/poll.ts'
 import { hasFamily, UdpSocket } from '../linux/socket.ts'
@@ -13,11 +13,15 @@ import { UDP_PORT } from '../wire/udp.ts'
 export interface BfdTransport {
   /** Whoever wants the packets: those that came over one hop, as they came. Valid during the call. */
   onPacket: (packet: Uint8Array, from: IpAddress, to: IpAddress) => void
-  send(packet: Uint8Array, from: IpAddress, to: IpAddress): void
-  /** Nothing more is sent between the two for now. */
-  release(from: IpAddress, to: IpAddress): void
+  /** For one session, which sends between these two from now on. */
+  sender(from: IpAddress, to: IpAddress): BfdSender
   /** Hands over what was received and not yet read. */
   drain(): void
+  close(): void
+}
+
+export interface BfdSender {
+  send(packet: Uint8Array): void
   close(): void
 }
 
@@ -26,6 +30,8 @@ const GTSM_TTL = 255
 const SOURCE_PORT_FIRST = 49152
 const SOURCE_PORT_LAST = 65535
 const PACKET_BYTES_MAX = 256
+/** What waits while the thread is off its core: some 5,000 packets, a quarter of a second of a thousand sessions. */
+const RECEIVE_BUFFER_BYTES = 4 << 20
 /** CS6, internetwork control: liveness goes first in a full queue (RFC 4594 section 3.1). */
 const TRAFFIC_CLASS = 0xc0
 
@@ -41,8 +47,7 @@ export class UdpBfdTransport implements BfdTransport {
   distant = 0
   readonly #listeners: UdpSocket[] = []
   readonly #watches: Watch[] = []
-  /** One a session, by both addresses. */
-  readonly #senders = new Map<string, UdpSocket>()
+  readonly #senders = new Set<UdpBfdSender>()
   #nextPort = SOURCE_PORT_FIRST
 
   /** Without `versions`, those that this host has: IPv6 may be switched off altogether. */
@@ -55,15 +60,11 @@ export class UdpBfdTransport implements BfdTransport {
     }
   }
 
-  send(packet: Uint8Array, from: IpAddress, to: IpAddress): void {
-    // What cannot leave (link down, neighbour unknown) is a packet lost: the peer notices, which is the point.
-    this.#sender(from, to)?.send(packet, { address: to, port: UDP_PORT.bfdSingleHop })
-  }
-
-  release(from: IpAddress, to: IpAddress): void {
-    const name = nameOf(from, to)
-    this.#senders.get(name)?.close()
-    this.#senders.delete(name)
+  sender(from: IpAddress, to: IpAddress): BfdSender {
+    const sender = new UdpBfdSender(from, to, this.#nextPort, () => void this.#senders.delete(sender))
+    this.#nextPort = this.#nextPort < SOURCE_PORT_LAST ? this.#nextPort + 1 : SOURCE_PORT_FIRST
+    this.#senders.add(sender)
+    return sender
   }
 
   drain(): void {
@@ -72,13 +73,18 @@ export class UdpBfdTransport implements BfdTransport {
 
   close(): void {
     for (const watch of this.#watches) watch.stop()
-    for (const socket of [...this.#listeners, ...this.#senders.values()]) socket.close()
+    for (const socket of [...this.#listeners, ...this.#senders]) socket.close()
     this.#listeners.length = 0
-    this.#senders.clear()
   }
 
   #listen(address: IpAddress): void {
-    const socket = new UdpSocket({ address, port: UDP_PORT.bfdSingleHop }, { bytesMax: PACKET_BYTES_MAX })
+    const socket = new UdpSocket(
+      { address, port: UDP_PORT.bfdSingleHop },
+      {
+        bytesMax: PACKET_BYTES_MAX,
+        receiveBufferBytes: RECEIVE_BUFFER_BYTES,
+      },
+    )
     this.#listeners.push(socket)
     this.#watches.push(watch(socket.fd, () => this.#read(socket)))
   }
@@ -89,20 +95,33 @@ export class UdpBfdTransport implements BfdTransport {
       else if (datagram.destination) this.onPacket(datagram.bytes, datagram.from.address, datagram.destination)
     }
   }
-
-  #sender(from: IpAddress, to: IpAddress): UdpSocket | undefined {
-    const name = nameOf(from, to)
-    const known = this.#senders.get(name)
-    if (known) return known
-    const opened = openSender(from, this.#nextPort)
-    this.#nextPort = this.#nextPort < SOURCE_PORT_LAST ? this.#nextPort + 1 : SOURCE_PORT_FIRST
-    if (opened) this.#senders.set(name, opened)
-    return opened
-  }
 }
 
-function nameOf(from: IpAddress, to: IpAddress): string {
-  return `${formatAddress(from)} ${formatAddress(to)}`
+class UdpBfdSender implements BfdSender {
+  readonly #from: IpAddress
+  readonly #to: { readonly address: IpAddress; readonly port: number }
+  readonly #port: number
+  readonly #closed: () => void
+  #socket: UdpSocket | undefined
+
+  constructor(from: IpAddress, to: IpAddress, port: number, closed: () => void) {
+    this.#from = from
+    this.#to = { address: to, port: UDP_PORT.bfdSingleHop }
+    this.#port = port
+    this.#closed = closed
+  }
+
+  send(packet: Uint8Array): void {
+    this.#socket ??= openSender(this.#from, this.#port)
+    // What cannot leave (link down, neighbour unknown) is a packet lost: the peer notices, which is the point.
+    this.#socket?.send(packet, this.#to)
+  }
+
+  close(): void {
+    this.#socket?.close()
+    this.#socket = undefined
+    this.#closed()
+  }
 }
 
 /**

@@ -249,6 +249,23 @@ test('workers do not inherit the scheduling of an agent that has deadlines', opt
   }
 })
 
+test('a worker that stands still is told from one that sleeps', options, async () => {
+  await using scene = new Scene(2, 1)
+  const workers = await scene.start()
+  const looks = async (): Promise<boolean[]> => {
+    const seen: boolean[] = []
+    for (let i = 0; i < 4; i++) {
+      await sleep(300)
+      seen.push(workers.areMoving())
+    }
+    return seen
+  }
+  deepEqual(new Set(await looks()), new Set([true]))
+  workers.post(1, 'stand still')
+  ok((await looks()).slice(1).includes(false))
+  await scene.until('it comes round again', () => workers.areMoving())
+})
+
 test('queues are dealt out to the workers, and workers without one send through another', () => {
   const lay = (workers: number, queues: number): string[] =>
     Array.from({ length: workers }, (_, worker) => {

@@ -20,7 +20,9 @@ export interface TestParameters {
   readonly out: number
 }
 
-export type TestMessage = 'chunks' | 'throw' | 'lose a frame' | 'lose a chunk'
+export type TestMessage = 'chunks' | 'throw' | 'lose a frame' | 'lose a chunk' | 'stand still'
+
+const STANDSTILL_ms = 1500
 
 export interface ChunksReport {
   readonly chunks: number
@@ -55,6 +57,7 @@ export function createProgram(context: ProgramContext, parameters: unknown): Pro
       if (message === 'throw') throw new Error(`worker ${worker} of ${ports.join(' and ')} was told to throw`)
       if (message === 'lose a frame') losesFrame = true
       if (message === 'lose a chunk') pool.take()
+      if (message === 'stand still') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, STANDSTILL_ms)
       if (message === 'chunks') context.post({ chunks: ledger.chunks() } satisfies ChunksReport)
     },
   }

@@ -160,6 +160,11 @@ export class ForwardingAgent {
     return [...this.holdings.tenants()].map(({ name, row }) => ({ name, totals: this.counters.tenant(row) }))
   }
 
+  /** No worker has stood still since this was last asked. */
+  isMoving(): boolean {
+    return this.#workers?.areMoving() ?? true
+  }
+
   kernelDrops() {
     return this.#workers?.kernelDrops() ?? []
   }

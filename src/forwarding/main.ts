@@ -9,13 +9,12 @@ import { Latest } from '../agent/latest.ts'
 import { BUCKET, fibFeed, NEIGHBOURS_SUBJECT, PATHS_SUBJECT } from '../agent/names.ts'
 import { announce } from '../agent/presence.ts'
 import { showing } from '../agent/show.ts'
-import { equalBytes, formatAddress, type IpAddress, parseAddress } from '../base/address.ts'
+import { formatAddress, type IpAddress, parseAddress } from '../base/address.ts'
 import { systemClock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import { freshSeed, Random } from '../base/random.ts'
+import { BfdService, PULSE_ms } from '../bfd/service.ts'
 import { defaultBfdTimers } from '../bfd/session.ts'
-import { BfdSpeaker } from '../bfd/speaker.ts'
-import { UdpBfdTransport } from '../bfd/transport.ts'
 import type { Bus } from '../bus/bus.ts'
 import { connectBus } from '../bus/embedded/client.ts'
 import { busSocket } from '../bus/embedded/main.ts'
@@ -33,6 +32,12 @@ const SETTLE_BATCH_ms = 1000
 const SETTLE_LOOK_ms = 5
 
 const STATE_EVERY_ms = 1000
+
+/**
+ * A node whose agent, or one of whose workers, stands still for so long is taken for dead: nothing that either does takes
+ * as long. A table of ten million routes is two seconds.
+ */
+const STANDSTILL_ms = 5000
 
 export interface RunOptions {
   readonly site: Site
@@ -56,7 +61,7 @@ class ForwardingModule {
   readonly #bus: Bus
   readonly #underlay: Underlay
   readonly #agent: ForwardingAgent
-  readonly #bfd: BfdSpeaker
+  readonly #bfd: BfdService
   readonly #follower: BatchFollower<FibBatch>
   readonly #state: Latest
   readonly #ownAddress: IpAddress
@@ -70,7 +75,7 @@ class ForwardingModule {
     if (!found) throw new Error(`the site ${site.site} has no node named ${name}`)
     const { node, cluster } = found
     this.#ownAddress = parseAddress(node.address)!
-    // The agent's deadlines (BFD, failovers) must hold beside spinning workers.
+    // The agent's deadlines (failovers) must hold beside spinning workers.
     setScheduling('round-robin')
     const random = new Random(freshSeed())
     const bus = connectBus({ socketPath: busSocket(directory), name: `forwarding.${name}`, clock: systemClock, random })
@@ -88,14 +93,13 @@ class ForwardingModule {
       sharePath: (news) => bus.publish(PATHS_SUBJECT, pathNews.encode(news)),
       onDeath: (error) => this.#die(error),
     })
-    this.#bfd = new BfdSpeaker({
-      transport: new UdpBfdTransport(),
-      clock: systemClock,
-      random,
+    this.#bfd = new BfdService({
+      enabled: false,
+      accept: { ...defaultBfdTimers, role: 'passive' },
+      standstill_ms: STANDSTILL_ms,
       news: ({ peer, state, diagnostic }) =>
         log.info({ peer: formatAddress(peer.remote), state, diagnostic }, 'BFD session'),
-      accept: ({ local }) =>
-        this.#isOwn(local) ? { ...defaultBfdTimers, role: 'passive', enabled: this.#ready } : undefined,
+      onDeath: (error) => this.#die(error),
     })
     this.#follower = new BatchFollower({
       bus,
@@ -118,7 +122,8 @@ class ForwardingModule {
     await this.#follower.holding
     await this.#settled(0, SETTLE_START_ms)
     this.#ready = true
-    this.#bfd.setEnabled(true)
+    this.#closers.push(cancelled(systemClock.every(PULSE_ms, () => this.#beat())))
+    await this.#bfd.setEnabled(true)
     this.#report()
     this.#closers.push(cancelled(systemClock.every(STATE_EVERY_ms, () => this.#report())))
     this.#announceReady()
@@ -128,11 +133,11 @@ class ForwardingModule {
   /** Tells the switches first, so that nothing is sent here any more when the workers stop. */
   async close(): Promise<void> {
     this.#ready = false
-    this.#bfd.setEnabled(false)
+    await this.#bfd.setEnabled(false)
     for (const closer of this.#closers) closer.close()
     await this.#follower.close()
     await this.#agent.stop()
-    this.#bfd.stop()
+    await this.#bfd.stop()
     this.#underlay.close()
     this.#state.close()
     await this.#bus.close()
@@ -151,7 +156,7 @@ class ForwardingModule {
     const shown = [
       showing(this.#bus, name, 'counters', () => [this.#counters()]),
       showing(this.#bus, name, 'tenants', () => this.#tenants()),
-      showing(this.#bus, name, 'node', () => [this.#node()]),
+      showing(this.#bus, name, 'node', async () => [await this.#node()]),
     ]
     for (const subscription of [neighbours, paths, ...shown]) {
       subscription.ready.catch(() => {})
@@ -177,8 +182,9 @@ class ForwardingModule {
     return failed
   }
 
-  #isOwn(address: IpAddress): boolean {
-    return this.#underlay.localAddresses().some((own) => equalBytes(own, address))
+  // A half-dead node that swallows a queue is the worst of all: without a beat BFD says Down.
+  #beat(): void {
+    if (this.#agent.isMoving()) this.#bfd.beat()
   }
 
   // Next hops that are to be asked for have answered, but for so many, so that the first packets need not wait.
@@ -213,23 +219,21 @@ class ForwardingModule {
     return this.#agent.tenants().map(({ name, totals }) => ({ name, ...totals, unaccounted: unaccounted(totals) }))
   }
 
-  #node() {
+  async #node() {
+    const sessions = await this.#bfd.sessions()
     return {
       name: this.#options.name,
       ready: this.#ready,
       generation: this.#follower.generation,
       ports: this.#agent.ports(),
       kernelDrops: this.#agent.kernelDrops(),
-      bfd: this.#bfd.sessions().map(({ peer, session }) => ({
-        remote: formatAddress(peer.remote),
-        state: session.state,
-      })),
+      bfd: sessions.map(({ peer, state }) => ({ remote: formatAddress(peer.remote), state })),
     }
   }
 
-  // A half-dead node that swallows a queue is the worst of all: no cleaning up, the kernel does it.
+  // As bad as one that is half dead: no cleaning up, the kernel does it.
   #die(error: Error): void {
-    this.#options.log.error({ error: error.stack }, 'a worker died')
+    this.#options.log.error({ error: error.stack }, 'a thread died')
     process.exit(1)
   }
 }

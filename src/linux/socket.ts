@@ -6,7 +6,7 @@
  * AF_XDP.
  */
 
-import type { IpAddress } from '../base/address.ts'
+import { equalBytes, type IpAddress } from '../base/address.ts'
 import { LinuxError } from './error.ts'
 import { closeDescriptor, errno, interfaceIndex, libc, must } from './libc.ts'
 import { addressOf } from './memory.ts'
@@ -94,6 +94,7 @@ export interface Datagram {
   readonly ttl: number
   readonly trafficClass: number
   readonly interfaceIndex: number
+  /** The address of ours that it was sent to; undefined when it was sent to a group or to all. */
   readonly destination: IpAddress | undefined
 }
 
@@ -160,19 +161,23 @@ class MessageReader {
       if (level === IPPROTO_IP && type === ip4.ttl) found.ttl = this.#view.getInt32(value, true)
       else if (level === IPPROTO_IP && type === ip4.tos) found.trafficClass = this.#view.getUint8(value)
       else if (level === IPPROTO_IP && type === ip4.packetInfo)
-        Object.assign(found, destinationOf(inPktinfo.read(this.#memory, value)))
+        Object.assign(found, destinationOf4(inPktinfo.read(this.#memory, value)))
       else if (level === IPPROTO_IPV6 && type === ip6.hopLimit) found.ttl = this.#view.getInt32(value, true)
       else if (level === IPPROTO_IPV6 && type === ip6.class) found.trafficClass = this.#view.getInt32(value, true)
       else if (level === IPPROTO_IPV6 && type === ip6.packetInfo)
-        Object.assign(found, destinationOf(in6Pktinfo.read(this.#memory, value)))
+        Object.assign(found, destinationOf6(in6Pktinfo.read(this.#memory, value)))
       at += Math.max(cmsghdr.BYTES, (length + 7) & ~7)
     }
     return found
   }
 }
 
-function destinationOf({ destination, interfaceIndex }: { destination: IpAddress; interfaceIndex: number }) {
-  return { destination, interfaceIndex }
+function destinationOf4({ local, destination, interfaceIndex }: ReturnType<typeof inPktinfo.read>) {
+  return { destination: equalBytes(local, destination) ? destination : undefined, interfaceIndex }
+}
+
+function destinationOf6({ destination, interfaceIndex }: ReturnType<typeof in6Pktinfo.read>) {
+  return { destination: destination[0] === 0xff ? undefined : destination, interfaceIndex }
 }
 
 function sockaddr({ address, port, interfaceIndex = 0 }: Endpoint): Uint8Array {

@@ -14,6 +14,8 @@ const POLICIES = { other: 0, 'round-robin': 2 } as const
 
 /** SCHED_RR priorities are 1 to 99; ours stay below the kernel's own interrupt threads, which are at 50. */
 const PRIORITY = 10
+/** Of what says to others that we are alive: it takes microseconds and does not wait for an agent that takes long. */
+export const LIVENESS_PRIORITY = 20
 
 const schedParam = struct('struct sched_param, sched.h', { priority: u32 })
 
@@ -38,7 +40,7 @@ export function pinTo(cores: readonly number[]): void {
   must('sched_setaffinity', libc.sched_setaffinity(0, MASK_BYTES, mask), advice)
 }
 
-export function setScheduling(policy: keyof typeof POLICIES): void {
-  const parameter = schedParam.make({ priority: policy === 'other' ? 0 : PRIORITY })
+export function setScheduling(policy: keyof typeof POLICIES, priority = PRIORITY): void {
+  const parameter = schedParam.make({ priority: policy === 'other' ? 0 : priority })
   must('sched_setscheduler', libc.sched_setscheduler(0, POLICIES[policy], parameter))
 }
