@@ -9,6 +9,11 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { announce, modulesOf } from './agent/presence.ts'
+import { systemClock } from './base/clock.ts'
+import { Random } from './base/random.ts'
+import { connectBus } from './bus/embedded/client.ts'
+import { busSocket } from './bus/embedded/main.ts'
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
 const EXAMPLES = fileURLToPath(new URL('../examples/', import.meta.url))
@@ -85,6 +90,17 @@ class Running {
   }
 }
 
+/** A module that ended while nobody was there to say so. */
+async function pretend(directory: string, name: string): Promise<void> {
+  const options = { name: 'test', clock: systemClock, random: new Random(1) }
+  const bus = connectBus({ socketPath: busSocket(directory), ...options })
+  await bus.whenConnected(5000)
+  const { pid } = spawnSync('true')
+  announce(bus, name, { role: 'forwarding', pid, ready: true, since: 0 })
+  ok((await modulesOf(bus)).has(name))
+  await bus.close()
+}
+
 test('every example is right', () => {
   for (const name of readdirSync(EXAMPLES)) {
     const { status, stdout, stderr } = call('check', join(EXAMPLES, name), '--json')
@@ -145,8 +161,14 @@ test('modules outlive an up that is killed, and the next one adopts them', async
   const before = running.modules()
   await running.end(first, 'SIGKILL')
   deepEqual(running.modules(), before)
+  await pretend(running.directory, 'gone')
   const second = await running.up(path)
   deepEqual(running.modules(), before)
+  const shown = JSON.parse(call('show', 'modules', '--run', running.directory, '--json').stdout)
+  deepEqual(
+    shown.map(({ name }: { name: string }) => name),
+    ['control'],
+  )
   equal(await running.end(second, 'SIGTERM'), 0)
   deepEqual([...running.modules()], [])
 })

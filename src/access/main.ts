@@ -64,6 +64,7 @@ class AccessModule {
   readonly #steered = new Steered()
   readonly #closers: { close(): void }[] = []
   #running: Workers | undefined
+  #announced: { close(): Promise<void> } | undefined
 
   constructor(options: RunOptions) {
     this.#options = options
@@ -122,6 +123,7 @@ class AccessModule {
     await this.#running?.stop()
     await this.#agent.close()
     this.#underlay.close()
+    await this.#announced?.close()
     await this.#bus.close()
   }
 
@@ -160,12 +162,9 @@ class AccessModule {
     }
   }
 
-  // Again after each connection: a bus that lost its directory does not know of us.
   #announceReady(): void {
     const presence = { role: 'access', pid: process.pid, ready: true, since: systemClock.wall_ms() }
-    const tell = (): void => void announce(this.#bus, this.#options.name, presence).catch(() => {})
-    if (this.#bus.connected) tell()
-    this.#closers.push({ close: this.#bus.onConnection((connected) => connected && tell()) })
+    this.#announced = announce(this.#bus, this.#options.name, presence)
   }
 
   #count() {

@@ -1,7 +1,8 @@
-/** Modules say on the bus that they work, and others wait until they do. */
+/** Modules say on the bus that they work, until they end, and others wait until they do. */
 
 import { z } from 'zod'
-import type { Bus } from '../bus/bus.ts'
+import { type Bus, BusError } from '../bus/bus.ts'
+import { Latest } from './latest.ts'
 import { BUCKET } from './names.ts'
 
 const presence = z.object({
@@ -13,9 +14,37 @@ const presence = z.object({
 })
 export type Presence = z.output<typeof presence>
 
-/** Rejects with what the bus says. */
-export async function announce(bus: Bus, module: string, value: Presence): Promise<void> {
-  await bus.bucket(BUCKET.modules).put(module, Buffer.from(JSON.stringify(value)))
+/**
+ * Says so until it is closed, again after each connection: a bus that lost its directory does not know of us. Close it
+ * before the bus.
+ */
+export function announce(bus: Bus, module: string, value: Presence): { close(): Promise<void> } {
+  const bytes = Buffer.from(JSON.stringify(value))
+  const said = new Latest(bus, bus.bucket(BUCKET.modules), module)
+  said.put(bytes)
+  const stop = bus.onConnection((connected) => connected && said.put(bytes))
+  return {
+    async close() {
+      stop()
+      said.close()
+      await withdraw(bus, module, value.pid)
+    },
+  }
+}
+
+/**
+ * The module's process has ended or is about to. What another process of it has said is left alone. Without a bus it
+ * is left to whoever looks next.
+ */
+export async function withdraw(bus: Bus, module: string, pid: number): Promise<void> {
+  if (!bus.connected) return
+  const bucket = bus.bucket(BUCKET.modules)
+  try {
+    const entry = await bucket.get(module)
+    if (entry && decode(entry.value)?.pid === pid) await bucket.delete(module, { revision: entry.revision })
+  } catch (error) {
+    if (!(error instanceof BusError)) throw error
+  }
 }
 
 /** All modules that announced themselves, by name. */

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import { DEATHS_SUBJECT } from '../agent/names.ts'
-import { whenReady } from '../agent/presence.ts'
+import { modulesOf, whenReady, withdraw } from '../agent/presence.ts'
 import { getSite, putSite, putSiteWhenThere, watchSite } from '../agent/site-store.ts'
 import { systemClock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
@@ -22,11 +22,14 @@ import { busSocket } from '../bus/embedded/main.ts'
 import { describeDifference, diffSites } from '../config/difference.ts'
 import type { Directories, Site } from '../config/site.ts'
 import type { ModuleSpec } from '../supervisor/module.ts'
+import { identify } from '../supervisor/process.ts'
 import { Supervisor } from '../supervisor/supervisor.ts'
 import { Failure, loadOrFail } from './failure.ts'
+import { releaseOf } from './release.ts'
 import { openDirectories } from './run-directory.ts'
 
-const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const MAIN = join(ROOT, 'src/main.ts')
 
 export async function up(path: string, options: Partial<Directories>): Promise<void> {
   const site = loadOrFail(path)
@@ -52,6 +55,7 @@ class RunningSite {
   readonly #path: string
   readonly #directory: string
   readonly #stateDirectory: string
+  readonly #release = releaseOf(ROOT)
   readonly #log: Logger
   readonly #bus: Bus
   readonly #supervisor: Supervisor
@@ -76,11 +80,13 @@ class RunningSite {
       waitReady: (name, signal) => this.#waitReady(name, signal),
       onCrash: (name) => this.#bus.publish(DEATHS_SUBJECT, Buffer.from(name)),
     })
+    this.#supervisor.on('exit', ({ name, pid }) => void (pid && withdraw(this.#bus, name, pid)))
   }
 
   async start(): Promise<void> {
     this.#write()
     await this.#supervisor.start()
+    await this.#withdrawDead()
     watchSite(this.#bus, () => {
       this.#updating = this.#updating.then(() => this.#follow())
     }).ready.catch(() => {})
@@ -112,8 +118,22 @@ class RunningSite {
       this.#site = site
       this.#write()
       await this.#supervisor.update(this.#modules())
+      await this.#withdrawDead()
     } catch (error) {
       this.#log.error({ error: String(error) }, 'the modules could not be changed')
+    }
+  }
+
+  /** Modules that ended while nobody was there to say so are not there any more. */
+  async #withdrawDead(): Promise<void> {
+    const ours = new Map(this.#supervisor.status().map(({ name, pid }) => [name, pid]))
+    const isAlive = (name: string, pid: number): boolean =>
+      ours.has(name) ? ours.get(name) === pid : identify(pid) !== undefined
+    try {
+      for (const [name, { pid }] of await modulesOf(this.#bus))
+        if (!isAlive(name, pid)) await withdraw(this.#bus, name, pid)
+    } catch (error) {
+      this.#log.warn({ error: String(error) }, 'modules that are gone may still be shown')
     }
   }
 
@@ -159,7 +179,8 @@ class RunningSite {
         ...['run', role, this.#sitePath(), '--name', name],
         ...['--run', this.#directory, '--state', this.#stateDirectory],
       ],
-      env: { GATEHOUSE_PART: digest.slice(0, 16) },
+      // Of another release, modules are started again too, one by one.
+      env: { GATEHOUSE_PART: digest.slice(0, 16), GATEHOUSE_RELEASE: this.#release },
       restart: 'always',
       essential: role === 'bus' || role === 'control',
     }

@@ -9,7 +9,7 @@ import { getSite, putSite } from '../agent/site-store.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import { aborted } from '../base/signal.ts'
-import { type Bus, BusError, campaign, type Lease, type Subscription } from '../bus/bus.ts'
+import { type Bus, BusError, campaign, type Lease } from '../bus/bus.ts'
 import type { Site } from '../config/site.ts'
 import { Controller } from './controller.ts'
 import { tellNodes, tellRoutes, tellTenants } from './tell.ts'
@@ -68,7 +68,7 @@ async function leadUnder(lease: Lease, options: ControlOptions, signal: AbortSig
   if (!(await getSite(bus))) await putSite(bus, options.site)
   const over = new AbortController()
   void Promise.race([lease.lost, aborted(signal)]).then(() => over.abort())
-  const shown: Subscription[] = []
+  const shown: { close(): unknown }[] = []
   const since = clock.wall_ms()
   try {
     await Controller.lead({ bus, clock, log, epoch: lease.epoch, newIncarnation }, over.signal, (controller) => {
@@ -76,13 +76,11 @@ async function leadUnder(lease: Lease, options: ControlOptions, signal: AbortSig
         showing(bus, name, 'tenants', () => tellTenants(controller)),
         showing(bus, name, 'routes', (tenant) => tellRoutes(controller, tenant)),
         showing(bus, name, 'nodes', () => tellNodes(controller)),
-      )
-      announce(bus, name, { role: 'control', pid: process.pid, ready: true, since }).catch((error) =>
-        log.warn({ error: String(error) }, 'cannot say that it is ready'),
+        announce(bus, name, { role: 'control', pid: process.pid, ready: true, since }),
       )
     })
   } finally {
     over.abort()
-    for (const one of shown) one.close()
+    await Promise.all(shown.map((one) => one.close()))
   }
 }

@@ -67,6 +67,7 @@ class ForwardingModule {
   readonly #ownAddress: IpAddress
   readonly #closers: { close(): void }[] = []
   #ready = false
+  #announced: { close(): Promise<void> } | undefined
 
   constructor(options: RunOptions) {
     this.#options = options
@@ -140,6 +141,7 @@ class ForwardingModule {
     await this.#bfd.stop()
     this.#underlay.close()
     this.#state.close()
+    await this.#announced?.close()
     await this.#bus.close()
   }
 
@@ -164,12 +166,9 @@ class ForwardingModule {
     }
   }
 
-  // Again after each connection: a bus that lost its directory does not know of us.
   #announceReady(): void {
     const presence = { role: 'forwarding', pid: process.pid, ready: true, since: systemClock.wall_ms() }
-    const tell = (): void => void announce(this.#bus, this.#options.name, presence).catch(() => {})
-    if (this.#bus.connected) tell()
-    this.#closers.push({ close: this.#bus.onConnection((connected) => connected && tell()) })
+    this.#announced = announce(this.#bus, this.#options.name, presence)
   }
 
   // Acknowledged once its new neighbours have answered: whoever waits for that sends packets here next.

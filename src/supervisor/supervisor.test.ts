@@ -198,6 +198,22 @@ test('one broken module costs those that an earlier supervisor left nothing', as
   ok(fresh, 'a module behind the broken one was not started')
 })
 
+test('modules that an earlier release left are started again one by one, each when the one before is ready', async (t) => {
+  const directory = runDirectory(t)
+  const of = (release: string) => ['a', 'b'].map((name) => ({ ...polite(directory, name), env: { RELEASE: release } }))
+  const first = spawnSupervisor(t, directory, of('1'))
+  await first.up()
+  await until(() => notes(directory).length === 2)
+  first.child.kill('SIGKILL')
+  await once(first.child, 'exit')
+  const up = supervisor(directory, of('2'), {
+    waitReady: (name) =>
+      until(() => notes(directory).lastIndexOf(`${name} runs`) > notes(directory).indexOf(`${name} asked to end`)),
+  })
+  await up.start()
+  deepEqual(notes(directory).slice(2), ['a asked to end', 'a runs', 'b asked to end', 'b runs'])
+})
+
 test('modules start in order, each when the one before is ready, and stop in reverse', async (t) => {
   const directory = runDirectory(t)
   const order: string[] = []
