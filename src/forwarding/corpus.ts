@@ -141,6 +141,8 @@ function answered(vni: number): Uint8Array[] {
     edge(toGateway(advertised)),
     customer(from4('192.168.1.1', icmpEcho())),
     customer(from6('2001:db8:1::1', icmpv6Echo())),
+    customer(from6('2001:db8:1::1', icmpv6Echo(), { extensions: [destinationOptions()] })),
+    customer(from6('2001:db8:1::1', query, { protocol: 50 })),
     customer(ipv6(linkLocal, icmpv6Echo())),
     customer(from4('192.168.1.1', icmpEcho({}, new Uint8Array(3000)))),
     customer(from4('192.168.1.1', data)),
