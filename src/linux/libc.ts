@@ -11,14 +11,18 @@ import { LinuxError } from './error.ts'
 type Argument = number | string | null | ArrayBufferView | ArrayBufferLike
 
 const PROTOTYPES = {
+  accept4: 'int accept4(int fd, void *address, void *addressBytes, int flags)',
   bind: 'int bind(int fd, void *address, uint32_t addressBytes)',
   close: 'int close(int fd)',
+  connect: 'int connect(int fd, void *address, uint32_t addressBytes)',
   eventfd: 'int eventfd(uint32_t initial, int flags)',
+  getpeername: 'int getpeername(int fd, void *address, void *addressBytes)',
   getsockname: 'int getsockname(int fd, void *address, void *addressBytes)',
   getsockopt: 'int getsockopt(int fd, int level, int option, void *value, void *valueBytes)',
   gettid: 'int gettid()',
   if_nametoindex: 'uint32_t if_nametoindex(const char *name)',
   ioctl: 'int ioctl(int fd, uint64_t request, void *argument)',
+  listen: 'int listen(int fd, int backlog)',
   madvise: 'int madvise(intptr_t address, size_t bytes, int advice)',
   mmap: 'intptr_t mmap(intptr_t address, size_t bytes, int protection, int flags, int fd, int64_t offset)',
   munmap: 'int munmap(intptr_t address, size_t bytes)',
@@ -33,6 +37,7 @@ const PROTOTYPES = {
   sendto: 'intptr_t sendto(int fd, void *buffer, size_t bytes, int flags, void *address, uint32_t addressBytes)',
   setns: 'int setns(int fd, int kind)',
   setsockopt: 'int setsockopt(int fd, int level, int option, void *value, uint32_t valueBytes)',
+  shutdown: 'int shutdown(int fd, int how)',
   socket: 'int socket(int family, int type, int protocol)',
   syscall: 'intptr_t syscall(int64_t number, intptr_t a, void *b, intptr_t c)',
   sysconf: 'int64_t sysconf(int name)',

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { parseAddress } from '../base/address.ts'
+import { libc } from './libc.ts'
 import { EventFd, POLLIN, PollSet, watch } from './poll.ts'
 import { UdpSocket } from './socket.ts'
+import { sockaddr } from './socket-address.ts'
 
 const here = parseAddress('127.0.0.1')!
 
@@ -56,6 +58,49 @@ test('a watched socket runs its reader in the event loop, promises included, unt
   assert.deepEqual(seen, [1, 2, 3])
   socket.close()
   sender.close()
+})
+
+test('room to write is told only while it is wanted', async () => {
+  const socket = new UdpSocket({ address: here, port: 0 })
+  const calls: [boolean, boolean][] = []
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const watching = watch(
+    socket.fd,
+    (readable, writable) => {
+      calls.push([readable, writable])
+      if (readable) return resolve()
+      watching.want(true, false)
+      socket.send(Uint8Array.of(1), { address: here, port: socket.localPort() })
+    },
+    { readable: false, writable: true },
+  )
+  await promise
+  assert.deepEqual(calls, [
+    [false, true],
+    [true, false],
+  ])
+  watching.stop()
+  socket.close()
+})
+
+test('a watch outlives an error of its descriptor', async () => {
+  const socket = new UdpSocket({ address: here, port: 0 })
+  const gone = new UdpSocket({ address: here, port: 0 })
+  const port = gone.localPort()
+  const to = sockaddr({ address: here, port })
+  libc.connect(socket.fd, to, to.length)
+  gone.close()
+  socket.send(Uint8Array.of(1), { address: here, port }) // is answered by ICMP port unreachable: ECONNREFUSED
+  let called = Promise.withResolvers<number | undefined>()
+  const watching = watch(socket.fd, () => called.resolve(socket.receive()?.bytes[0]))
+  assert.equal(await called.promise, undefined)
+  called = Promise.withResolvers()
+  const back = new UdpSocket({ address: here, port })
+  back.send(Uint8Array.of(2), { address: here, port: socket.localPort() })
+  assert.equal(await called.promise, 2)
+  watching.stop()
+  socket.close()
+  back.close()
 })
 
 test('fifty watched sockets that hear nothing cost no processor time', async () => {

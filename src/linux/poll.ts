@@ -78,27 +78,61 @@ export class EventFd {
 }
 
 export interface Watch {
+  /** From now on `run` is called when there is something to read, or room to write, or either, or not at all. */
+  want(readable: boolean, writable: boolean): void
   /** To be called before the descriptor is closed. */
   stop(): void
 }
 
+export interface WatchOptions {
+  /** Does not keep the process alive. */
+  background?: boolean
+  readable?: boolean
+  writable?: boolean
+}
+
 /**
- * Calls `run` in this thread's event loop each time that the descriptor is readable; `run` must read until nothing is
- * left or it is called again at once. Keeps the process alive unless `background`. One watch a descriptor.
+ * Calls `run` in this thread's event loop each time that the descriptor is readable or writable, whichever is wanted;
+ * `run` must read until nothing is left, write until nothing fits, or say that it wants it no more, or it is called
+ * again at once. A descriptor's error counts as both: reading and writing say what it is. One watch a descriptor.
  */
-export function watch(fd: number, run: () => void, { background = false } = {}): Watch {
+export function watch(
+  fd: number,
+  run: (readable: boolean, writable: boolean) => void,
+  { background = false, readable = true, writable = false }: WatchOptions = {},
+): Watch {
   let stopped = false
+  const wanted = { readable, writable }
   // libuv calls from outside of any JavaScript, where a promise's continuation would not run and an exception would be
   // lost. An immediate runs right after, in the same turn of the loop, with both in order.
-  const later = (): void => {
-    if (!stopped) run()
+  const later = (ready: Ready): void => {
+    if (!stopped) run(wanted.readable && ready.readable, wanted.writable && ready.writable)
   }
-  const handle = koffi.node.poll(fd, () => void setImmediate(later))
+  const failed = (): void => {
+    if (stopped) return
+    run(wanted.readable, wanted.writable)
+    if (!stopped) handle.start(wanted, event)
+  }
+  // The first argument, which koffi's types leave out, is libuv's status. Below zero it stands for the descriptor's
+  // error, and libuv has stopped watching.
+  const event = ((status: number, ready: Ready) =>
+    void (status < 0 ? setImmediate(failed) : setImmediate(later, ready))) as unknown as (ready: Ready) => void
+  const handle = koffi.node.poll(fd, wanted, event)
   if (background) handle.unref()
   return {
+    want(readable, writable) {
+      if (stopped || (readable === wanted.readable && writable === wanted.writable)) return
+      Object.assign(wanted, { readable, writable })
+      handle.start(wanted, event)
+    },
     stop() {
       if (!stopped) handle.close()
       stopped = true
     },
   }
+}
+
+interface Ready {
+  readonly readable: boolean
+  readonly writable: boolean
 }

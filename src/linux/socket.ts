@@ -11,10 +11,9 @@ import { LinuxError } from './error.ts'
 import { closeDescriptor, errno, interfaceIndex, libc, must } from './libc.ts'
 import { addressOf } from './memory.ts'
 import { SOL_SOCKET, setOption } from './option.ts'
+import { AF_INET, AF_INET6, type Endpoint, endpointOf, familyOf, SOCKADDR_BYTES, sockaddr } from './socket-address.ts'
 import { bytes, i32, struct, u8, u16, u16be, u32, u64 } from './struct.ts'
 
-const AF_INET = 2
-const AF_INET6 = 10
 const AF_PACKET = 17
 const SOCK_DGRAM = 2
 const SOCK_RAW = 3
@@ -46,14 +45,6 @@ const ip6 = {
   class: 67,
 } as const
 
-const sockaddrIn = struct('struct sockaddr_in', { family: u16, port: u16be, address: bytes(4), zero: bytes(8) })
-const sockaddrIn6 = struct('struct sockaddr_in6', {
-  family: u16,
-  port: u16be,
-  flow: u32,
-  address: bytes(16),
-  scope: u32,
-})
 const sockaddrLl = struct('struct sockaddr_ll', {
   family: u16,
   protocol: u16be,
@@ -77,15 +68,8 @@ const cmsghdr = struct('struct cmsghdr', { bytes: u64, level: i32, type: i32 })
 const inPktinfo = struct('struct in_pktinfo', { interfaceIndex: i32, local: bytes(4), destination: bytes(4) })
 const in6Pktinfo = struct('struct in6_pktinfo', { destination: bytes(16), interfaceIndex: i32 })
 
-const NAME_BYTES = sockaddrIn6.BYTES
+const NAME_BYTES = SOCKADDR_BYTES
 const CONTROL_BYTES = 256
-
-export interface Endpoint {
-  address: IpAddress
-  port: number
-  /** The interface of a link-local IPv6 address. */
-  interfaceIndex?: number
-}
 
 export interface Datagram {
   /** Valid until the next receive() of the same socket. */
@@ -180,24 +164,6 @@ function destinationOf6({ destination, interfaceIndex }: ReturnType<typeof in6Pk
   return { destination: destination[0] === 0xff ? undefined : destination, interfaceIndex }
 }
 
-function sockaddr({ address, port, interfaceIndex = 0 }: Endpoint): Uint8Array {
-  if (address.length === 4) return sockaddrIn.make({ family: AF_INET, port, address })
-  return sockaddrIn6.make({ family: AF_INET6, port, address, scope: interfaceIndex })
-}
-
-function endpointOf(raw: Uint8Array): Endpoint {
-  const family = raw[0]! | (raw[1]! << 8)
-  if (family === AF_INET) {
-    const { address, port } = sockaddrIn.read(raw)
-    return { address, port }
-  }
-  if (family === AF_INET6) {
-    const { address, port, scope } = sockaddrIn6.read(raw)
-    return { address, port, interfaceIndex: scope }
-  }
-  return { address: new Uint8Array(0), port: 0 }
-}
-
 export interface SocketOptions {
   /** Only packets of this interface, whatever the routes say. */
   device?: string
@@ -283,7 +249,7 @@ abstract class DatagramSocket {
 
 export class UdpSocket extends DatagramSocket {
   constructor(local: Endpoint, options: SocketOptions = {}) {
-    const family = local.address.length === 4 ? AF_INET : AF_INET6
+    const family = familyOf(local.address)
     super(family, SOCK_DGRAM, IPPROTO_UDP, options)
     try {
       setOption(this.fd, SOL_SOCKET, SO_REUSEADDR, 1)
