@@ -50,7 +50,7 @@ class Node {
 
   static async start(size: Size): Promise<Node> {
     const node = new Node(size)
-    node.reload()
+    await node.reload()
     node.#agent.takeTunnelsTo([parseAddress(ADDRESS.vip)!])
     await node.#agent.start()
     return node
@@ -88,27 +88,28 @@ class Node {
     const start_ms = performance.now()
     let made = 0
     for (let passed_ms = 0; passed_ms < seconds * 1000; passed_ms = performance.now() - start_ms) {
-      for (const due = (passed_ms / 1000) * routes_per_s; made < due; made += BATCH_ROUTES) this.#update(BATCH_ROUTES)
+      for (const due = (passed_ms / 1000) * routes_per_s; made < due; made += BATCH_ROUTES)
+        await this.#update(BATCH_ROUTES)
       await sleep(1)
     }
     return (made / (performance.now() - start_ms)) * 1000
   }
 
-  load(): void {
-    this.#apply(difference(this.#more))
+  load(): Promise<void> {
+    return this.#apply(difference(this.#more))
   }
 
-  reload(): void {
-    this.#apply(this.#all)
+  reload(): Promise<void> {
+    return this.#apply(this.#all)
   }
 
-  #update(routes: number): void {
-    this.#apply(difference(this.#updates.next(routes)))
+  #update(routes: number): Promise<void> {
+    return this.#apply(difference(this.#updates.next(routes)))
   }
 
-  #apply(batch: FibBatch): void {
+  async #apply(batch: FibBatch): Promise<void> {
     const generation = ++this.#generation
-    const failed = this.#agent.apply({ ...batch, generation, base: generation - 1 })
+    const failed = await this.#agent.apply({ ...batch, generation, base: generation - 1 })
     if (failed !== undefined) throw new Error(failed)
   }
 }
@@ -127,9 +128,9 @@ async function obey(order: NodeOrder): Promise<unknown> {
   if (order.kind === 'start') node = await Node.start(order.size)
   else if (order.kind === 'counters') return node!.counters()
   else if (order.kind === 'update') return await node!.update(order.routes_per_s, order.seconds)
-  else if (order.kind === 'load') node!.load()
+  else if (order.kind === 'load') await node!.load()
   else if (order.kind === 'spawn') spawnSync('true')
-  else node!.reload()
+  else await node!.reload()
   return undefined
 }
 

@@ -8,6 +8,7 @@ import type { IpAddress, MacAddress } from '../base/address.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
+import { inSlices } from '../base/slices.ts'
 import { ActionWriter, createActionMemory } from '../dataplane/action.ts'
 import { createFibMemory, FibWriter } from '../dataplane/fib/fib.ts'
 import { CounterReader, createCounterMemory, type Totals } from '../dataplane/ledger.ts'
@@ -88,6 +89,7 @@ export class ForwardingAgent {
     this.#paths = new PathMtus(clock, (remote) => ways.changed(remote))
     this.neighbours = new NeighbourTable(clock, random, (segment, address, mac) => this.#share(segment, address, mac))
     this.#parts = {
+      random,
       actions,
       segments: new SegmentWriter(this.#memory.segments, this.#qsbr),
       fib: new FibWriter(this.#memory.fib, this.#qsbr),
@@ -134,9 +136,9 @@ export class ForwardingAgent {
     }
   }
 
-  /** Returns why the batch could not be taken over. */
-  apply(batch: FibBatch): string | undefined {
-    const failed = this.holdings.apply(batch)
+  /** Returns why the batch could not be taken over. One after the other: while one is taken over, all else goes on. */
+  async apply(batch: FibBatch): Promise<string | undefined> {
+    const failed = await inSlices(this.holdings.take(batch), this.#options.clock)
     this.#qsbr.reclaim()
     return failed
   }

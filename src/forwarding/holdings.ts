@@ -2,17 +2,22 @@
  * What the node holds: tenants, next hops and routes, as the control module's FIB batches say, laid out in shared memory for
  * the workers. A batch is taken over in an order in which nothing ever names what is not there (tenants, next hops, routes),
  * and in which what is taken from one tenant can be another's in the same batch: what goes away goes first.
+ *
+ * That may take long, and is done in slices: what the agent hears from workers, other nodes and the kernel in between finds
+ * tenants and next hops whole, and of the routes some that are new already and some that are not yet.
  */
 
-import { ipv4Number } from '../base/address.ts'
+import type { Slices } from '../base/slices.ts'
 import { FibFullError } from '../dataplane/fib/fib.ts'
 import type { CounterReader } from '../dataplane/ledger.ts'
 import { FIRST_TENANT } from '../dataplane/ledger.ts'
 import type { QsbrWriter } from '../dataplane/qsbr.ts'
 import { type RouteColumns, WITHDRAWN } from '../wire/control/columns.ts'
 import type { FibBatch, FibTenant } from '../wire/control/fib.ts'
+import { NamedRoutes } from './named-routes.ts'
 import { NextHops } from './next-hops.ts'
 import type { NodeParts } from './node-parts.ts'
+import { prefixAt, ROWS_AT_ONCE, type RouteRows } from './route-rows.ts'
 import { TenantState } from './tenant-state.ts'
 
 export class Holdings {
@@ -46,41 +51,45 @@ export class Holdings {
   }
 
   /** Returns why it could not be taken over; what was taken over until then stays. */
-  apply(batch: FibBatch): string | undefined {
+  *take(batch: FibBatch): Slices<string | undefined> {
     try {
-      return this.#apply(batch)
+      return yield* this.#take(batch)
     } catch (error) {
       if (error instanceof FibFullError) return error.message
       throw error
     }
   }
 
-  #apply(batch: FibBatch): string | undefined {
-    this.#release(batch)
+  *#take(batch: FibBatch): Slices<string | undefined> {
+    yield* this.#release(batch)
     const failed =
-      this.#applyTenants(batch.tenants) ??
-      this.#applyNextHops(batch) ??
-      this.#applyRoutes4(batch.routes4) ??
-      this.#applyRoutes6(batch.routes6)
+      (yield* this.#takeTenants(batch.tenants)) ??
+      (yield* this.#takeNextHops(batch)) ??
+      (yield* this.#takeRoutes(batch.routes4, 4)) ??
+      (yield* this.#takeRoutes(batch.routes6, 6))
     if (failed !== undefined) return failed
-    if (batch.snapshot) this.#removeStale(batch)
+    if (batch.snapshot) yield* this.#removeStale(batch)
     for (const id of batch.removedNextHops) this.#nextHops.remove(id)
     return undefined
   }
 
   // Tenants that go, and VNIs, keys and remotes that those which stay give up. Nobody may send for them any more.
-  #release(batch: FibBatch): void {
+  *#release(batch: FibBatch): Slices<void> {
     const named = new Map(batch.tenants.map((spec) => [spec.id, spec]))
     const gone = batch.snapshot ? [...this.#tenants.keys()].filter((id) => !named.has(id)) : batch.removedTenants
-    for (const id of gone) this.#removeTenant(id)
-    for (const [id, tenant] of this.#tenants) {
-      const spec = named.get(id)
-      if (spec) tenant.release(spec)
+    for (const id of gone) {
+      yield
+      this.#removeTenant(id)
+    }
+    for (const [id, spec] of named) {
+      yield
+      this.#tenants.get(id)?.release(spec)
     }
   }
 
-  #applyTenants(specs: readonly FibTenant[]): string | undefined {
+  *#takeTenants(specs: readonly FibTenant[]): Slices<string | undefined> {
     for (const spec of specs) {
+      yield
       const held = this.#tenants.get(spec.id) ?? this.#openTenant(spec)
       if (!held) return `tenant ${spec.name}: no more than ${this.#rows - FIRST_TENANT} tenants fit`
       const looked = held.looks()
@@ -101,74 +110,66 @@ export class Holdings {
   }
 
   // Groups name others: they come after what they name.
-  #applyNextHops(batch: FibBatch): string | undefined {
-    const groupsLast = [...batch.nextHops].sort((a, b) => Number(a.kind === 'group') - Number(b.kind === 'group'))
-    for (const spec of groupsLast) {
-      const failed = this.#nextHops.set(spec)
-      if (failed !== undefined) return failed
+  *#takeNextHops({ nextHops }: FibBatch): Slices<string | undefined> {
+    for (const areGroups of [false, true]) {
+      for (const spec of nextHops) {
+        if ((spec.kind === 'group') !== areGroups) continue
+        yield
+        const failed = yield* this.#nextHops.set(spec)
+        if (failed !== undefined) return failed
+      }
     }
     return undefined
   }
 
-  #applyRoutes4(routes: RouteColumns): string | undefined {
+  *#takeRoutes(routes: RouteColumns, family: 4 | 6): Slices<string | undefined> {
     for (let i = 0; i < routes.tables.length; i++) {
+      if (i % ROWS_AT_ONCE === 0) yield
       const vrf = this.#tenants.get(routes.tables[i]!)?.row
       if (vrf === undefined) return `a route of tenant ${routes.tables[i]}, which is not held`
-      const failed = this.#route(routes.nextHops[i]!, (slot) => {
-        if (slot === undefined) this.#parts.fib.remove4(vrf, routes.addresses[i]!, routes.lengths[i]!)
-        else this.#parts.fib.insert4(vrf, routes.addresses[i]!, routes.lengths[i]!, slot)
-      })
-      if (failed !== undefined) return failed
+      const nextHop = routes.nextHops[i]!
+      const slot = nextHop === WITHDRAWN ? undefined : this.#nextHops.slotOf(nextHop)
+      if (slot !== undefined) this.#insert(vrf, routes, i, family, slot)
+      else if (nextHop === WITHDRAWN) this.#remove(vrf, routes, i, family)
+      else return `a route by next hop ${nextHop}, which is not held`
     }
     return undefined
   }
 
-  #applyRoutes6(routes: RouteColumns): string | undefined {
-    for (let i = 0; i < routes.tables.length; i++) {
-      const vrf = this.#tenants.get(routes.tables[i]!)?.row
-      if (vrf === undefined) return `a route of tenant ${routes.tables[i]}, which is not held`
-      const prefix = { address: addressOf(routes.addresses, i), length: routes.lengths[i]! }
-      const failed = this.#route(routes.nextHops[i]!, (slot) => {
-        if (slot === undefined) this.#parts.fib.remove(vrf, prefix)
-        else this.#parts.fib.insert(vrf, prefix, slot)
-      })
-      if (failed !== undefined) return failed
-    }
-    return undefined
+  #insert(vrf: number, rows: RouteRows, row: number, family: 4 | 6, slot: number): void {
+    if (family === 4) this.#parts.fib.insert4(vrf, rows.addresses[row]!, rows.lengths[row]!, slot)
+    else this.#parts.fib.insert(vrf, prefixAt(rows, row, 6), slot)
   }
 
-  #route(nextHop: number, put: (slot: number | undefined) => void): string | undefined {
-    if (nextHop === WITHDRAWN) {
-      put(undefined)
-      return undefined
-    }
-    const slot = this.#nextHops.slotOf(nextHop)
-    if (slot === undefined) return `a route by next hop ${nextHop}, which is not held`
-    put(slot)
-    return undefined
+  #remove(vrf: number, rows: RouteRows, row: number, family: 4 | 6): void {
+    if (family === 4) this.#parts.fib.remove4(vrf, rows.addresses[row]!, rows.lengths[row]!)
+    else this.#parts.fib.remove(vrf, prefixAt(rows, row, 6))
   }
 
   // A snapshot says all: what it does not name is gone. Routes of tenants that stay are compared one by one.
-  #removeStale(batch: FibBatch): void {
-    this.#removeStaleRoutes(batch)
+  *#removeStale(batch: FibBatch): Slices<void> {
+    yield* this.#removeStaleRoutes(batch.routes4, 4)
+    yield* this.#removeStaleRoutes(batch.routes6, 6)
     const nextHops = new Set(batch.nextHops.map(({ id }) => id))
-    for (const id of [...this.#nextHops.ids()]) if (!nextHops.has(id)) this.#nextHops.remove(id)
+    for (const id of [...this.#nextHops.ids()]) {
+      if (nextHops.has(id)) continue
+      yield
+      this.#nextHops.remove(id)
+    }
   }
 
   // What the node found out by itself (neighbours, link-local addresses) is not the control module's to take away.
-  #removeStaleRoutes(batch: FibBatch): void {
-    const { routes4, routes6 } = batch
-    const named = new Set<string>()
-    for (let i = 0; i < routes4.tables.length; i++)
-      named.add(`${routes4.tables[i]} ${routes4.addresses[i]}/${routes4.lengths[i]}`)
-    for (let i = 0; i < routes6.tables.length; i++)
-      named.add(`${routes6.tables[i]} ${addressOf(routes6.addresses, i).join('.')}/${routes6.lengths[i]}`)
+  *#removeStaleRoutes(routes: RouteColumns, family: 4 | 6): Slices<void> {
+    const words = family === 4 ? 1 : 4
+    const named = yield* NamedRoutes.of(routes, words, this.#parts.random.u32())
     const slots = new Set([...this.#nextHops.ids()].map((id) => this.#nextHops.slotOf(id)))
-    for (const tenant of this.#tenants.values()) {
-      for (const { prefix, slot } of [...this.#parts.fib.routes(tenant.row)]) {
-        const { address, length } = prefix
-        const text = address.length === 4 ? ipv4Number(address) : address.join('.')
-        if (slots.has(slot) && !named.has(`${tenant.id} ${text}/${length}`)) this.#parts.fib.remove(tenant.row, prefix)
+    for (const { id, row: vrf } of [...this.#tenants.values()]) {
+      yield
+      const held = this.#parts.fib.columns(vrf, family)
+      for (let i = 0; i < held.count; i++) {
+        if (i % ROWS_AT_ONCE === 0) yield
+        const isStale = slots.has(held.slots[i]!) && !named.has(id, held.addresses, i * words, held.lengths[i]!)
+        if (isStale) this.#remove(vrf, held, i, family)
       }
     }
   }
@@ -182,11 +183,4 @@ export class Holdings {
     this.#tenants.delete(id)
     this.#qsbr.retire(() => void this.#freeRows.push(tenant.row))
   }
-}
-
-function addressOf(words: Uint32Array, row: number): Uint8Array {
-  const address = new Uint8Array(16)
-  const view = new DataView(address.buffer)
-  for (let i = 0; i < 4; i++) view.setUint32(i * 4, words[row * 4 + i]!)
-  return address
 }

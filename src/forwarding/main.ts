@@ -174,7 +174,7 @@ class ForwardingModule {
   // Acknowledged once its new neighbours have answered: whoever waits for that sends packets here next.
   async #apply(batch: FibBatch): Promise<string | undefined> {
     const waitedFor = this.#agent.neighbours.unresolved
-    const failed = this.#agent.apply(batch)
+    const failed = await this.#agent.apply(batch)
     const vips = [...this.#agent.holdings.tenants()].map(({ vip }) => vip)
     this.#agent.takeTunnelsTo([this.#ownAddress, ...vips])
     if (this.#ready) await this.#settled(waitedFor, SETTLE_BATCH_ms)

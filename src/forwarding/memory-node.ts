@@ -7,6 +7,7 @@
 import type { IpAddress } from '../base/address.ts'
 import { type Clock, ManualClock } from '../base/clock.ts'
 import { Random } from '../base/random.ts'
+import { atOnce } from '../base/slices.ts'
 import { Actions, ActionWriter, createActionMemory } from '../dataplane/action.ts'
 import { createFibMemory, FibReader, FibWriter } from '../dataplane/fib/fib.ts'
 import { createFrameMemory, FramePool, Frames } from '../dataplane/frames.ts'
@@ -112,8 +113,10 @@ export class MemoryNode {
       (report) => this.#hear(report),
     )
     const actions = new ActionWriter(actionMemory, this.#qsbr)
-    this.neighbours = new NeighbourTable(this.clock as Clock, new Random(1), () => {})
+    const random = new Random(1)
+    this.neighbours = new NeighbourTable(this.clock as Clock, random, () => {})
     this.#parts = {
+      random,
       actions,
       segments: new SegmentWriter(segmentMemory, this.#qsbr),
       fib: this.fib,
@@ -136,7 +139,7 @@ export class MemoryNode {
   }
 
   apply(batch: FibBatch): string | undefined {
-    const failed = this.holdings.apply(batch)
+    const failed = atOnce(this.holdings.take(batch))
     this.#qsbr.reclaim()
     return failed
   }

@@ -5,12 +5,14 @@
  */
 
 import { isDeepStrictEqual } from 'node:util'
+import type { Slices } from '../base/slices.ts'
 import type { Action } from '../dataplane/action.ts'
 import { Drop } from '../dataplane/drop.ts'
 import { openSelectGroup } from '../dataplane/group.ts'
 import type { Adjacency } from '../dataplane/template.ts'
 import type { NextHop } from '../wire/control/fib.ts'
 import type { NodeParts } from './node-parts.ts'
+import { prefixAt, ROWS_AT_ONCE } from './route-rows.ts'
 import type { SegmentState } from './segment-state.ts'
 import type { TenantState } from './tenant-state.ts'
 import { actionOf, needsMac, type Tunnelled, tunnelOf } from './tunnelled.ts'
@@ -42,17 +44,17 @@ export class NextHops {
   }
 
   /** Takes a next hop over, replacing what the id stood for; returns why it could not. Its members are held already. */
-  set(spec: NextHop): string | undefined {
+  *set(spec: NextHop): Slices<string | undefined> {
     const before = this.#held.get(spec.id)
-    return before && isDeepStrictEqual(before.spec, spec) ? undefined : this.#renew(spec)
+    return before && isDeepStrictEqual(before.spec, spec) ? undefined : yield* this.#renew(spec)
   }
 
-  #renew(spec: NextHop): string | undefined {
+  *#renew(spec: NextHop): Slices<string | undefined> {
     const before = this.#held.get(spec.id)
     const opened = this.#open(spec)
     if (typeof opened === 'string') return opened
     this.#held.set(spec.id, opened)
-    if (before) this.#replace(before, opened)
+    if (before) yield* this.#replace(before, opened)
     return undefined
   }
 
@@ -71,13 +73,18 @@ export class NextHops {
   }
 
   // Whatever led to the old slot leads to the new one before the old one goes: routes, and groups that it is a member of.
-  #replace(before: Held, after: Held): void {
+  *#replace(before: Held, after: Held): Slices<void> {
     const { id, tenant } = after.spec
     const row = this.#tenants.get(tenant)!.row
-    for (const { prefix, slot } of [...this.#parts.fib.routes(row)])
-      if (slot === before.slot) this.#parts.fib.insert(row, prefix, after.slot)
+    for (const family of [4, 6] as const) {
+      const routes = this.#parts.fib.columns(row, family)
+      for (let i = 0; i < routes.count; i++) {
+        if (i % ROWS_AT_ONCE === 0) yield
+        if (routes.slots[i] === before.slot) this.#parts.fib.insert(row, prefixAt(routes, i, family), after.slot)
+      }
+    }
     for (const { spec } of [...this.#held.values()])
-      if (spec.kind === 'group' && spec.members.some(({ nextHop }) => nextHop === id)) this.#renew(spec)
+      if (spec.kind === 'group' && spec.members.some(({ nextHop }) => nextHop === id)) yield* this.#renew(spec)
     before.close()
   }
 

@@ -1,5 +1,6 @@
 /** What the agent's pieces of one forwarding node share: the writers of shared memory, and the ways out of the node. */
 
+import type { Random } from '../base/random.ts'
 import type { ActionWriter } from '../dataplane/action.ts'
 import type { FibWriter } from '../dataplane/fib/fib.ts'
 import type { Ways } from '../dataplane/ways.ts'
@@ -10,6 +11,7 @@ import type { SegmentState } from './segment-state.ts'
 import type { SegmentWriter } from './segments.ts'
 
 export interface NodeParts {
+  readonly random: Random
   readonly actions: ActionWriter
   readonly segments: SegmentWriter
   readonly fib: FibWriter
