@@ -32,7 +32,7 @@ export const NODE = -0x80000000
 export const TABLE = 0x40000000
 export const WIDE = 0x20000000
 /** The bit of TABLE, which a node has no use for. */
-export const DIRECT = TABLE
+export const DIRECT = 0x40000000
 const BLOCK_MASK = 0x1fffffff
 
 export const FANOUT = 256
