@@ -26,9 +26,10 @@ interface Wish {
   drain_ms?: number
   globex?: boolean
   peerMac?: string
+  spareHost?: boolean
 }
 
-function siteOf({ acme = 'v1', drain_ms = 50, globex = true, peerMac }: Wish = {}): Site {
+function siteOf({ acme = 'v1', drain_ms = 50, globex = true, peerMac, spareHost = false }: Wish = {}): Site {
   const peer = peerMac ? `{ address: 192.168.1.2, mac: ${peerMac} }` : '192.168.1.2'
   const { site, errors } = parseSite(`
     site: s
@@ -40,7 +41,7 @@ function siteOf({ acme = 'v1', drain_ms = 50, globex = true, peerMac }: Wish = {
       - { name: green, vips: [v2], nodes: [{ name: g1, address: 10.0.1.3, ports: [c] }] }
     switches:
       - { name: edge, address: 10.0.0.1, uplinks: [up], ports: [acme, globex] }
-    hosts: [{ name: h1, address: 10.0.2.1, tunnel: gre }]
+    hosts: [{ name: h1, address: 10.0.2.1, tunnel: gre }${spareHost ? ', { name: h2, address: 10.0.2.2, tunnel: gre }' : ''}]
     tenants:
       - name: acme
         vni: 1001
@@ -192,6 +193,28 @@ function feedMoved(bus: Bus, feed: string): Promise<void> {
   })
 }
 
+/** Resolves once hosts of these names, and no others, are told something. */
+function hostsAre(bus: Bus, wanted: string): Promise<void> {
+  const there = new Set<string>()
+  return new Promise((resolve) => {
+    let isWhole = false
+    const check = (): void => {
+      if (!isWhole || [...there].sort().join(' ') !== wanted) return
+      watch.close()
+      resolve()
+    }
+    const watch = bus.bucket(BUCKET.hosts).watch('>', ({ key, value }) => {
+      if (value) there.add(key)
+      else there.delete(key)
+      check()
+    })
+    watch.ready.then(() => {
+      isWhole = true
+      check()
+    }, resolve)
+  })
+}
+
 test('a cluster holds the tenants of its VIPs only, and a tenant is attached once its cluster holds it', async (t) => {
   const { lead, blue, green, edge } = await scene(t)
   lead()
@@ -305,6 +328,20 @@ test('a batch that a node could not take over is made good without any other cha
   edge.refuse = 'no port'
   await putSite(bus, siteOf({ globex: false }))
   await edge.until((reader) => attached(reader).length === 1)
+})
+
+test('hosts that are gone are not told any more, also those that went while nobody led', async (t) => {
+  const { lead, bus, edge } = await scene(t)
+  const hosts = bus.bucket(BUCKET.hosts)
+  const close = lead(siteOf({ spareHost: true }))
+  await edge.until((reader) => attached(reader).length === 2)
+  await hostsAre(bus, 'h1 h2')
+  await close()
+  await hosts.put('h0', new Uint8Array(1))
+  lead()
+  await hostsAre(bus, 'h1 h2')
+  await putSite(bus, siteOf())
+  await hostsAre(bus, 'h1')
 })
 
 test('a node that comes late starts from the latest snapshot', async (t) => {

@@ -47,7 +47,9 @@ export class Controller implements Feeds {
   readonly #tenants = new Map<string, TenantFib>()
   readonly #clusters = new Map<string, ClusterFeed>()
   readonly #switchFeeds = new Map<string, SwitchFeed>()
+  /** What is on the bus for each host. */
   readonly #hosts = new Map<string, Buffer>()
+  #hostsRead = false
   readonly #touched: Touched = new Map()
   /** By cluster: the tenants that it holds, each with the address that its nodes send from. */
   readonly #wanted = new Map<string, Map<TenantFib, string>>()
@@ -204,8 +206,9 @@ export class Controller implements Feeds {
   /** The site's tenants, with all that is published for them. */
   #buildTenants(): void {
     const index = indexSite(this.#site)
+    const wanted = new Set(this.#site.tenants.map(({ name }) => name))
     for (const name of this.#tenants.keys()) {
-      if (this.#site.tenants.some((tenant) => tenant.name === name)) continue
+      if (wanted.has(name)) continue
       this.#tenants.delete(name)
       this.#numbering.tenants.forget(name)
     }
@@ -289,7 +292,17 @@ export class Controller implements Feeds {
       await this.#switchFeeds.get(one.name)!.tell(switchBatchOf(this.#site, one, this.#placement))
     }
     const bucket = bus.bucket(BUCKET.hosts)
-    for (const [name, batch] of hostBatchesOf(this.#site, this.#placement)) {
+    const batches = hostBatchesOf(this.#site, this.#placement)
+    // Those of before too: a host may have gone while nobody led.
+    if (!this.#hostsRead)
+      for (const { key, value } of await bucket.entries('*')) this.#hosts.set(key, Buffer.from(value))
+    this.#hostsRead = true
+    for (const name of this.#hosts.keys()) {
+      if (batches.has(name)) continue
+      await bucket.delete(name)
+      this.#hosts.delete(name)
+    }
+    for (const [name, batch] of batches) {
       const bytes = Buffer.from(hostBatch.encode({ ...batch, epoch }))
       if (this.#hosts.get(name)?.equals(bytes)) continue
       await bucket.put(name, bytes)

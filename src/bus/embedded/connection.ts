@@ -14,7 +14,7 @@ const ROOM_BYTES = 1024 * 1024
 const PLAIN_BYTES_MAX = 8 * 1024 * 1024
 /** From here on the client is lost. */
 const QUEUE_BYTES_MAX = 64 * 1024 * 1024
-/** How many pages may wait for room: as many as calls may be pending (client.ts), twice over. */
+/** How many pages may wait for room. A module has some dozens of streams and watches. */
 const DEFERRED_MAX = 2048
 
 export interface ConnectionHandler {

@@ -10,7 +10,7 @@ import type { Connection } from './connection.ts'
 
 /** A module subscribes to a dozen patterns; a test of ten thousand should still be told what is wrong with it. */
 const SUBSCRIPTIONS_MAX = 4096
-/** Per requester, and as many as a client may have pending (client.ts). */
+/** Of one requester that wait for their answers. A client may have more calls pending (link.ts), of other kinds. */
 const REQUESTS_MAX = 1024
 
 interface Subscriber {
