@@ -4,20 +4,23 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { withNamespace } from '../src/linux/namespace.ts'
 import type { Lab } from './namespaces.ts'
 import { PingSet } from './traffic/pinger.ts'
-import type { PingPlan } from './traffic/plan.ts'
+import type { Ping } from './traffic/plan.ts'
 
 /** Counted up from here, for several in a namespace must not take each other's answers, nor those of traffic. */
 const IDENTIFIER = 0x4000
 const INTERVAL_MS = 100
 
 /** Returns those that were never answered. */
-export async function reach(
+export async function reach<P extends Ping>(
   lab: Lab,
-  pings: readonly PingPlan[],
+  pings: readonly P[],
   { timeout_ms, signal }: { timeout_ms: number; signal?: AbortSignal },
-): Promise<PingPlan[]> {
+): Promise<P[]> {
   const probes = pings.map((plan, i) => {
-    const set = withNamespace(lab.fullName(plan.namespace), () => new PingSet([plan.to], IDENTIFIER + i))
+    const set = withNamespace(
+      lab.fullName(plan.namespace),
+      () => new PingSet([{ to: plan.to, identifier: IDENTIFIER + i }]),
+    )
     set.start(INTERVAL_MS)
     return { plan, set }
   })

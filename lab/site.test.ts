@@ -142,7 +142,7 @@ suite('the surroundings of a site', { skip: needs('ip') }, () => {
     const ipv4: [string, string] = ['172.16.0.5', '172.16.0.6']
     const plans = [tenantPlan('acme', [ipv4, ['2001:db8::5', '2001:db8::6']]), tenantPlan('globex', [ipv4])]
     const traffic = await Traffic.prepare(lab, {
-      pings: plans.flatMap((plan) => plan.pings),
+      pings: plans.flatMap((plan) => plan.pings).map((ping, i) => ({ ...ping, identifier: i + 1 })),
       servers: plans.map((plan) => plan.server),
       clients: plans.map((plan) => plan.client),
       pingInterval_ms: 20,
@@ -161,6 +161,7 @@ suite('the surroundings of a site', { skip: needs('ip') }, () => {
       ok(http.requests > families * 5, `${name}: ${http.requests} requests`)
       ok(tcp.bytes > families * 5e5, `${name}: ${tcp.bytes} bytes`)
     }
+    deepEqual(traffic.pings.map(({ identifier }) => identifier).toSorted(), [1, 2, 3, 4, 5, 6])
     const counters = await host1.counters()
     ok(counters['to-tunnel'] > 100 && counters['to-machine'] > 100)
     equal(counters['no-machine'] + counters['malformed'] + counters['uplink-full'] + counters['machine-full'], 0)
@@ -173,7 +174,7 @@ suite('the surroundings of a site', { skip: needs('ip') }, () => {
       match(readFileSync(made.siteFile, 'utf8'), new RegExp(`namespace: ${lab.id}-fn-1`))
       // Customers have a default route, and behind it there is nobody: no switch runs.
       const traffic = await Traffic.prepare(lab, {
-        pings: [{ tenant: 'acme', namespace: 'acme-dc', to: '172.16.0.5' }],
+        pings: [{ tenant: 'acme', namespace: 'acme-dc', to: '172.16.0.5', identifier: 7 }],
         servers: [{ tenant: 'acme', namespace: 'acme-prod-a', addresses: ['172.16.0.5'] }],
         clients: [
           {

@@ -55,8 +55,8 @@ async function build(options: SurroundingsOptions = {}): Promise<Surroundings> {
 async function exchange(made: Surroundings, from: [string, string], to: [string, string]): Promise<void> {
   const plan: TrafficPlan = {
     pings: [
-      { tenant: 'acme', namespace: from[0], to: to[1] },
-      { tenant: 'acme', namespace: to[0], to: from[1] },
+      { tenant: 'acme', namespace: from[0], to: to[1], identifier: 1 },
+      { tenant: 'acme', namespace: to[0], to: from[1], identifier: 2 },
     ],
     servers: [{ tenant: 'acme', namespace: to[0], addresses: [to[1]] }],
     clients: [

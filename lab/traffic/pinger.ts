@@ -10,7 +10,7 @@ import { IcmpSocket } from '../../src/linux/socket.ts'
 import { ICMP_TYPE, icmpEcho, writeIcmpChecksum } from '../../src/wire/icmp.ts'
 import { ICMPV6_TYPE } from '../../src/wire/icmpv6.ts'
 import { Histogram } from './histogram.ts'
-import type { PingReport } from './plan.ts'
+import type { PingLosses, PingPlan, PingReport } from './plan.ts'
 
 const TIMEOUT_MS = 1000
 const PAYLOAD_BYTES = 56
@@ -82,16 +82,16 @@ export class PingSet {
   readonly #watches: { stop(): void }[] = []
   readonly #timers: Timer[] = []
 
-  /** The calling thread must be in the namespace that they start from. Identifiers count up from `identifier`. */
-  constructor(destinations: readonly string[], identifier: number) {
+  /** The calling thread must be in the namespace that they start from. */
+  constructor(pings: readonly Pick<PingPlan, 'to' | 'identifier'>[]) {
     for (const version of [4, 6] as const) {
-      const wanted = destinations.filter((to) => to.includes(':') === (version === 6))
+      const wanted = pings.filter(({ to }) => to.includes(':') === (version === 6))
       if (wanted.length === 0) continue
       const socket = new IcmpSocket(version)
       this.#sockets.push(socket)
       const byIdentifier = new Map<number, Pinger>()
-      for (const to of wanted) {
-        const pinger = new Pinger(identifier + this.#pingers.length, to, socket)
+      for (const { to, identifier } of wanted) {
+        const pinger = new Pinger(identifier, to, socket)
         this.#pingers.push(pinger)
         byIdentifier.set(pinger.identifier, pinger)
       }
@@ -126,6 +126,10 @@ export class PingSet {
     for (const pinger of this.#pingers) latency.merge(pinger.latency.data())
     const sum = (of: (pinger: Pinger) => number): number => this.#pingers.reduce((total, each) => total + of(each), 0)
     return { sent: sum((pinger) => pinger.sent), lost: sum((pinger) => pinger.lost), latency: latency.data() }
+  }
+
+  losses(): PingLosses[] {
+    return this.#pingers.map(({ identifier, sent, lost }) => ({ identifier, sent, lost }))
   }
 }
 

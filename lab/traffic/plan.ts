@@ -10,10 +10,15 @@ import type { HistogramData } from './histogram.ts'
 export const STREAM_PORT = 5001
 export const HTTP_PORT = 80
 
-export interface PingPlan {
+export interface Ping {
   readonly tenant: string
   readonly namespace: string
   readonly to: string
+}
+
+export interface PingPlan extends Ping {
+  /** Of its echo requests, and by which its losses are told: no other ping has it. */
+  readonly identifier: number
 }
 
 export interface StreamPlan {
@@ -81,7 +86,7 @@ const INTERVAL_MIN_MS = 20
 
 export function planTraffic(topology: Topology, rates: TrafficRates = defaultRates): TrafficPlan {
   const machines = topology.hosts.flatMap((host) => host.machines)
-  const pings: PingPlan[] = []
+  const pings: Ping[] = []
   const clients: ClientPlan[] = []
   for (const customer of topology.customers) {
     const streams: StreamPlan[] = []
@@ -98,7 +103,7 @@ export function planTraffic(topology: Topology, rates: TrafficRates = defaultRat
   const streams = clients.reduce((sum, client) => sum + client.streams.length, 0)
   const fetches = clients.reduce((sum, client) => sum + client.fetches.length, 0)
   return {
-    pings,
+    pings: pings.map((ping, i) => ({ ...ping, identifier: i + 1 })),
     servers: machines.map(({ tenant, namespace, addresses }) => ({ tenant, namespace, addresses })),
     clients,
     pingInterval_ms: intervalOf(pings.length, rates.pings_per_s),
@@ -124,6 +129,13 @@ export interface PingReport {
   latency: HistogramData
 }
 
+/** One ping's, by its identifier. */
+export interface PingLosses {
+  readonly identifier: number
+  readonly sent: number
+  readonly lost: number
+}
+
 export interface StreamReport {
   /** Arrived and were the right ones. */
   bytes: number
@@ -141,6 +153,7 @@ export interface FetchReport {
 export interface TrafficReport {
   readonly tenant: string
   readonly ping?: PingReport
+  readonly pings?: readonly PingLosses[]
   readonly tcp?: StreamReport
   readonly http?: FetchReport
   /** What went wrong first, for people. */

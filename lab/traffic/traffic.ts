@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Lab } from '../namespaces.ts'
 import { Histogram } from './histogram.ts'
-import type { TrafficPlan, TrafficReport } from './plan.ts'
+import type { PingLosses, TrafficPlan, TrafficReport } from './plan.ts'
 
 /** Since the start. */
 export interface TenantTraffic {
@@ -25,6 +25,7 @@ export interface TenantTraffic {
 export class Traffic {
   /** The latest that is known, in the order of the plan's tenants. */
   tenants: readonly TenantTraffic[] = []
+  pings: readonly PingLosses[] = []
   readonly #process: ChildProcess
   readonly #names: readonly string[]
   #onReady: () => void = () => {}
@@ -60,7 +61,10 @@ export class Traffic {
     createInterface({ input: process_.stdout! }).on('line', (line) => {
       const { kind, reports }: { kind: string; reports: TrafficReport[] } = JSON.parse(line)
       if (kind === 'ready') this.#onReady()
-      else this.tenants = names.map((name) => sumOf(name, reports))
+      else {
+        this.tenants = names.map((name) => sumOf(name, reports))
+        this.pings = reports.flatMap(({ pings }) => pings ?? [])
+      }
       if (kind === 'final') this.#final = true
     })
   }

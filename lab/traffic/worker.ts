@@ -131,8 +131,7 @@ function sumOfFetches(reports: readonly FetchReport[]): FetchReport {
 function ping(pings: readonly PingPlan[], { pingInterval_ms }: Pace): Work {
   const sets: { tenant: string; set: PingSet }[] = []
   for (const [namespace, plans] of Map.groupBy(pings, (plan) => plan.namespace)) {
-    const destinations = plans!.map(({ to }) => to)
-    sets.push({ tenant: plans![0]!.tenant, set: withNamespace(namespace, () => new PingSet(destinations, 1)) })
+    sets.push({ tenant: plans![0]!.tenant, set: withNamespace(namespace, () => new PingSet(plans!)) })
   }
   return {
     start() {
@@ -141,7 +140,7 @@ function ping(pings: readonly PingPlan[], { pingInterval_ms }: Pace): Work {
     async stop() {
       await Promise.all(sets.map(({ set }) => set.stop()))
     },
-    reports: () => sets.map(({ tenant, set }) => ({ tenant, ping: set.report() })),
+    reports: () => sets.map(({ tenant, set }) => ({ tenant, ping: set.report(), pings: set.losses() })),
   }
 }
 

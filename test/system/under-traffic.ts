@@ -3,38 +3,51 @@
  * with -9, cut its wires.
  */
 
-import { deepEqual, ok } from 'node:assert/strict'
+import { deepEqual, equal, ok } from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Gateway } from '../../lab/gateway.ts'
 import { reach } from '../../lab/reach.ts'
 import { Surroundings } from '../../lab/site.ts'
-import { planTraffic } from '../../lab/traffic/plan.ts'
+import { PingSet } from '../../lab/traffic/pinger.ts'
+import { planTraffic, type TrafficPlan } from '../../lab/traffic/plan.ts'
 import { Traffic } from '../../lab/traffic/traffic.ts'
+import { withNamespace } from '../../src/linux/namespace.ts'
 
 const SITE = resolve(import.meta.dirname, '../../examples/two-tenants.yaml')
 const POLL_ms = 50
 const COMES_BACK_ms = 60_000
 
-export interface Running {
+export interface Quiet {
   readonly made: Surroundings
   readonly gateway: Gateway
+  readonly plan: TrafficPlan
+}
+
+export interface Running extends Quiet {
   readonly traffic: Traffic
 }
 
-/** A site with traffic on it; what `act` does happens to it meanwhile. Returns the traffic when all is over. */
-export async function underTraffic(act: (running: Running) => Promise<void>): Promise<Traffic> {
+/**
+ * A site with traffic on it; what `act` does happens to it meanwhile, and `look` is done before there is any. Returns the
+ * traffic when all is over.
+ */
+export async function underTraffic(
+  act: (running: Running) => Promise<void>,
+  look: (quiet: Quiet) => Promise<void> = async () => {},
+): Promise<Traffic> {
   await using made = await Surroundings.build(SITE)
   const gateway = Gateway.up(made)
   try {
     await gateway.whenReady()
     const plan = planTraffic(made.topology, { total_bit_per_s: 80e6, pings_per_s: 300, fetches_per_s: 40 })
     deepEqual(await reach(made.lab, plan.pings, { timeout_ms: 15_000 }), [])
+    await look({ made, gateway, plan })
     const traffic = await Traffic.prepare(made.lab, plan)
     traffic.start()
     await sleep(1000)
-    await act({ made, gateway, traffic })
+    await act({ made, gateway, plan, traffic })
     await traffic.stop()
     return traffic
   } catch (error) {
@@ -42,6 +55,32 @@ export async function underTraffic(act: (running: Running) => Promise<void>): Pr
   } finally {
     await gateway.stop()
   }
+}
+
+/** Pings of a flow that show in the counters of its node beside whatever else is said there. */
+const PROBES = 40
+const PROBE_INTERVAL_ms = 2
+
+/** The node that each ping's flow is on, by its identifier: the one that counts its packets while it alone is there. */
+export async function nodesOf({ made, gateway, plan }: Quiet): Promise<Map<number, string>> {
+  const nodes = new Map<number, string>()
+  for (const { namespace, to, identifier } of plan.pings) {
+    const before = await receivedByNodes(gateway)
+    const set = withNamespace(made.lab.fullName(namespace), () => new PingSet([{ to, identifier }]))
+    set.start(PROBE_INTERVAL_ms)
+    while (set.report().sent < PROBES) await sleep(PROBE_INTERVAL_ms)
+    await set.stop()
+    const after = await receivedByNodes(gateway)
+    const busy = [...after].filter(([name, received]) => received - (before.get(name) ?? 0) >= PROBES)
+    equal(busy.length, 1, `the flow to ${to} is on ${busy.map(([name]) => name).join(' and ')}`)
+    nodes.set(identifier, busy[0]![0])
+  }
+  return nodes
+}
+
+async function receivedByNodes(gateway: Gateway): Promise<Map<string, number>> {
+  const modules = (await gateway.observer.modules()).filter(({ role }) => role === 'forwarding')
+  return new Map(modules.map(({ name, totals }) => [name, totals?.received ?? 0]))
 }
 
 export async function pidOf(gateway: Gateway, name: string): Promise<number | undefined> {
