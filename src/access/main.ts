@@ -17,6 +17,7 @@ import type { Bus } from '../bus/bus.ts'
 import { connectBus } from '../bus/embedded/client.ts'
 import { busSocket } from '../bus/embedded/main.ts'
 import type { Site } from '../config/site.ts'
+import { framesLost } from '../dataplane/kernel-drops.ts'
 import { CounterReader, createCounterMemory, unaccounted } from '../dataplane/ledger.ts'
 import { createQsbrMemory } from '../dataplane/qsbr.ts'
 import { startWorkers, type Workers } from '../dataplane/start.ts'
@@ -168,11 +169,7 @@ class AccessModule {
   }
 
   #count() {
-    const kernelDrops = this.#running?.kernelDrops() ?? []
-    return {
-      totals: this.#counters.node(),
-      kernelDrops: kernelDrops.reduce((sum, { received, invalid }) => sum + received + invalid, 0),
-    }
+    return { totals: this.#counters.node(), kernelDrops: framesLost(this.#running?.kernelDrops() ?? []) }
   }
 
   #switch() {

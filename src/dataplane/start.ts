@@ -24,8 +24,8 @@ import { PORTS_MAX } from './batch.ts'
 import { createDispatchMemory } from './dispatch.ts'
 import { EXCHANGE_WORDS } from './exchange.ts'
 import { CHUNK_BYTES, createFrameMemory } from './frames.ts'
+import type { PortDrops } from './kernel-drops.ts'
 import type { CounterMemory } from './ledger.ts'
-import type { KernelDrops } from './port.ts'
 import { queuesOf } from './queue-layout.ts'
 import { whileBusy } from './while-busy.ts'
 import { FLAG_WORDS, WorkerFlag, wake } from './worker.ts'
@@ -92,12 +92,6 @@ export interface PortState {
   readonly socket: 'zero-copy' | 'copy'
   /** May a frame span several buffers? Before Linux 6.6 it may not, and the MTU is at most some 3.5 KB. */
   readonly multiBuffer: boolean
-}
-
-export interface PortDrops extends KernelDrops {
-  readonly name: string
-  /** What the device counts for all of its users together; among it what it found no place for at our sockets. */
-  readonly device: { readonly received: number; readonly sent: number }
 }
 
 export async function startWorkers(options: StartOptions): Promise<Workers> {

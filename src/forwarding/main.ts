@@ -19,6 +19,7 @@ import type { Bus } from '../bus/bus.ts'
 import { connectBus } from '../bus/embedded/client.ts'
 import { busSocket } from '../bus/embedded/main.ts'
 import { nodesOf, type Site } from '../config/site.ts'
+import { framesLost } from '../dataplane/kernel-drops.ts'
 import { unaccounted } from '../dataplane/ledger.ts'
 import { Underlay } from '../dataplane/underlay.ts'
 import { setScheduling } from '../linux/thread.ts'
@@ -207,11 +208,7 @@ class ForwardingModule {
   }
 
   #counters() {
-    const kernelDrops = this.#agent.kernelDrops()
-    return {
-      totals: this.#agent.counters.node(),
-      kernelDrops: kernelDrops.reduce((sum, { received, invalid }) => sum + received + invalid, 0),
-    }
+    return { totals: this.#agent.counters.node(), kernelDrops: framesLost(this.#agent.kernelDrops()) }
   }
 
   #tenants() {
