@@ -13,6 +13,7 @@ import { LinuxError } from './error.ts'
 import { closeDescriptor, errno, libc, must } from './libc.ts'
 
 export const POLLIN = 0x001
+export const POLLOUT = 0x004
 
 const EINTR = LinuxError.numberOf('EINTR')
 
