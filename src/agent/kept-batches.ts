@@ -2,6 +2,9 @@
  * The batches that a module has taken over, on its own disk, so that it starts with them when nobody is there to ask:
  * the latest snapshot and what came after it. A file that ends in the middle of a batch is good up to there.
  *
+ * A snapshot is on the disk before it takes the place of the file before it, so a power cut finds one or the other. What
+ * is appended is not waited for: after a power cut the last batches may be missing, and come from the feed again.
+ *
  *   file     magic u32 | version u8 | incarnation text, then records
  *   record   length u32 | crc32 u32 | next u53 | message           next: the feed's sequence to go on from
  */
@@ -66,32 +69,62 @@ export class KeptBatches {
   async replace(incarnation: string, next: number, message: Uint8Array): Promise<void> {
     await mkdir(dirname(this.#path), { recursive: true, mode: 0o750 })
     const fresh = await open(`${this.#path}.new`, 'w', 0o640)
-    const head = new Writer()
-    head.u32(MAGIC)
-    head.u8(VERSION)
-    head.text(incarnation)
-    await fresh.write(head.finish(), 0, head.length, 0)
+    let bytes: number
+    try {
+      const head = new Writer()
+      head.u32(MAGIC)
+      head.u8(VERSION)
+      head.text(incarnation)
+      const bytesOfHead = await writeAll(fresh, head.finish(), 0)
+      bytes = bytesOfHead + (await writeAll(fresh, recordOf(next, message), bytesOfHead))
+      await fresh.datasync()
+      await rename(`${this.#path}.new`, this.#path)
+      await syncDirectory(dirname(this.#path))
+    } catch (error) {
+      await fresh.close()
+      throw error
+    }
     await this.#file?.close()
     this.#file = fresh
-    this.#bytes = head.length
-    await this.append(next, message)
-    await rename(`${this.#path}.new`, this.#path)
+    this.#bytes = bytes
   }
 
   /** After a `replace` or a `load` that found something. */
   async append(next: number, message: Uint8Array): Promise<void> {
-    const out = new Writer(RECORD_BYTES + message.length)
-    out.u32(message.length)
-    out.u32(crc32(message))
-    out.u53(next)
-    out.bytes(message)
-    await this.#file!.write(out.finish(), 0, out.length, this.#bytes)
-    this.#bytes += out.length
+    this.#bytes += await writeAll(this.#file!, recordOf(next, message), this.#bytes)
   }
 
   async close(): Promise<void> {
     await this.#file?.close()
     this.#file = undefined
+  }
+}
+
+function recordOf(next: number, message: Uint8Array): Uint8Array {
+  const out = new Writer(RECORD_BYTES + message.length)
+  out.u32(message.length)
+  out.u32(crc32(message))
+  out.u53(next)
+  out.bytes(message)
+  return out.finish()
+}
+
+/** The system may take less than it was given. Returns how many bytes there were. */
+async function writeAll(file: FileHandle, bytes: Uint8Array, at: number): Promise<number> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, at + done)
+    done += bytesWritten
+  }
+  return bytes.length
+}
+
+/** A new name in it is there after a power cut, too. */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
   }
 }
 
