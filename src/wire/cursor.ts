@@ -36,6 +36,23 @@ export class Reader {
     return this.#end - this.#at
   }
 
+  /** Where the next byte is, counted from the first of all bytes. */
+  get at(): number {
+    return this.#at
+  }
+
+  /** Turns to another range of the same bytes and forgets a failure. A range that is not within them fails. */
+  window(from: number, to: number): void {
+    this.#failed = false
+    this.#at = from
+    this.#end = to
+    if (from < 0 || from > to || to > this.#bytes.length) {
+      this.#at = 0
+      this.#end = 0
+      this.#failed = true
+    }
+  }
+
   fail(): void {
     this.#failed = true
     this.#at = this.#end
@@ -62,6 +79,10 @@ export class Reader {
     const high = at < 0 ? 0 : this.#view.getUint32(at)
     if (high >= 2 ** 21) this.fail()
     return this.#failed ? 0 : high * 2 ** 32 + this.#view.getUint32(at + 4)
+  }
+
+  skip(length: number): void {
+    this.#take(length)
   }
 
   /** A copy. */
