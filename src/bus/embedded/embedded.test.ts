@@ -24,6 +24,7 @@ import {
   serverCodec,
   type ToClient,
   type ToServer,
+  toServer,
   VERSION_HIGHEST,
   VERSION_LOWEST,
 } from './protocol.ts'
@@ -273,6 +274,30 @@ test('a requester learns at once that its responder has left', async (t) => {
     return new Promise(() => {})
   }).ready
   await rejects(asker.request('ask', new Uint8Array(0), { timeout_ms: 60_000 }), /no-responders: .*went away/)
+})
+
+test('a responder whose refusal is not UTF-8, and too long once it is, is heard up to the limit', async (t) => {
+  const { socketPath, join: joinBus } = await serverHere(t)
+  const { socket, frames } = await raw(t, socketPath)
+  socket.write(serverCodec.encode(hello))
+  socket.write(serverCodec.encode({ type: 'subscribe', id: 1, subscription: 1, responds: 1, pattern: 'ask' }))
+  await settled(() => frames.length === 2)
+  const asker = await joinBus('asker')
+  const answer = asker.request('ask', new Uint8Array(0), { timeout_ms: 60_000 })
+  await settled(() => frames.length === 3)
+  const refusal = Buffer.alloc(4 + 1 + 4 + 2 + 65_535, 0xff)
+  refusal.writeUInt32BE(refusal.length - 4, 0)
+  refusal.writeUInt8(toServer.refuse[0], 4)
+  refusal.writeUInt32BE((frames[2] as Extract<ToClient, { type: 'request' }>).request, 5)
+  refusal.writeUInt16BE(65_535, 9)
+  socket.write(refusal)
+  await rejects(answer, (error) => error instanceof BusError && error.detail === '\ufffd'.repeat(65_535 / 3))
+})
+
+test('a text that is too long is cut between two characters', () => {
+  const error = { type: 'error', id: 1, failure: 1 } as const
+  const sent = clientCodec.encode({ ...error, message: `${'x'.repeat(65_533)}\u{1f600}` })
+  deepEqual(clientCodec.decode(sent.subarray(4)), { ...error, message: 'x'.repeat(65_533) })
 })
 
 test('a lease ends when its time by the server is over, not before; a new server gives it its whole time', async (t) => {

@@ -77,10 +77,25 @@ const u53: FieldType<number> = {
   },
 }
 
+const TEXT_BYTES_MAX = 0xffff
+
+/**
+ * Names are far shorter; what people say to each other is cut, not in the middle of a character. Bytes that were no
+ * UTF-8 when they came are three bytes each when they go on.
+ */
+function fitting(value: string): string {
+  if (value.length * 3 <= TEXT_BYTES_MAX) return value
+  const bytes = Buffer.from(value)
+  if (bytes.length <= TEXT_BYTES_MAX) return value
+  let end = TEXT_BYTES_MAX
+  while ((bytes[end]! & 0xc0) === 0x80) end--
+  return bytes.toString('utf8', 0, end)
+}
+
 const text: FieldType<string> = {
-  size: (value) => 2 + Buffer.byteLength(value),
+  size: (value) => 2 + Buffer.byteLength(fitting(value)),
   write(out, at, value) {
-    const length = out.write(value, at + 2)
+    const length = out.write(fitting(value), at + 2)
     out.writeUInt16BE(length, at)
     return at + 2 + length
   },
