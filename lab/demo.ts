@@ -11,10 +11,12 @@ import { systemClock } from '../src/base/clock.ts'
 import { Gateway } from './gateway.ts'
 import { needsLinux } from './needs.ts'
 import type { ModuleCounters } from './observe.ts'
+import { Outside } from './outside.ts'
 import { ensurePackage, isRoot } from './packages.ts'
 import { reach } from './reach.ts'
+import { lineOf, type Moments, painted, screenOf } from './screen.ts'
 import { Surroundings } from './site.ts'
-import { isFlawless, lineOf, type Moment, screenOf, summaryOf } from './summary.ts'
+import { isFlawless, type Moment, summaryOf } from './summary.ts'
 import { type PingPlan, planTraffic } from './traffic/plan.ts'
 import { Traffic } from './traffic/traffic.ts'
 
@@ -90,37 +92,37 @@ class Demo {
     say('waiting until every tenant reaches its machines')
     const silent = await reach(surroundings.lab, plan.pings, { timeout_ms: REACH_MS, signal: this.#stop })
     if (silent.length > 0) throw new Error(`${unreached(silent)}\n${gateway.lastLines()}`)
+    using outside = new Outside(surroundings)
+    const watched = { gateway, traffic, outside }
+    const start = await momentOf(watched, 0)
     say('traffic flows')
     traffic.start()
     const start_us = systemClock.now_us()
-    await this.#watch(gateway, traffic, start_us)
-    const seconds = (systemClock.now_us() - start_us) / 1e6
+    const elapsed_s = (): number => (systemClock.now_us() - start_us) / 1e6
+    await this.#watch(watched, start, elapsed_s)
     say('ending the traffic')
     await traffic.stop()
-    const modules = await settled(gateway)
-    const summary = summaryOf({ seconds, tenants: traffic.tenants, modules })
+    const end = await settled(watched, start, elapsed_s())
+    const summary = summaryOf(start, end)
     if (this.#wish.json) console.log(JSON.stringify(summary, null, 2))
-    else console.log(lineOf({ seconds, tenants: traffic.tenants, modules }))
+    else console.log(lineOf({ start, before: start, now: end }))
     for (const { name, trouble } of traffic.tenants) if (trouble) say(`${name}: ${trouble}`)
     const verdict = isFlawless(summary) ? 'nothing was lost, every frame is accounted for' : 'not flawless, see above'
     say(`${verdict}; taking everything down`)
     return isFlawless(summary) ? 0 : 1
   }
 
-  async #watch(gateway: Gateway, traffic: Traffic, start_us: number): Promise<void> {
+  async #watch(watched: Watched, start: Moment, elapsed_s: () => number): Promise<void> {
     const { for_ms = Number.POSITIVE_INFINITY } = this.#wish
-    const elapsed_ms = (): number => (systemClock.now_us() - start_us) / 1000
-    const moment = async (): Promise<Moment> => {
-      const modules = await gateway.observer.modules()
-      return { seconds: elapsed_ms() / 1000, tenants: traffic.tenants, modules }
-    }
-    let before = await moment()
-    while (!this.#stop.aborted && elapsed_ms() < for_ms) {
-      await sleep(Math.min(1000, for_ms - elapsed_ms()), undefined, { signal: this.#stop }).catch(() => {})
-      const now = await moment()
+    const left_ms = (): number => for_ms - elapsed_s() * 1000
+    let before = start
+    while (!this.#stop.aborted && left_ms() > 0) {
+      await sleep(Math.min(1000, left_ms()), undefined, { signal: this.#stop }).catch(() => {})
+      const now = await momentOf(watched, elapsed_s())
       for (const [i, module] of now.modules.entries()) this.#note(before.modules[i]!, module, now.seconds)
-      if (!this.#wish.json) this.#show(before, now)
+      if (!this.#wish.json) this.#show({ start, before, now })
       before = now
+      const { gateway } = watched
       if (gateway.hasEnded) throw new Error(`gatehouse up has ended:\n${gateway.lastLines([])}`)
     }
   }
@@ -133,17 +135,27 @@ class Demo {
     if (this.#events.length > EVENTS_SHOWN) this.#events.shift()
   }
 
-  #show(before: Moment, now: Moment): void {
+  #show(moments: Moments): void {
     if (!process.stdout.isTTY) {
-      console.log([lineOf(now), ...this.#events.splice(0)].join('\n'))
+      console.log([lineOf(moments), ...this.#events.splice(0)].join('\n'))
       return
     }
-    const lines = screenOf(before, now, this.#events)
-    const width = process.stdout.columns
+    const lines = screenOf(moments, this.#events).map((line) => painted(line, process.stdout.columns - 1))
     const up = this.#drawn > 0 ? `\x1b[${this.#drawn}A` : ''
-    process.stdout.write(`${up}${lines.map((line) => `\x1b[2K${line.slice(0, width - 1)}\n`).join('')}\x1b[0J`)
+    process.stdout.write(`${up}${lines.map((line) => `\x1b[2K${line}\n`).join('')}\x1b[0J`)
     this.#drawn = lines.length
   }
+}
+
+interface Watched {
+  readonly gateway: Gateway
+  readonly traffic: Traffic
+  readonly outside: Outside
+}
+
+async function momentOf({ gateway, traffic, outside }: Watched, seconds: number): Promise<Moment> {
+  const [modules, lost] = await Promise.all([gateway.observer.modules(), outside.drops()])
+  return { seconds, tenants: traffic.tenants, modules, outside: lost }
 }
 
 function unreached(silent: readonly PingPlan[]): string {
@@ -152,15 +164,13 @@ function unreached(silent: readonly PingPlan[]): string {
 }
 
 /** The counters once nothing moves any more: what is between two counters of a node is nowhere. */
-async function settled(gateway: Gateway): ReturnType<Gateway['observer']['modules']> {
-  const conserved = (modules: Awaited<ReturnType<typeof settled>>): boolean =>
-    summaryOf({ seconds: 1, tenants: [], modules }).conserved
-  let modules = await gateway.observer.modules()
-  for (let waited_ms = 0; !conserved(modules) && waited_ms < SETTLE_MS; waited_ms += 100) {
+async function settled(watched: Watched, start: Moment, seconds: number): Promise<Moment> {
+  let moment = await momentOf(watched, seconds)
+  for (let waited_ms = 0; !summaryOf(start, moment).conserved && waited_ms < SETTLE_MS; waited_ms += 100) {
     await sleep(100)
-    modules = await gateway.observer.modules()
+    moment = await momentOf(watched, seconds)
   }
-  return modules
+  return moment
 }
 
 async function main(): Promise<number> {

@@ -25,13 +25,22 @@ export interface ModuleCounters {
   readonly totals: Totals | undefined
   /** Frames that the kernel lost before the module saw them or after it sent them. */
   readonly kernelDrops: number
+  /** By tenant, what the module has dropped of its packets. */
+  readonly tenants: Readonly<Record<string, Drops>>
 }
+
+/** Frames by reason: only the reasons that occurred. */
+export type Drops = Readonly<Record<string, number>>
 
 /** The one row that a packet module answers to `counters`. */
 interface CountersRow {
   readonly totals: Totals
   readonly kernelDrops: number
 }
+
+/** A forwarding node's answer to `tenants`, and a switch's to `attachments`: a row a tenant or a port of one. */
+type TenantRow = { readonly name: string; readonly drops: Drops }
+type AttachmentRow = { readonly vni: number; readonly totals: Totals }
 
 const CONTROL = 'control'
 const CONNECT_MS = 20_000
@@ -42,10 +51,12 @@ export class Observer {
   readonly #surroundings: Surroundings
   readonly #bus: Bus
   readonly #hosts: Subscription
+  readonly #tenantOf: ReadonlyMap<number, string>
 
   constructor(surroundings: Surroundings) {
     const { runFolder } = surroundings
     this.#surroundings = surroundings
+    this.#tenantOf = new Map(surroundings.site.tenants.map(({ vni, name }) => [vni, name]))
     this.expected = [CONTROL, ...this.#packetModules().map(({ name }) => name)]
     this.#bus = connectBus({
       socketPath: busSocket(runFolder),
@@ -80,9 +91,17 @@ export class Observer {
     const present = await this.#presence()
     return await Promise.all(
       this.#packetModules().map(async ({ name, role }) => {
-        const row = await this.#counters(name)
+        const [row] = await this.#ask<CountersRow>(name, 'counters')
         const { pid, ready } = present.get(name) ?? {}
-        return { name, role, pid: ready ? pid : undefined, totals: row?.totals, kernelDrops: row?.kernelDrops ?? 0 }
+        const { totals, kernelDrops = 0 } = row ?? {}
+        return {
+          name,
+          role,
+          pid: ready ? pid : undefined,
+          totals,
+          kernelDrops,
+          tenants: await this.#tenants(name, role),
+        }
       }),
     )
   }
@@ -91,9 +110,20 @@ export class Observer {
     return this.#bus.connected ? await modulesOf(this.#bus).catch(noneOf<Map<string, Presence>>(new Map())) : new Map()
   }
 
-  async #counters(name: string): Promise<CountersRow | undefined> {
-    const [row] = await askToShow(this.#bus, name, 'counters').catch(noneOf<unknown[]>([]))
-    return row as CountersRow | undefined
+  async #tenants(module: string, role: ModuleCounters['role']): Promise<Record<string, Drops>> {
+    if (role === 'forwarding') {
+      const rows = await this.#ask<TenantRow>(module, 'tenants')
+      return Object.fromEntries(rows.map(({ name, drops }) => [name, drops]))
+    }
+    const rows = await this.#ask<AttachmentRow>(module, 'attachments')
+    const ofTenant = Map.groupBy(rows, ({ vni }) => this.#tenantOf.get(vni))
+    return Object.fromEntries(
+      Array.from(ofTenant, ([tenant, all]) => [tenant ?? '?', sumOfDrops(all.map(({ totals }) => totals.drops))]),
+    )
+  }
+
+  async #ask<Row>(module: string, thing: string): Promise<Row[]> {
+    return (await askToShow(this.#bus, module, thing).catch(noneOf<unknown[]>([]))) as Row[]
   }
 
   /** A VPC that moved to another VIP moves on its hosts too. */
@@ -108,6 +138,13 @@ export class Observer {
     this.#hosts.close()
     await this.#bus.close()
   }
+}
+
+export function sumOfDrops(all: readonly Drops[]): Drops {
+  const sum: Record<string, number> = {}
+  for (const drops of all)
+    for (const [reason, count] of Object.entries(drops)) if (count > 0) sum[reason] = (sum[reason] ?? 0) + count
+  return sum
 }
 
 /** For what the bus refuses while modules come and go. */

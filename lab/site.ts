@@ -10,12 +10,13 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createInterface, type Interface } from 'node:readline'
 import { loadSite } from '../src/config/load.ts'
 import type { Site } from '../src/config/site.ts'
+import type { KernelDrops } from '../src/dataplane/port.ts'
 import { Lab } from './namespaces.ts'
 import { renamed, widened } from './site-file.ts'
 import { defaultShape, type Host, type Shape, type Topology, topologyOf } from './topology.ts'
 import { attachTrunk } from './trunk.ts'
 import { vipsByKey } from './vips.ts'
-import type { VSwitchConfig, VSwitchCounters } from './vswitch/vswitch.ts'
+import { LOSSES, type VSwitchConfig, type VSwitchCounters } from './vswitch/vswitch.ts'
 
 export interface SurroundingsOptions {
   readonly shape?: Partial<Shape>
@@ -126,6 +127,11 @@ async function makeNetwork(lab: Lab, topology: Topology): Promise<void> {
   await lab.configure(commands)
 }
 
+interface VSwitchAnswer {
+  readonly counters: VSwitchCounters
+  readonly kernelDrops: Readonly<Record<string, KernelDrops>>
+}
+
 export class VSwitchProcess {
   readonly host: string
   readonly #process: ChildProcess
@@ -180,6 +186,14 @@ export class VSwitchProcess {
 
   async counters(): Promise<VSwitchCounters> {
     return JSON.parse(await this.#ask({ counters: true })).counters
+  }
+
+  /** What it has lost, by reason; `kernel` is what never reached it. */
+  async losses(): Promise<Readonly<Record<string, number>>> {
+    const { counters, kernelDrops }: VSwitchAnswer = JSON.parse(await this.#ask({ counters: true }))
+    const kernel = Object.values(kernelDrops).reduce((sum, { received, invalid }) => sum + received + invalid, 0)
+    const losses = [...LOSSES.map((reason) => [reason, counters[reason]] as const), ['kernel', kernel] as const]
+    return Object.fromEntries(losses.filter(([, count]) => count > 0))
   }
 
   async stop(): Promise<void> {

@@ -53,6 +53,16 @@ type Dropped = 'ignored' | 'malformed' | 'no-tunnel' | 'no-machine' | 'congested
 type Outcome = Sent | Dropped
 export type VSwitchCounters = Record<Outcome, number>
 
+/** Drops of what somebody has sent in good faith; what is ignored are a kernel's multicasts. */
+export const LOSSES: readonly Dropped[] = [
+  'malformed',
+  'no-tunnel',
+  'no-machine',
+  'congested',
+  'uplink-full',
+  'machine-full',
+]
+
 /** Must differ from what switches and workers mix in, see dataplane/flow.ts. */
 const SALT = 0x3ad8025f
 
