@@ -292,6 +292,17 @@ for (const [what, errors, wanted] of cases) {
   test(`${what} is refused, and nothing else is`, () => deepEqual(errors, [wanted]))
 }
 
+test('of very many errors the first in the file are told, and how many more there are', () => {
+  const tenants = Array.from({ length: 250 }, (_, i) => `  - { name: t${i}, vni: 0, vip: v1 }\n`)
+  // What is checked across the file is found last, and may stand first in it.
+  const fabric = FABRIC.replace('address: 10.255.0.1 }', 'address: 10.255.0.1 }, { name: v9, address: 10.255.0.9 }')
+  const errors = parseSite(`${fabric}tenants:\n${tenants.join('')}`).errors!
+  equal(errors.length, 201)
+  equal(errors[0]!.message, 'no cluster serves VIP "v9"')
+  equal(errors[199]!.path, 'tenants[198].vni')
+  equal(formatError('site.yaml', errors[200]!).replace(/:\d+ /, ': '), 'site.yaml:209: and 51 more errors from here on')
+})
+
 test('what follows from an address that cannot be read is not told on top', () => {
   const fields = `connections: [${CONNECTION.replace('192.168.1.1/24', '192.168.1.1')}], routes: [{ prefix: 10.1.0.0/16, via: [192.168.1.2] }]`
   deepEqual(tenantErrors(fields), [

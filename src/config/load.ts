@@ -52,9 +52,14 @@ export function parseSite(text: string): Loaded {
   return { site: parsed.data! }
 }
 
+/** Not all of very many: the last one says how many more there are, from where on. */
 function inOrder(findings: readonly Finding[], positions: Positions): SiteError[] {
-  const errors = findings.slice(0, ERRORS_MAX).map((finding) => positions.locate(finding))
-  return errors.sort((a, b) => a.line - b.line || a.column - b.column)
+  const errors = findings.map((finding) => positions.locate(finding))
+  errors.sort((a, b) => a.line - b.line || a.column - b.column)
+  const next = errors[ERRORS_MAX]
+  if (!next) return errors
+  const rest = { ...next, path: '', message: `and ${errors.length - ERRORS_MAX} more errors from here on` }
+  return [...errors.slice(0, ERRORS_MAX), rest]
 }
 
 function firstSentence(message: string): string {
