@@ -1,0 +1,214 @@
+/**
+ * What routes have in common: sets of path attributes, each kept once for all tables of the process and known by a
+ * number. A set is its bytes, as they came, and beside them in columns what route selection asks of them all the time. It
+ * goes when nobody uses it any more: paths and what was told to peers count as uses.
+ *
+ *   bytes   attributes without MP_REACH_NLRI and MP_UNREACH_NLRI, AS numbers of four octets | next hop of MP_REACH_NLRI
+ *
+ * Found by hash: open addressing, a word a place. Two sets are the same if their bytes are.
+ */
+
+import { mix32 } from '../../../base/hash.ts'
+import { type AttributeFacts, SEEN } from '../../../wire/bgp/facts.ts'
+import { ByteArena } from './byte-arena.ts'
+import { grown8, grown32, grownUnsigned32 } from './columns.ts'
+
+/** No set has it. */
+export const NO_SET = 0
+
+/** Which optional facts a set has. */
+export const HAS = { med: 1, localPref: 2, nextHop: 4 } as const
+
+/** Well-known communities that say where a route must not go (RFC 1997), and that it is about to go (RFC 8326). */
+export const RESTRICT = { noExport: 1, noAdvertise: 2, noExportSubconfed: 4, gracefulShutdown: 8 } as const
+const WELL_KNOWN: readonly (readonly [number, number])[] = [
+  [0xffff_ff01, RESTRICT.noExport],
+  [0xffff_ff02, RESTRICT.noAdvertise],
+  [0xffff_ff03, RESTRICT.noExportSubconfed],
+  [0xffff_0000, RESTRICT.gracefulShutdown],
+]
+
+const PLACES_FIRST = 64
+/** RFC 4271 section 9.1.1: what is not said by the peer counts as this (a common convention). */
+export const LOCAL_PREF_DEFAULT = 100
+
+export class AttributeSets {
+  readonly arena = new ByteArena()
+  count = 0
+  /** Columns by set number. */
+  at = new Int32Array(16)
+  /** Of the attributes, and of the next hop behind them. */
+  bytes = new Int32Array(16)
+  nextHopBytes = new Uint8Array(16)
+  has = new Uint8Array(16)
+  /** Bits of RESTRICT. */
+  restrict = new Uint8Array(16)
+  origin = new Uint8Array(16)
+  asPathLength = new Int32Array(16)
+  /** The neighbouring AS that MEDs are compared within; 0 for an empty path. */
+  neighbourAs = new Uint32Array(16)
+  med = new Uint32Array(16)
+  localPref = new Uint32Array(16)
+  /** ORIGINATOR_ID, or 0. */
+  originatorId = new Uint32Array(16)
+  clusterListLength = new Uint8Array(16)
+  #uses = new Int32Array(16)
+  #hash = new Int32Array(16)
+  #end = 1
+  #free: number[] = []
+  #index = new Int32Array(PLACES_FIRST)
+  #mask = PLACES_FIRST - 1
+
+  /**
+   * The number of the set of these bytes: `length` from `from` of the source, and then those of the next hop, which lie in
+   * the message, as does what `facts` points at.
+   * The caller uses it at once or asks again; a set that nobody has used is dropped by `sweep`.
+   */
+  intern(
+    message: DataView,
+    source: DataView,
+    from: number,
+    length: number,
+    nextHopAt: number,
+    nextHopBytes: number,
+    facts: AttributeFacts,
+  ): number {
+    const hash = hashBytes(message, nextHopAt, nextHopBytes, hashBytes(source, from, length, length))
+    let place = hash & this.#mask
+    for (; this.#index[place] !== 0; place = (place + 1) & this.#mask) {
+      const set = this.#index[place]!
+      if (this.#hash[set] !== hash || this.bytes[set] !== length || this.nextHopBytes[set] !== nextHopBytes) continue
+      if (this.#same(set, source, from, length) && this.#sameNextHop(set, message, nextHopAt)) return set
+    }
+    const set = this.#take()
+    const at = this.arena.allocate(length + nextHopBytes)
+    copyBytes(source, from, this.arena.view, at, length)
+    copyBytes(message, nextHopAt, this.arena.view, at + length, nextHopBytes)
+    this.at[set] = at
+    this.bytes[set] = length
+    this.nextHopBytes[set] = nextHopBytes
+    this.#hash[set] = hash
+    this.#uses[set] = 0
+    this.#describe(set, facts)
+    this.restrict[set] = restrictionsIn(message, facts)
+    this.#index[place] = set
+    this.count++
+    if (2 * this.count > this.#mask) this.#rehash()
+    return set
+  }
+
+  use(set: number): void {
+    this.#uses[set]!++
+  }
+
+  drop(set: number): void {
+    if (--this.#uses[set]! === 0) this.#remove(set)
+  }
+
+  /** Removes a set that was interned and then not used. */
+  dropUnused(set: number): void {
+    if (this.#uses[set] === 0) this.#remove(set)
+  }
+
+  #take(): number {
+    const set = this.#free.pop() ?? this.#end++
+    if (set < this.at.length) return set
+    this.at = grown32(this.at, set + 1)
+    this.bytes = grown32(this.bytes, set + 1)
+    this.nextHopBytes = grown8(this.nextHopBytes, set + 1)
+    this.has = grown8(this.has, set + 1)
+    this.restrict = grown8(this.restrict, set + 1)
+    this.origin = grown8(this.origin, set + 1)
+    this.asPathLength = grown32(this.asPathLength, set + 1)
+    this.neighbourAs = grownUnsigned32(this.neighbourAs, set + 1)
+    this.med = grownUnsigned32(this.med, set + 1)
+    this.localPref = grownUnsigned32(this.localPref, set + 1)
+    this.originatorId = grownUnsigned32(this.originatorId, set + 1)
+    this.clusterListLength = grown8(this.clusterListLength, set + 1)
+    this.#uses = grown32(this.#uses, set + 1)
+    this.#hash = grown32(this.#hash, set + 1)
+    return set
+  }
+
+  #describe(set: number, facts: AttributeFacts): void {
+    this.has[set] =
+      (facts.hasMed ? HAS.med : 0) |
+      (facts.hasLocalPref ? HAS.localPref : 0) |
+      ((facts.seen & SEEN.nextHop) !== 0 ? HAS.nextHop : 0)
+    this.origin[set] = facts.origin
+    this.asPathLength[set] = facts.asPathLength
+    this.neighbourAs[set] = facts.neighbourAs
+    this.med[set] = facts.hasMed ? facts.med : 0
+    this.localPref[set] = facts.hasLocalPref ? facts.localPref : LOCAL_PREF_DEFAULT
+    this.originatorId[set] = facts.originatorId
+    this.clusterListLength[set] = (facts.clusterListEnd - facts.clusterListAt) >> 2
+  }
+
+  #same(set: number, source: DataView, from: number, length: number): boolean {
+    return equalBytes(source, from, this.arena.view, this.at[set]!, length)
+  }
+
+  #sameNextHop(set: number, message: DataView, at: number): boolean {
+    return equalBytes(message, at, this.arena.view, this.at[set]! + this.bytes[set]!, this.nextHopBytes[set]!)
+  }
+
+  #remove(set: number): void {
+    const index = this.#index
+    let place = this.#hash[set]! & this.#mask
+    while (index[place] !== set) place = (place + 1) & this.#mask
+    for (let next = (place + 1) & this.#mask; index[next] !== 0; next = (next + 1) & this.#mask) {
+      const home = this.#hash[index[next]!]! & this.#mask
+      if (((next - home) & this.#mask) < ((next - place) & this.#mask)) continue
+      index[place] = index[next]!
+      place = next
+    }
+    index[place] = 0
+    this.arena.free(this.at[set]!, this.bytes[set]! + this.nextHopBytes[set]!)
+    this.#free.push(set)
+    this.count--
+  }
+
+  #rehash(): void {
+    const before = this.#index
+    this.#index = new Int32Array(2 * before.length)
+    this.#mask = this.#index.length - 1
+    for (const set of before) {
+      if (set === 0) continue
+      let place = this.#hash[set]! & this.#mask
+      while (this.#index[place] !== 0) place = (place + 1) & this.#mask
+      this.#index[place] = set
+    }
+  }
+}
+
+function restrictionsIn(message: DataView, { communitiesAt, communitiesEnd }: AttributeFacts): number {
+  let bits = 0
+  for (let at = communitiesAt; at < communitiesEnd; at += 4) {
+    const community = message.getUint32(at)
+    if (community < 0xffff_0000) continue
+    for (const [known, bit] of WELL_KNOWN) if (community === known) bits |= bit
+  }
+  return bits
+}
+
+function hashBytes(source: DataView, from: number, length: number, seed: number): number {
+  let hash = seed
+  let at = from
+  for (const end = from + length - 3; at < end; at += 4)
+    hash = Math.imul(hash ^ source.getInt32(at), 0x9e3779b1) ^ (hash >>> 15)
+  for (const end = from + length; at < end; at++) hash = Math.imul(hash ^ source.getUint8(at), 0x85ebca6b)
+  return mix32(hash)
+}
+
+function equalBytes(a: DataView, aAt: number, b: DataView, bAt: number, length: number): boolean {
+  let i = 0
+  for (; i < length - 3; i += 4) if (a.getInt32(aAt + i) !== b.getInt32(bAt + i)) return false
+  for (; i < length; i++) if (a.getUint8(aAt + i) !== b.getUint8(bAt + i)) return false
+  return true
+}
+
+function copyBytes(from: DataView, fromAt: number, to: DataView, toAt: number, length: number): void {
+  let i = 0
+  for (; i < length - 3; i += 4) to.setInt32(toAt + i, from.getInt32(fromAt + i))
+  for (; i < length; i++) to.setUint8(toAt + i, from.getUint8(fromAt + i))
+}

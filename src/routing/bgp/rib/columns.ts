@@ -1,0 +1,34 @@
+/** Arrays of numbers that grow: the next power of two holds what the old one held, and zeros behind it. */
+
+export function grown32(column: Int32Array<ArrayBuffer>, count: number): Int32Array<ArrayBuffer> {
+  if (count <= column.length) return column
+  const larger = new Int32Array(capacityFor(count))
+  larger.set(column)
+  return larger
+}
+
+export function grownUnsigned32(column: Uint32Array<ArrayBuffer>, count: number): Uint32Array<ArrayBuffer> {
+  if (count <= column.length) return column
+  const larger = new Uint32Array(capacityFor(count))
+  larger.set(column)
+  return larger
+}
+
+export function grown16(column: Uint16Array<ArrayBuffer>, count: number): Uint16Array<ArrayBuffer> {
+  if (count <= column.length) return column
+  const larger = new Uint16Array(capacityFor(count))
+  larger.set(column)
+  return larger
+}
+
+export function grown8(column: Uint8Array<ArrayBuffer>, count: number): Uint8Array<ArrayBuffer> {
+  if (count <= column.length) return column
+  const larger = new Uint8Array(capacityFor(count))
+  larger.set(column)
+  return larger
+}
+
+/** The least power of two that is not below; at least 16. */
+export function capacityFor(count: number): number {
+  return 1 << Math.max(4, 32 - Math.clz32(count - 1))
+}

@@ -1,0 +1,259 @@
+/**
+ * The prefixes of one family in one VRF, each with a number of its own, under which everything else about it is kept in
+ * columns. Numbers are dense from 0 and are used again when a prefix is gone.
+ *
+ *   index   open addressing with linear probing, half full at most; two words a place
+ *             IPv4      the address | number + 1 and length, together in a word
+ *             others    the hash | number + 1
+ *
+ * A place of the IPv4 index holds the whole prefix, so that finding one waits for one cache line.
+ */
+
+import { assert } from '../../../base/assert.ts'
+import { mix32 } from '../../../base/hash.ts'
+import { readPrefix4, readPrefix6 } from '../../../wire/bgp/prefix.ts'
+import type { UpdateBuilder } from '../../../wire/bgp/update-builder.ts'
+import type { Reader } from '../../../wire/cursor.ts'
+import { grown8, grownUnsigned32 } from './columns.ts'
+
+/** Not there, or malformed. */
+export const NO_PREFIX = -1
+
+/** Numbers are below 2^26, which leaves six bits of a word for a length up to 32. */
+const PREFIXES_MAX = 2 ** 26 - 1
+const PLACES_FIRST = 32
+
+export interface PrefixTable {
+  /** Numbers given out so far are below this. */
+  readonly end: number
+  /** Prefixes that are there. */
+  readonly count: number
+  /**
+   * The number of the prefix that is read next: a length and as many bytes as it needs. It is entered if it is not known
+   * and `enter`; else NO_PREFIX, as for one that is malformed, which leaves the reader failed.
+   */
+  read(from: Reader, enter: boolean): number
+  /** Writes the prefix as NLRI; false when it does not fit the message any more. */
+  write(out: UpdateBuilder, prefix: number): boolean
+  /** Gives its number back. */
+  remove(prefix: number): void
+  /** The prefix's address words and its length, for people and other modules. */
+  length(prefix: number): number
+  address(prefix: number, into: Uint32Array): void
+}
+
+/** Numbers, used again from the last one that came back. */
+class Numbers {
+  end = 0
+  count = 0
+  #free: number[] = []
+
+  take(): number {
+    assert(this.count < PREFIXES_MAX, 'more prefixes than a table has numbers for')
+    this.count++
+    return this.#free.pop() ?? this.end++
+  }
+
+  give(number: number): void {
+    this.count--
+    this.#free.push(number)
+  }
+}
+
+export class PrefixTable4 implements PrefixTable {
+  readonly #numbers = new Numbers()
+  #addresses = new Uint32Array(16)
+  #lengths = new Uint8Array(16)
+  #index = new Int32Array(2 * PLACES_FIRST)
+  #mask = PLACES_FIRST - 1
+
+  get end(): number {
+    return this.#numbers.end
+  }
+
+  get count(): number {
+    return this.#numbers.count
+  }
+
+  read(from: Reader, enter: boolean): number {
+    const length = from.u8()
+    const address = readPrefix4(from, length)
+    return from.failed ? NO_PREFIX : this.find(address, length, enter)
+  }
+
+  /** `address` has no bits set behind the length. */
+  find(address: number, length: number, enter: boolean): number {
+    const index = this.#index
+    const word = address | 0
+    let place = hashOf4(word, length) & this.#mask
+    for (;;) {
+      const tail = index[2 * place + 1]!
+      if (tail === 0) break
+      if (index[2 * place] === word && (tail & 63) === length) return (tail >>> 6) - 1
+      place = (place + 1) & this.#mask
+    }
+    return enter ? this.#enter(place, address, length) : NO_PREFIX
+  }
+
+  #enter(place: number, address: number, length: number): number {
+    const prefix = this.#numbers.take()
+    if (prefix >= this.#addresses.length) {
+      this.#addresses = grownUnsigned32(this.#addresses, prefix + 1)
+      this.#lengths = grown8(this.#lengths, prefix + 1)
+    }
+    this.#addresses[prefix] = address
+    this.#lengths[prefix] = length
+    this.#index[2 * place] = address | 0
+    this.#index[2 * place + 1] = ((prefix + 1) << 6) | length
+    if (2 * this.#numbers.count > this.#mask) this.#rehash()
+    return prefix
+  }
+
+  #rehash(): void {
+    const before = this.#index
+    const places = before.length
+    this.#index = new Int32Array(2 * places)
+    this.#mask = places - 1
+    for (let old = 0; old < before.length; old += 2) {
+      const tail = before[old + 1]!
+      if (tail === 0) continue
+      let place = hashOf4(before[old]!, tail & 63) & this.#mask
+      while (this.#index[2 * place + 1] !== 0) place = (place + 1) & this.#mask
+      this.#index[2 * place] = before[old]!
+      this.#index[2 * place + 1] = tail
+    }
+  }
+
+  remove(prefix: number): void {
+    const word = this.#addresses[prefix]! | 0
+    const length = this.#lengths[prefix]!
+    const index = this.#index
+    let place = hashOf4(word, length) & this.#mask
+    while (index[2 * place + 1]! >>> 6 !== prefix + 1) place = (place + 1) & this.#mask
+    // What probed past the place moves up, so that no search ends too early.
+    for (let next = (place + 1) & this.#mask; index[2 * next + 1] !== 0; next = (next + 1) & this.#mask) {
+      const home = hashOf4(index[2 * next]!, index[2 * next + 1]! & 63) & this.#mask
+      if (((next - home) & this.#mask) < ((next - place) & this.#mask)) continue
+      index[2 * place] = index[2 * next]!
+      index[2 * place + 1] = index[2 * next + 1]!
+      place = next
+    }
+    index[2 * place + 1] = 0
+    this.#numbers.give(prefix)
+  }
+
+  write(out: UpdateBuilder, prefix: number): boolean {
+    return out.addPrefix4(this.#addresses[prefix]!, this.#lengths[prefix]!)
+  }
+
+  length(prefix: number): number {
+    return this.#lengths[prefix]!
+  }
+
+  address(prefix: number, into: Uint32Array): void {
+    into[0] = this.#addresses[prefix]!
+  }
+}
+
+function hashOf4(word: number, length: number): number {
+  return mix32(word ^ (length << 26))
+}
+
+/** IPv6: four words an address. */
+export class PrefixTable6 implements PrefixTable {
+  readonly #numbers = new Numbers()
+  readonly #key = new Uint32Array(4)
+  #addresses = new Uint32Array(64)
+  #lengths = new Uint8Array(16)
+  #index = new Int32Array(2 * PLACES_FIRST)
+  #mask = PLACES_FIRST - 1
+
+  get end(): number {
+    return this.#numbers.end
+  }
+
+  get count(): number {
+    return this.#numbers.count
+  }
+
+  read(from: Reader, enter: boolean): number {
+    const length = from.u8()
+    readPrefix6(from, length, this.#key)
+    return from.failed ? NO_PREFIX : this.find(this.#key, length, enter)
+  }
+
+  find(key: Uint32Array, length: number, enter: boolean): number {
+    const index = this.#index
+    const hash = hashOf6(key, 0, length)
+    let place = hash & this.#mask
+    for (; index[2 * place + 1] !== 0; place = (place + 1) & this.#mask) {
+      const prefix = index[2 * place + 1]! - 1
+      if (index[2 * place] === hash && this.#is(prefix, key, length)) return prefix
+    }
+    return enter ? this.#enter(place, hash, key, length) : NO_PREFIX
+  }
+
+  #is(prefix: number, key: Uint32Array, length: number): boolean {
+    if (this.#lengths[prefix] !== length) return false
+    for (let word = 0; word < 4; word++) if (this.#addresses[4 * prefix + word] !== key[word]) return false
+    return true
+  }
+
+  #enter(place: number, hash: number, key: Uint32Array, length: number): number {
+    const prefix = this.#numbers.take()
+    this.#addresses = grownUnsigned32(this.#addresses, 4 * (prefix + 1))
+    this.#lengths = grown8(this.#lengths, prefix + 1)
+    this.#addresses.set(key, 4 * prefix)
+    this.#lengths[prefix] = length
+    this.#index[2 * place] = hash
+    this.#index[2 * place + 1] = prefix + 1
+    if (2 * this.#numbers.count > this.#mask) this.#rehash()
+    return prefix
+  }
+
+  #rehash(): void {
+    const before = this.#index
+    this.#index = new Int32Array(2 * before.length)
+    this.#mask = before.length - 1
+    for (let old = 0; old < before.length; old += 2) {
+      if (before[old + 1] === 0) continue
+      let place = before[old]! & this.#mask
+      while (this.#index[2 * place + 1] !== 0) place = (place + 1) & this.#mask
+      this.#index[2 * place] = before[old]!
+      this.#index[2 * place + 1] = before[old + 1]!
+    }
+  }
+
+  remove(prefix: number): void {
+    const index = this.#index
+    let place = hashOf6(this.#addresses, 4 * prefix, this.#lengths[prefix]!) & this.#mask
+    while (index[2 * place + 1] !== prefix + 1) place = (place + 1) & this.#mask
+    for (let next = (place + 1) & this.#mask; index[2 * next + 1] !== 0; next = (next + 1) & this.#mask) {
+      const home = index[2 * next]! & this.#mask
+      if (((next - home) & this.#mask) < ((next - place) & this.#mask)) continue
+      index[2 * place] = index[2 * next]!
+      index[2 * place + 1] = index[2 * next + 1]!
+      place = next
+    }
+    index[2 * place + 1] = 0
+    this.#numbers.give(prefix)
+  }
+
+  write(out: UpdateBuilder, prefix: number): boolean {
+    return out.addPrefix6(this.#addresses, 4 * prefix, this.#lengths[prefix]!)
+  }
+
+  length(prefix: number): number {
+    return this.#lengths[prefix]!
+  }
+
+  address(prefix: number, into: Uint32Array): void {
+    for (let word = 0; word < 4; word++) into[word] = this.#addresses[4 * prefix + word]!
+  }
+}
+
+function hashOf6(words: Uint32Array, at: number, length: number): number {
+  let hash = length
+  for (let word = 0; word < 4; word++) hash = mix32(hash ^ words[at + word]!)
+  return hash
+}

@@ -1,0 +1,205 @@
+/**
+ * The routes of one family in one VRF: Adj-RIBs-In and Loc-RIB together (RFC 4271 section 3.2). Every prefix has a list
+ * of paths, one a peer (or several, RFC 7911), and one of them is the best. Who exports routes hears of each prefix whose
+ * best path may have changed.
+ *
+ *   prefix   first path -> path -> path        columns by the prefix's number
+ *            best path
+ *   path     attribute set, peer, next         columns by the path's number
+ *
+ * A path keeps the set that the peer sent beside the one that policy made of it, so a changed policy needs neither a
+ * second table nor the peer's help.
+ */
+
+import type { AttributeSets } from './attribute-sets.ts'
+import { grown8, grown16, grown32, grownUnsigned32 } from './columns.ts'
+import type { Decision, PathColumns } from './decision.ts'
+import type { PrefixTable } from './prefix-table.ts'
+
+/** No path. */
+export const NONE = 0
+
+/** Why a path takes no part in the decision. */
+export const PATH_FLAG = {
+  /** Policy does not accept it, or it comes back to us (our AS, our router ID, our cluster). */
+  rejected: 1,
+  /** Its next hop leads nowhere. */
+  unreachable: 2,
+  /** Its session is gone and may come back (RFC 4724). */
+  stale: 4,
+} as const
+
+/** Takes no part. */
+export const INELIGIBLE = PATH_FLAG.rejected | PATH_FLAG.unreachable
+
+/** Told of every prefix whose best path may be another one or have other attributes. */
+export interface RouteFollower {
+  changed(prefix: number): void
+}
+
+export class RoutingTable implements PathColumns {
+  readonly prefixes: PrefixTable
+  readonly sets: AttributeSets
+  readonly decision: Decision
+  readonly followers: RouteFollower[] = []
+  /** Columns by prefix: paths' numbers. */
+  first = new Int32Array(16)
+  best = new Int32Array(16)
+  /** How many followers still need the prefix's number. */
+  holds = new Uint16Array(16)
+  /** Columns by path. Path 0 is none. */
+  set = new Int32Array(16)
+  received = new Int32Array(16)
+  peer = new Uint16Array(16)
+  next = new Int32Array(16)
+  flags = new Uint8Array(16)
+  pathId = new Uint32Array(0)
+  paths = 0
+  #pathEnd = 1
+  #freePath = NONE
+
+  constructor(prefixes: PrefixTable, sets: AttributeSets, decision: Decision) {
+    this.prefixes = prefixes
+    this.sets = sets
+    this.decision = decision
+  }
+
+  /** The columns have room for a prefix of this number. */
+  #reserve(prefix: number): void {
+    if (prefix < this.first.length) return
+    this.first = grown32(this.first, prefix + 1)
+    this.best = grown32(this.best, prefix + 1)
+    this.holds = grown16(this.holds, prefix + 1)
+  }
+
+  /**
+   * A peer's route: `received` as it came, `set` as policy has it (the same, mostly). Replaces what the peer said of the
+   * prefix before (RFC 4271 section 3.1), with the same path identifier. True when it had said nothing.
+   */
+  announce(prefix: number, peer: number, pathId: number, received: number, set: number, flags: number): boolean {
+    this.#reserve(prefix)
+    const sets = this.sets
+    const path = this.#find(prefix, peer, pathId)
+    sets.use(set)
+    sets.use(received)
+    if (path !== NONE) {
+      const isSame = this.set[path] === set && this.flags[path] === flags
+      sets.drop(this.set[path]!)
+      sets.drop(this.received[path]!)
+      this.set[path] = set
+      this.received[path] = received
+      this.flags[path] = flags
+      if (!isSame) this.#decide(prefix)
+      return false
+    }
+    const added = this.#takePath()
+    this.set[added] = set
+    this.received[added] = received
+    this.peer[added] = peer
+    this.flags[added] = flags
+    if (pathId !== 0 || this.pathId.length > 0) this.#setPathId(added, pathId)
+    this.next[added] = this.first[prefix]!
+    this.first[prefix] = added
+    if ((flags & INELIGIBLE) === 0) this.#decide(prefix)
+    return true
+  }
+
+  /** False when the peer had no such route. */
+  withdraw(prefix: number, peer: number, pathId: number): boolean {
+    if (prefix >= this.first.length) return false
+    let before = NONE
+    for (let path = this.first[prefix]!; path !== NONE; before = path, path = this.next[path]!) {
+      if (this.peer[path] !== peer || this.#pathIdOf(path) !== pathId) continue
+      this.#unlink(prefix, before, path)
+      return true
+    }
+    return false
+  }
+
+  #unlink(prefix: number, before: number, path: number): void {
+    if (before === NONE) this.first[prefix] = this.next[path]!
+    else this.next[before] = this.next[path]!
+    const { sets } = this
+    const wasBest = this.best[prefix] === path
+    const mattered = wasBest || (this.flags[path]! & INELIGIBLE) === 0
+    sets.drop(this.set[path]!)
+    sets.drop(this.received[path]!)
+    this.#givePath(path)
+    if (wasBest) this.best[prefix] = NONE
+    if (mattered) this.#decide(prefix)
+    this.releaseIfUnused(prefix)
+  }
+
+  /** Takes all paths of a peer away from prefixes `from` to before `to`; returns how many. */
+  purge(peer: number, from: number, to: number): number {
+    let purged = 0
+    const end = Math.min(to, this.prefixes.end, this.first.length)
+    for (let prefix = from; prefix < end; prefix++) {
+      let before = NONE
+      for (let path = this.first[prefix]!; path !== NONE; ) {
+        const next = this.next[path]!
+        if (this.peer[path] === peer) {
+          this.#unlink(prefix, before, path)
+          purged++
+        } else before = path
+        path = next
+      }
+    }
+    return purged
+  }
+
+  /** The path that the peer announced; NONE when there is none. */
+  #find(prefix: number, peer: number, pathId: number): number {
+    for (let path = this.first[prefix]!; path !== NONE; path = this.next[path]!)
+      if (this.peer[path] === peer && this.#pathIdOf(path) === pathId) return path
+    return NONE
+  }
+
+  /** Chooses anew, and tells the followers when the outcome is another. */
+  #decide(prefix: number): void {
+    const best = this.decision.best(this, this.first[prefix]!)
+    // The same path as before may have other attributes now.
+    this.best[prefix] = best
+    for (let i = 0; i < this.followers.length; i++) this.followers[i]!.changed(prefix)
+  }
+
+  /** Gives a prefix's number back when nothing is known of it any more, by us or by a follower. */
+  releaseIfUnused(prefix: number): void {
+    if (this.first[prefix] === NONE && this.holds[prefix] === 0) this.prefixes.remove(prefix)
+  }
+
+  #takePath(): number {
+    this.paths++
+    if (this.#freePath !== NONE) {
+      const path = this.#freePath
+      this.#freePath = this.next[path]!
+      return path
+    }
+    const path = this.#pathEnd++
+    if (path >= this.set.length) {
+      this.set = grown32(this.set, path + 1)
+      this.received = grown32(this.received, path + 1)
+      this.peer = grown16(this.peer, path + 1)
+      this.next = grown32(this.next, path + 1)
+      this.flags = grown8(this.flags, path + 1)
+    }
+    return path
+  }
+
+  #givePath(path: number): void {
+    this.paths--
+    this.peer[path] = 0
+    this.next[path] = this.#freePath
+    this.#freePath = path
+  }
+
+  // The column is there from the first path on that has one.
+  #setPathId(path: number, pathId: number): void {
+    this.pathId = grownUnsigned32(this.pathId, Math.max(path + 1, this.set.length))
+    this.pathId[path] = pathId
+  }
+
+  #pathIdOf(path: number): number {
+    return path < this.pathId.length ? this.pathId[path]! : 0
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * Peers whose updates are the same bytes: of one table, in one form, under one policy. What is sent is encoded once for
+ * all that keep up; who comes later or falls behind has a track of its own until it has caught up.
+ *
+ *   changed prefixes --> main track    --> peers that keep up
+ *                    --> track of one  --> a peer that is new, or slow; joins the main track when both have nothing left
+ *
+ * The member that a route came from is not told of it: the update goes past it, and if it had been told another's route
+ * for the prefix before, it alone is sent a withdrawal.
+ */
+
+import type { AttributeRewriter, ExportForm } from './attribute-rewriter.ts'
+import { type AttributeSets, NO_SET, RESTRICT } from './attribute-sets.ts'
+import type { Packer } from './packer.ts'
+import type { RibPeers } from './rib-peers.ts'
+import type { RouteFollower, RoutingTable } from './routing-table.ts'
+import { Track } from './track.ts'
+
+export interface GroupOptions {
+  readonly form: ExportForm
+  /** The members are clients of ours as a route reflector (RFC 4456). */
+  readonly clients: boolean
+}
+
+/** What policy makes of a route on its way out: the set to be sent, NO_SET for none. */
+export type ExportPolicy = (prefix: number, set: number) => number
+
+const acceptAll: ExportPolicy = (_prefix, set) => set
+
+export class UpdateGroup implements RouteFollower {
+  readonly table: RoutingTable
+  readonly options: GroupOptions
+  readonly #sets: AttributeSets
+  readonly #peers: RibPeers
+  readonly #policy: ExportPolicy
+  #main: Track | undefined
+  readonly #others = new Set<Track>()
+
+  constructor(table: RoutingTable, peers: RibPeers, options: GroupOptions, policy: ExportPolicy = acceptAll) {
+    this.table = table
+    this.options = options
+    this.#sets = table.sets
+    this.#peers = peers
+    this.#policy = policy
+    table.followers.push(this)
+  }
+
+  get isEmpty(): boolean {
+    return this.#main === undefined && this.#others.size === 0
+  }
+
+  /** The tracks that have something to say, or to finish saying. */
+  *busy(): Generator<Track> {
+    if (this.#main && isBusy(this.#main)) yield this.#main
+    for (const track of this.#others) if (isBusy(track)) yield track
+  }
+
+  changed(prefix: number): void {
+    this.#main?.enqueue(prefix)
+    if (this.#others.size > 0) for (const track of this.#others) track.enqueue(prefix)
+  }
+
+  /** A new member gets everything, on a track of its own unless it is the first. */
+  join(peer: number): Track {
+    const track = new Track(this.table)
+    track.members.add(peer)
+    track.awaiting.add(peer)
+    track.enqueueAll()
+    if (this.#main) this.#others.add(track)
+    else this.#main = track
+    return track
+  }
+
+  leave(peer: number): void {
+    for (const track of [this.#main, ...this.#others]) {
+      if (!track?.members.delete(peer)) continue
+      track.awaiting.delete(peer)
+      if (track.members.size > 0) continue
+      track.clear()
+      if (track !== this.#main) this.#others.delete(track)
+      else {
+        // Another may be the main one; it only has to catch up.
+        const [next] = this.#others
+        this.#main = next
+        if (next) this.#others.delete(next)
+      }
+    }
+    if (this.isEmpty) this.table.followers.splice(this.table.followers.indexOf(this), 1)
+  }
+
+  /** All routes again for one member (RFC 2918): what it was told so far counts for nothing. */
+  refresh(peer: number): void {
+    for (const track of [this.#main, ...this.#others]) {
+      if (!track?.members.has(peer)) continue
+      if (track.members.size === 1) {
+        track.forget()
+        track.awaiting.add(peer)
+        track.enqueueAll()
+        return
+      }
+      track.members.delete(peer)
+      this.#others.add(new Track(this.table))
+      const alone = [...this.#others].at(-1)!
+      alone.members.add(peer)
+      alone.awaiting.add(peer)
+      alone.enqueueAll()
+      return
+    }
+  }
+
+  /** A member that does not take what the others do goes on alone, from where it is. */
+  detach(peer: number): Track | undefined {
+    const main = this.#main
+    if (!main || main.members.size < 2 || !main.members.delete(peer)) return undefined
+    const track = main.copy()
+    track.members.add(peer)
+    if (main.awaiting.delete(peer)) track.awaiting.add(peer)
+    this.#others.add(track)
+    return track
+  }
+
+  /** Tracks that have caught up become one again. */
+  merge(): void {
+    const main = this.#main
+    if (!main || isBusy(main)) return
+    for (const track of this.#others) {
+      if (isBusy(track)) continue
+      for (const peer of track.members) main.members.add(peer)
+      track.clear()
+      this.#others.delete(track)
+    }
+  }
+
+  /** Tells a track's members what waits, until nothing does, or `packer` has no room, or `prefixes` were looked at. */
+  flush(track: Track, packer: Packer, rewriter: AttributeRewriter, prefixes: number): void {
+    packer.begin(track, this.options.form, rewriter)
+    for (let left = prefixes; left > 0 && track.waiting > 0 && packer.hasRoom(); left--) {
+      const prefix = track.peek()
+      track.take()
+      const path = this.table.best[prefix]!
+      const set = path === 0 ? NO_SET : this.#choose(prefix, path)
+      const source = set === NO_SET ? 0 : this.table.peer[path]!
+      const sent = track.sent[prefix]!
+      const sentSource = track.source[prefix]!
+      if (set !== sent || source !== sentSource) {
+        if (set === NO_SET) packer.withdraw(prefix, sentSource)
+        else {
+          packer.announce(prefix, set, source, this.#reflectedFrom(source))
+          if (sent !== NO_SET && source !== sentSource && track.members.has(source)) packer.withdrawFrom(prefix, source)
+        }
+      }
+      track.settle(prefix, set, source)
+    }
+    if (track.waiting === 0 && track.awaiting.size > 0) {
+      packer.endOfRib(track.awaiting)
+      track.awaiting.clear()
+    }
+    packer.end()
+  }
+
+  // RFC 4271 section 9.1.3: what of the Loc-RIB may be told to these peers.
+  #choose(prefix: number, path: number): number {
+    const { form, clients } = this.options
+    const set = this.table.set[path]!
+    const restrict = this.#sets.restrict[set]!
+    if (restrict !== 0) {
+      if ((restrict & RESTRICT.noAdvertise) !== 0) return NO_SET
+      if (form.external && (restrict & (RESTRICT.noExport | RESTRICT.noExportSubconfed)) !== 0) return NO_SET
+    }
+    const source = this.table.peer[path]!
+    // From one internal peer to another only as a reflector (RFC 4456 section 6).
+    if (!form.external && this.#peers.external[source] === 0 && this.#peers.client[source] === 0 && !clients)
+      return NO_SET
+    return this.#policy(prefix, set)
+  }
+
+  #reflectedFrom(source: number): number {
+    const isReflected = !this.options.form.external && this.#peers.external[source] === 0
+    return isReflected ? this.#peers.routerId[source]! : 0
+  }
+}
+
+function isBusy(track: Track): boolean {
+  return track.waiting > 0 || track.awaiting.size > 0
+}
