@@ -82,7 +82,7 @@ const defaultRings: RingSizes = { receiveSize: 2048, sendSize: 1024, fillSize: 2
  */
 const CHUNKS_BESIDE_RINGS = POOL_RESERVE + 512
 
-/** How long a worker looks on before it sleeps, when there are cores to spare: a sleep and a wake cost some 20 us. */
+/** How long a worker looks on before it sleeps, when there are cores to spare; see spin.ts. */
 const SPIN_us = 100
 
 export interface PortState {

@@ -14,7 +14,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { assert } from '../base/assert.ts'
 import { systemClock } from '../base/clock.ts'
 import { EventFd } from '../linux/poll.ts'
-import { pinTo, setScheduling } from '../linux/thread.ts'
+import { pinTo, setScheduling, WaitingTime } from '../linux/thread.ts'
 import { Umem, XdpSocket } from '../linux/xdp-socket.ts'
 import { Dispatcher } from './dispatch.ts'
 import { FrameBorrower, FrameLender } from './exchange.ts'
@@ -25,6 +25,7 @@ import type { ProgramModule } from './program.ts'
 import { QsbrReader } from './qsbr.ts'
 import { QueuesPort } from './queues-port.ts'
 import { RelayingPort, RelayPort } from './relay-port.ts'
+import { Spin } from './spin.ts'
 import { whileBusy } from './while-busy.ts'
 import { Worker, wake } from './worker.ts'
 import { type FromWorker, flagsOf, type OpenedSocket, type ToWorker, type WorkerSetup } from './worker-setup.ts'
@@ -127,7 +128,9 @@ async function main(setup: WorkerSetup): Promise<void> {
 
   const qsbr = new QsbrReader(setup.qsbr, worker)
   const parts = { ports, program, ledger, qsbr, clock: systemClock, dispatcher }
-  await new Worker(parts).run(flags[worker]!, bells[worker]!, spin_us)
+  const waiting = new WaitingTime()
+  await new Worker(parts).run(flags[worker]!, bells[worker]!, new Spin(spin_us, () => waiting.us))
+  waiting.close()
   for (const port of ports) port.close()
   agent.close()
 }

@@ -9,6 +9,7 @@ import { createFrameMemory, FramePool, Frames } from './frames.ts'
 import { createCounterMemory, Ledger } from './ledger.ts'
 import { MemoryPort } from './memory-port.ts'
 import { createQsbrMemory, QsbrReader } from './qsbr.ts'
+import { Spin } from './spin.ts'
 import { FLAG_WORDS, Worker, WorkerFlag } from './worker.ts'
 
 /** Says when it has been flushed so often. */
@@ -43,7 +44,7 @@ async function flushes(count: number, unsent: boolean): Promise<{ took_ms: numbe
   const worker = new Worker({ ports: [port], program, ledger, qsbr, clock: systemClock })
   const bell = new EventFd()
   const start_us = systemClock.now_us()
-  await worker.run(flags, bell, 0)
+  await worker.run(flags, bell, new Spin(0, () => 0))
   bell.close()
   return { took_ms: (systemClock.now_us() - start_us) / 1000, turns: flags[WorkerFlag.turns]! }
 }

@@ -17,6 +17,7 @@ import type { Ledger } from './ledger.ts'
 import type { Port } from './port.ts'
 import type { Program } from './program.ts'
 import type { QsbrReader } from './qsbr.ts'
+import type { Spin } from './spin.ts'
 
 /**
  * Words in shared memory: `running` and `mail` (there is a message) are the agent's, `asleep` and `turns` the worker's.
@@ -100,10 +101,10 @@ export class Worker {
   }
 
   /**
-   * Runs until the running flag is cleared. `spin_us` is how long it looks on when there is nothing to do before it
-   * sleeps: 0 where other threads want the core.
+   * Runs until the running flag is cleared. `spin` is how long it looks on when there is nothing to do before it
+   * sleeps.
    */
-  async run(flags: Int32Array, bell: EventFd, spin_us: number): Promise<void> {
+  async run(flags: Int32Array, bell: EventFd, spin: Spin): Promise<void> {
     const { clock, program, qsbr, ports } = this.#parts
     const sleep = new PollSet([bell.fd, ...ports.flatMap((port) => port.fds)])
     qsbr.online()
@@ -112,10 +113,11 @@ export class Worker {
     while (Atomics.load(flags, WorkerFlag.running) === 1) {
       const taken = this.step()
       const now_us = clock.now_us()
-      if (taken > 0) busyUntil_us = now_us + spin_us
+      if (taken > 0) busyUntil_us = now_us + spin.us
       if (now_us >= due_us) {
         Atomics.add(flags, WorkerFlag.turns, 1)
         this.#conserve()
+        spin.look(now_us)
         program.housekeeping(now_us)
         await yieldToEventLoop()
         due_us = now_us + HOUSEKEEPING_us

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import { unprivileged } from './scratch.ts'
-import { allowedCores, pinTo, setScheduling, threadId } from './thread.ts'
+import { allowedCores, pinTo, setScheduling, threadId, WaitingTime } from './thread.ts'
 
 test('a thread is pinned to a core, and let go', () => {
   const cores = allowedCores()
@@ -22,4 +23,24 @@ test('a thread is scheduled round-robin, and as others again', { skip: unprivile
   assert.equal(policy(), '2')
   setScheduling('other')
   assert.equal(policy(), '0')
+})
+
+test('a thread that shares its core with another knows how long it waited', async () => {
+  const waiting = new WaitingTime()
+  const cores = allowedCores()
+  pinTo(cores.slice(-1))
+  // It inherits the core of the thread that starts it, and keeps it busy.
+  const other = new Worker('require("node:worker_threads").parentPort.postMessage(0); for (;;) {}', { eval: true })
+  try {
+    await new Promise((resolve) => other.once('message', resolve))
+    const before_us = waiting.us!
+    for (const end_ms = performance.now() + 200; performance.now() < end_ms; );
+    const waited_us = waiting.us! - before_us
+    assert.ok(waited_us > 20_000 && waited_us < 200_000, `waited ${waited_us} us of 200 ms`)
+  } finally {
+    pinTo(cores)
+    await other.terminate()
+    waiting.close()
+  }
+  assert.equal(new WaitingTime('/no/such/file').us, undefined)
 })

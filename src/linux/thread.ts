@@ -4,6 +4,7 @@
  * 0.2.
  */
 
+import { closeSync, openSync, readSync } from 'node:fs'
 import { libc, must } from './libc.ts'
 import { struct, u32 } from './struct.ts'
 
@@ -43,4 +44,31 @@ export function pinTo(cores: readonly number[]): void {
 export function setScheduling(policy: keyof typeof POLICIES, priority = PRIORITY): void {
   const parameter = schedParam.make({ priority: policy === 'other' ? 0 : priority })
   must('sched_setscheduler', libc.sched_setscheduler(0, POLICIES[policy], parameter))
+}
+
+/** Of the thread that makes it: how long it was ready to run and others had its core. Linux with CONFIG_SCHED_INFO. */
+export class WaitingTime {
+  /** Undefined where the kernel does not tell. */
+  readonly #fd: number | undefined
+  readonly #text = Buffer.alloc(64)
+
+  constructor(path = '/proc/thread-self/schedstat') {
+    try {
+      this.#fd = openSync(path, 'r')
+    } catch {
+      this.#fd = undefined
+    }
+  }
+
+  /** Since the thread began, in microseconds; undefined where the kernel does not tell. */
+  get us(): number | undefined {
+    if (this.#fd === undefined) return undefined
+    // Time on a core, time waiting for one, in nanoseconds, and time slices (Documentation/scheduler/sched-stats.rst).
+    const bytes = readSync(this.#fd, this.#text, 0, this.#text.length, 0)
+    return Number(this.#text.toString('latin1', 0, bytes).split(' ')[1]) / 1000
+  }
+
+  close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd)
+  }
 }
