@@ -6,7 +6,7 @@
  * Lengths that a type cannot have are refused here too, so that no body is ever read that has no room for its fixed part.
  */
 
-import type { Reader } from '../cursor.ts'
+import { type Reader, Writer } from '../cursor.ts'
 
 export const BGP_HEADER_BYTES = 19
 export const MESSAGE_BYTES_MAX = 4096
@@ -46,3 +46,15 @@ export function openBody(from: Reader, at: number, bytes: number): number {
   from.window(at + BGP_HEADER_BYTES - 1, at + bytes)
   return from.u8()
 }
+
+/** A whole message of a body. */
+export function messageOf(type: number, body: Uint8Array): Uint8Array {
+  const out = new Writer(BGP_HEADER_BYTES + body.length)
+  for (let i = 0; i < 4; i++) out.u32(MARKER_WORD)
+  out.u16(BGP_HEADER_BYTES + body.length)
+  out.u8(type)
+  out.bytes(body)
+  return out.finish()
+}
+
+export const KEEPALIVE: Uint8Array = messageOf(MESSAGE.keepalive, new Uint8Array(0))
