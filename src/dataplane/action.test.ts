@@ -182,3 +182,33 @@ test('slots and members run out without harm, and come back when no worker can h
   equal(table.writer.allocate(), slots[0])
   equal(table.writer.allocateMembers(LIMITS.members), run)
 })
+
+test('groups of many lengths come and go for ever in the places that there are', () => {
+  const table = new Table()
+  const random = new Random(3)
+  const groups: { first: number; members: number }[] = []
+  const taken = new Set<number>()
+  const give = (): void => {
+    const [{ first, members }] = groups.splice(random.below(groups.length), 1) as [(typeof groups)[number]]
+    for (let i = 0; i < members; i++) taken.delete(first + i)
+    table.writer.releaseMembers(first, members)
+    table.qsbr.reclaim()
+  }
+  for (let round = 0; round < 2000; round++) {
+    const members = 1 + random.below(16)
+    for (let first = table.writer.allocateMembers(members); ; first = table.writer.allocateMembers(members)) {
+      if (first === undefined) {
+        give()
+        continue
+      }
+      groups.push({ first, members })
+      for (let i = 0; i < members; i++) {
+        equal(taken.has(first + i), false, 'a place was given out twice')
+        taken.add(first + i)
+      }
+      break
+    }
+  }
+  while (groups.length > 0) give()
+  equal(table.writer.allocateMembers(LIMITS.members), 0, 'all of it is one again')
+})

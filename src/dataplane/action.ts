@@ -253,11 +253,19 @@ export class ActionWriter {
   }
 }
 
-/** Numbers given out in consecutive runs; a run that came back serves the next request of its length. */
+/**
+ * Numbers given out in consecutive runs. What comes back is joined with its free neighbours, so that groups of many
+ * lengths do not wear the space down to pieces that are of no use; the shortest run that is long enough is cut up first.
+ */
 class Runs {
   #next: number
   readonly #end: number
-  readonly #free = new Map<number, number[]>()
+  /** Of the free runs before `next`: their lengths by their first number, and their first number by the one behind. */
+  readonly #lengthAt = new Map<number, number>()
+  readonly #firstBefore = new Map<number, number>()
+  /** Those of each length, and at which place of its list a run is. */
+  readonly #ofLength = new Map<number, number[]>()
+  readonly #placeOf = new Map<number, number>()
 
   constructor(from: number, end: number) {
     this.#next = from
@@ -265,17 +273,64 @@ class Runs {
   }
 
   take(count: number): number | undefined {
-    const free = this.#free.get(count)?.pop()
-    if (free !== undefined) return free
-    if (this.#next + count > this.#end) return undefined
-    this.#next += count
-    return this.#next - count
+    if (!this.#ofLength.has(count) && this.#next + count <= this.#end) {
+      this.#next += count
+      return this.#next - count
+    }
+    const length = this.#ofLength.has(count) ? count : this.#shortest(count)
+    const first = this.#ofLength.get(length)?.at(-1)
+    if (first === undefined) return undefined
+    this.#remove(first, length)
+    if (length > count) this.#add(first + count, length - count)
+    return first
   }
 
   give(first: number, count: number): void {
-    const free = this.#free.get(count)
-    if (free) free.push(first)
-    else this.#free.set(count, [first])
+    const before = this.#firstBefore.get(first)
+    if (before !== undefined) {
+      this.#remove(before, first - before)
+      count += first - before
+      first = before
+    }
+    const behind = this.#lengthAt.get(first + count)
+    if (behind !== undefined) {
+      this.#remove(first + count, behind)
+      count += behind
+    }
+    if (first + count === this.#next) this.#next = first
+    else this.#add(first, count)
+  }
+
+  /** Lengths are few: those of groups, and what is between them. */
+  #shortest(count: number): number {
+    let best = Number.POSITIVE_INFINITY
+    for (const length of this.#ofLength.keys()) if (length >= count && length < best) best = length
+    return best
+  }
+
+  #add(first: number, count: number): void {
+    this.#lengthAt.set(first, count)
+    this.#firstBefore.set(first + count, first)
+    const alike = this.#ofLength.get(count)
+    if (alike) this.#placeOf.set(first, alike.push(first) - 1)
+    else {
+      this.#ofLength.set(count, [first])
+      this.#placeOf.set(first, 0)
+    }
+  }
+
+  #remove(first: number, count: number): void {
+    this.#lengthAt.delete(first)
+    this.#firstBefore.delete(first + count)
+    const alike = this.#ofLength.get(count)!
+    const last = alike.pop()!
+    if (last !== first) {
+      const place = this.#placeOf.get(first)!
+      alike[place] = last
+      this.#placeOf.set(last, place)
+    }
+    this.#placeOf.delete(first)
+    if (alike.length === 0) this.#ofLength.delete(count)
   }
 }
 
