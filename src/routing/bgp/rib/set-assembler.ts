@@ -5,7 +5,7 @@
  * partial bit of what we pass on without knowing it (RFC 4271 section 5).
  */
 
-import { mergeAs4Path } from '../../../wire/bgp/as-path.ts'
+import { AS_TRANS, mergeAs4Path } from '../../../wire/bgp/as4-merge.ts'
 import { type AttributeContext, type AttributeFacts, SEEN } from '../../../wire/bgp/facts.ts'
 import type { UpdateParts } from '../../../wire/bgp/update.ts'
 import type { AttributeSets } from './attribute-sets.ts'
@@ -27,6 +27,8 @@ export class SetAssembler {
   readonly #sets: AttributeSets
   readonly #scratch = new Uint8Array(SCRATCH_BYTES)
   readonly #scratchView = new DataView(this.#scratch.buffer)
+  /** Where in the scratch the value of AGGREGATOR is. */
+  #aggregatorAt = 0
 
   constructor(sets: AttributeSets) {
     this.#sets = sets
@@ -65,6 +67,7 @@ export class SetAssembler {
     let length = 0
     let dropped = 0
     let unknown = 0
+    this.#aggregatorAt = 0
     for (let at = parts.attributesAt; at < parts.attributesEnd; ) {
       const flags = view.getUint8(at)
       const code = view.getUint8(at + 1)
@@ -75,38 +78,40 @@ export class SetAssembler {
       const isUnknown = unknown < facts.unknownCount && facts.unknown[2 * unknown] === at
       if (isDropped) dropped++
       if (isUnknown) unknown++
-      if (isDropped || !isKept(code, multiprotocol)) {
-        at = end
-        continue
-      }
-      if (!context.as4 && code === CODE.asPath) length = this.#widen(view, facts, length)
-      else if (!context.as4 && code === CODE.aggregator)
-        length = this.#widenAggregator(view, flags, value, facts, length)
-      else if (context.as4 || (code !== CODE.as4Path && code !== CODE.as4Aggregator)) {
-        for (let i = at; i < end; i++) this.#scratch[length + i - at] = view.getUint8(i)
-        if (isUnknown) this.#scratch[length] = flags | PARTIAL
-        length += end - at
+      if (!isDropped && isKept(code, multiprotocol)) {
+        if (!context.as4 && isOfTwoOctets(code)) length = this.#widen(view, facts, code, flags, value, length)
+        else {
+          for (let i = at; i < end; i++) this.#scratch[length + i - at] = view.getUint8(i)
+          if (isUnknown) this.#scratch[length] = flags | PARTIAL
+          length += end - at
+        }
       }
       at = end
     }
     return length
   }
 
-  // AS_PATH with what AS4_PATH knows better.
-  #widen(view: DataView, facts: AttributeFacts, at: number): number {
-    return mergeAs4Path(view, facts, this.#scratch, at)
-  }
-
-  #widenAggregator(view: DataView, flags: number, value: number, facts: AttributeFacts, at: number): number {
-    const { aggregatorAs } = facts
+  // What there is of an AS number in two octets, with what its companion in four knows better.
+  #widen(view: DataView, facts: AttributeFacts, code: number, flags: number, value: number, at: number): number {
     const out = this.#scratchView
+    if (code === CODE.asPath) return mergeAs4Path(view, facts, this.#scratch, at)
+    if (code === CODE.as4Aggregator && this.#aggregatorAt !== 0 && facts.aggregatorAs === AS_TRANS) {
+      out.setUint32(this.#aggregatorAt, view.getUint32(value))
+      out.setUint32(this.#aggregatorAt + 4, view.getUint32(value + 4))
+    }
+    if (code !== CODE.aggregator) return at
     out.setUint8(at, flags & ~EXTENDED_LENGTH)
     out.setUint8(at + 1, CODE.aggregator)
     out.setUint8(at + 2, 8)
-    out.setUint32(at + 3, aggregatorAs)
+    out.setUint32(at + 3, facts.aggregatorAs)
     out.setUint32(at + 7, view.getUint32(value + 2))
+    this.#aggregatorAt = at + 3
     return at + 11
   }
+}
+
+function isOfTwoOctets(code: number): boolean {
+  return code === CODE.asPath || code === CODE.aggregator || code === CODE.as4Path || code === CODE.as4Aggregator
 }
 
 function isKept(code: number, multiprotocol: boolean): boolean {
