@@ -261,7 +261,7 @@ export function writeCapability(out: Writer, capability: Capability, value: Writ
 }
 
 /** A few words for people. */
-export function printCapability(capability: Capability): string {
+export function formatCapability(capability: Capability): string {
   if (capability.kind !== 'unknown') return byKind.get(capability.kind)!.print(capability)
   return `capability ${capability.code} ${Buffer.from(capability.bytes).toString('hex')}`.trimEnd()
 }

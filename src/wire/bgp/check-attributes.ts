@@ -7,6 +7,7 @@
  */
 
 import type { Reader } from '../cursor.ts'
+import { adoptFourOctets } from './as-path.ts'
 import { attributes, EXTENDED_LENGTH, FLAG, SCOPE } from './attribute.ts'
 import { type AttributeContext, type AttributeFacts, OUTCOME, type Outcome, SEEN } from './facts.ts'
 import { FAMILY, hasFamily } from './family.ts'
@@ -25,6 +26,7 @@ export function checkAttributes(
   walk(from, parts.attributesAt, parts.attributesEnd, context, facts)
   facts.seen &= ~facts.droppedSeen
   facts.seenHigh &= ~facts.droppedSeenHigh
+  if (!context.as4) adoptFourOctets(facts)
   checkPrefixes(from, parts, context, facts)
   checkWhole(parts, facts)
   return facts.outcome

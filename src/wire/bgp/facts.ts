@@ -113,8 +113,12 @@ export class AttributeFacts {
   largeEnd = 0
   clusterListAt = 0
   clusterListEnd = 0
+  /** AS4_PATH of a peer that knows two octets only, where it is to be believed (`adoptFourOctets`). */
   as4PathAt = 0
   as4PathEnd = 0
+  as4PathLength = 0
+  as4FirstAs = 0
+  as4LastAs = 0
   aigpAt = 0
   aigpEnd = 0
 
@@ -180,6 +184,7 @@ export class AttributeFacts {
         0
     this.communitiesAt = this.communitiesEnd = this.extendedAt = this.extendedEnd = 0
     this.largeAt = this.largeEnd = this.clusterListAt = this.clusterListEnd = 0
+    this.as4PathLength = this.as4FirstAs = this.as4LastAs = 0
     this.as4PathAt = this.as4PathEnd = this.aigpAt = this.aigpEnd = 0
     this.mpReachFamily = this.mpUnreachFamily = NO_FAMILY
     this.mpReachNextHopAt = this.mpReachNextHopBytes = this.mpReachNlriAt = this.mpReachNlriEnd = 0

@@ -222,7 +222,7 @@ export function readable(bytes: Uint8Array): string {
 }
 
 /** `cease, administrative shutdown: "fibre works until 18:00"`: one line for people. */
-export function printNotification(told: Notification): string {
+export function formatNotification(told: Notification): string {
   const row = codes[told.code]
   const name = row?.name ?? `code ${told.code}`
   const subcode = row?.subcodes[told.subcode] ?? (told.subcode === 0 ? undefined : `subcode ${told.subcode}`)
@@ -232,7 +232,7 @@ export function printNotification(told: Notification): string {
 function details(told: Notification): string {
   if (told.data.length === 0) return ''
   const inside = insideHardReset(told)
-  if (inside) return `: ${printNotification(inside)}`
+  if (inside) return `: ${formatNotification(inside)}`
   const text = shutdownText(told)
   if (text !== undefined) return `: "${text}"`
   const from = new Reader(told.data)
