@@ -130,6 +130,16 @@ tenants:
   deepEqual(readdirSync(running.directory), ['site.yaml'])
 })
 
+test('schema describes site files for editors', () => {
+  const { status, stdout } = call('schema')
+  equal(status, 0)
+  const { type, required, properties } = JSON.parse(stdout)
+  equal(type, 'object')
+  deepEqual(required, ['site', 'gateway'])
+  equal(properties.tenants.items.properties.vni.maximum, 16_777_215)
+  equal(properties.clusters.items.additionalProperties, false)
+})
+
 test('up runs the modules, and show and reload reach them', async (t) => {
   const running = new Running(t)
   const path = running.write(smallSite(1000))

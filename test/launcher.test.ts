@@ -57,8 +57,12 @@ class Checkout {
 suite('the launcher', () => {
   test('installs everything on first use, whatever NODE_ENV says, and nothing on the second', () => {
     using checkout = new Checkout('echo "$2"')
-    equal(checkout.run('check').stdout, `${checkout.folder}/src/main.ts\n`)
-    equal(checkout.run('test').stdout, `${checkout.folder}/test/run.ts\n`)
+    const first = checkout.run('check')
+    equal(first.stdout, `${checkout.folder}/src/main.ts\n`)
+    match(first.stderr, /^gatehouse: installing npm packages into node_modules \(first use, .*\)\n$/)
+    const second = checkout.run('test')
+    equal(second.stdout, `${checkout.folder}/test/run.ts\n`)
+    equal(second.stderr, '')
     const asked = readFileSync(checkout.asked, 'utf8')
     match(asked, /^ci --include=dev --include=optional .*\n$/)
   })

@@ -9,10 +9,10 @@
 import { globSync, statSync } from 'node:fs'
 import { relative, resolve } from 'node:path'
 import { run } from 'node:test'
-import { spec } from 'node:test/reporters'
 import { parseArgs } from 'node:util'
 import { needs, PEERS } from '../lab/needs.ts'
 import { ensurePackages } from '../lab/packages.ts'
+import { Results } from './results.ts'
 import { tidy } from './tidy.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
@@ -44,48 +44,11 @@ function plan(paths: readonly string[], withLong: boolean): Plan {
   }
 }
 
-class Results {
-  readonly skipped = new Map<string, string[]>()
-  readonly #spec = spec()
-  readonly #totals = new Map<string, number>()
-
-  constructor() {
-    this.#spec.pipe(process.stdout)
-  }
-
-  async add(files: string[], concurrency: number, timeout: number): Promise<void> {
-    if (files.length === 0) return
-    const stream = run({ cwd: ROOT, files: files.map((file) => resolve(ROOT, file)), concurrency, timeout })
-    for await (const event of stream) {
-      if (event.type === 'test:pass' && event.data.skip) this.#skip(event.data)
-      if (event.type === 'test:diagnostic' && this.#isTotal(event.data.message)) continue
-      if (event.type !== 'test:summary') this.#spec.write(event)
-    }
-  }
-
-  /** Prints the failures and the sums of all runs; true when nothing failed. */
-  async finish(): Promise<boolean> {
-    for (const [name, value] of this.#totals)
-      this.#spec.write({ type: 'test:diagnostic', data: { nesting: 0, message: `${name} ${value}`, level: 'info' } })
-    const drained = new Promise((done) => this.#spec.once('end', done))
-    this.#spec.end()
-    await drained
-    return (this.#totals.get('fail') ?? 0) + (this.#totals.get('cancelled') ?? 0) === 0
-  }
-
-  #skip(data: { name: string; file?: string; skip?: string | boolean }): void {
-    const reason = typeof data.skip === 'string' && data.skip !== '' ? data.skip : 'no reason given'
-    const names = this.skipped.get(reason) ?? []
-    names.push(`${relative(ROOT, data.file ?? '')}: ${data.name}`)
-    this.skipped.set(reason, names)
-  }
-
-  // Each run ends with its own sums, `tests 12` and so on; the reader wants one of each.
-  #isTotal(message: string): boolean {
-    const [, name, value] = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/.exec(message) ?? []
-    if (name) this.#totals.set(name, (this.#totals.get(name) ?? 0) + Number(value))
-    return name !== undefined
-  }
+/** Runs the files and hands over what comes of them. */
+async function runFiles(results: Results, files: string[], concurrency: number, timeout: number): Promise<void> {
+  if (files.length === 0) return
+  const stream = run({ cwd: ROOT, files: files.map((file) => resolve(ROOT, file)), concurrency, timeout })
+  for await (const event of stream) results.take(event)
 }
 
 async function main(): Promise<number> {
@@ -97,14 +60,13 @@ async function main(): Promise<number> {
     typeof state === 'string' ? [] : [`${PEERS[i]!.command}: ${state.missing}`],
   )
   const isTidy = positionals.length > 0 || tidy()
-  const results = new Results()
-  await results.add(files.unit, UNIT_CONCURRENCY, FILE_TIMEOUT_MS)
-  await results.add(files.system, 1, FILE_TIMEOUT_MS)
-  await results.add(files.long, 1, LONG_TIMEOUT_MS)
+  const results = new Results(ROOT, process.stdout)
+  await runFiles(results, files.unit, UNIT_CONCURRENCY, FILE_TIMEOUT_MS)
+  await runFiles(results, files.system, 1, FILE_TIMEOUT_MS)
+  await runFiles(results, files.long, 1, LONG_TIMEOUT_MS)
   const passed = await results.finish()
   for (const reason of absent) console.log(`not installed: ${reason}`)
-  for (const [reason, names] of results.skipped)
-    console.log(`skipped, ${reason}:\n${names.map((name) => `  ${name}\n`).join('')}`)
+  for (const paragraph of results.skipped()) console.log(paragraph)
   if (needs()) console.log('Run `npm test` as root to test all of it.')
   if (!isTidy) console.log('The tests above ran, but the code is not tidy: see the top, or `npm run tidy`.')
   return passed && isTidy ? 0 : 1

@@ -5,9 +5,9 @@
 
 import { deepEqual, equal } from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { suite, test } from 'node:test'
 import { functionLengths, importsOf, readSources, type Source, sourceOf } from './sources.ts'
 
@@ -134,6 +134,25 @@ suite('the code is tidy', () => {
     deepEqual(linesWith(new RegExp(['TO', 'DO|FIX', 'ME|X', 'XX'].join('')), sources), [])
   })
 
+  test('a package is asked for by one exact version', () => {
+    const { dependencies, devDependencies, optionalDependencies } = JSON.parse(
+      readFileSync(resolve(ROOT, 'package.json'), 'utf8'),
+    )
+    const wanted = Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies })
+    deepEqual(
+      wanted.filter(([, version]) => !/^\d+\.\d+\.\d+$/.test(String(version))),
+      [],
+    )
+  })
+
+  test('what the documents link to in the checkout is there', () => {
+    const documents = globSync(['*.md', 'docs/**/*.md'], { cwd: ROOT })
+    deepEqual(
+      documents.flatMap((path) => deadLinks(path, readFileSync(resolve(ROOT, path), 'utf8'))),
+      [],
+    )
+  })
+
   for (const example of globSync('examples/*.yaml', { cwd: ROOT }).sort())
     test(`${example} is right`, () => checks(example))
 
@@ -149,6 +168,13 @@ suite('the code is tidy', () => {
   })
 })
 
+/** Links to files that are not there, of a document at that path. Those to other hosts and within it are not looked at. */
+function deadLinks(path: string, text: string): string[] {
+  return Array.from(text.matchAll(/\]\(([^)\s#]+)[^)]*\)/g), (match) => match[1]!)
+    .filter((target) => !/^[a-z]+:/.test(target) && !existsSync(resolve(ROOT, dirname(path), target)))
+    .map((target) => `${path} links to ${target}`)
+}
+
 function checks(site: string): void {
   const args = ['--disable-warning=ExperimentalWarning', 'src/main.ts', 'check', site]
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' })
@@ -156,6 +182,11 @@ function checks(site: string): void {
 }
 
 suite('the rules see what they are to see', () => {
+  test('a link that leads nowhere', () => {
+    const text = '[a](../README.md#title) [b](nowhere.md) [c](https://example.com/d) [e](#here) ![f](decisions)'
+    deepEqual(deadLinks('docs/x.md', text), ['docs/x.md links to nowhere.md'])
+  })
+
   test('every way to import a file', () => {
     const source = sourceOf(
       'src/bus/bus.ts',
