@@ -1,298 +1,370 @@
 /**
- * Path attributes, a row each: name, flags, what RFC 7606 says of a malformed one, its check, and how people read it.
- *
- * A check meets a reader whose window is the value, no byte more, and fills the facts. It returns 0, or the subcode of
- * the UPDATE Message Error; the row's `malformed` says what then happens. Codes that have no row here are unknown.
+ * Path attributes, a row each: name, flags, what RFC 7606 wants done about a malformed one, its check, and how it is read,
+ * written and printed. Codes that have no row here are unknown: passed on as they are if they are transitive.
  */
 
-import type { Reader } from '../cursor.ts'
-import { checkAs4Path, checkAsPath } from './as-path.ts'
-import { type AttributeContext, type AttributeFacts, OUTCOME, type Outcome } from './facts.ts'
-import { checkMpReach, checkMpUnreach } from './multiprotocol.ts'
+import { formatAddress, type IpAddress, ipv4Bytes } from '../../base/address.ts'
+import type { Reader, Writer } from '../cursor.ts'
+import { checkAs4Path, checkAsPath, formatSegments, readSegments, type Segment, writeSegments } from './as-path.ts'
+import {
+  type AttributeRow,
+  attribute,
+  isListOf,
+  OPTIONAL,
+  OPTIONAL_TRANSITIVE,
+  opaque,
+  readList,
+  SCOPE,
+  WELL_KNOWN,
+} from './attribute-row.ts'
+import {
+  type ExtendedCommunity,
+  formatCommunity,
+  formatExtendedCommunity,
+  formatLargeCommunity,
+  type LargeCommunity,
+} from './community.ts'
+import { mpReach, mpUnreach } from './multiprotocol.ts'
 import { UPDATE_ERROR } from './notification.ts'
+import { AS_TRANS } from './open.ts'
 
-export const FLAG = { optional: 0x80, transitive: 0x40, partial: 0x20 } as const
-/** The value's length has two bytes. */
-export const EXTENDED_LENGTH = 0x10
+const ORIGINS = ['IGP', 'EGP', 'incomplete'] as const
 
-const WELL_KNOWN = FLAG.transitive
-const OPTIONAL = FLAG.optional
-const OPTIONAL_TRANSITIVE = FLAG.optional | FLAG.transitive
-
-/** From whom an attribute is taken; from others it is dropped. */
-export const SCOPE = {
-  all: 0,
-  /** Of our own AS or confederation. */
-  internal: 1,
-  /** Of those who do not know 4-octet AS numbers (RFC 6793 section 4.1). */
-  twoOctets: 2,
-  /** On sessions where AIGP is enabled. */
-  aigp: 3,
-} as const
-
-const MALFORMED = {
-  'attribute-discard': OUTCOME.discarded,
-  'treat-as-withdraw': OUTCOME.withdraw,
-  'session-reset': OUTCOME.reset,
-} as const
-
-type Check = (from: Reader, facts: AttributeFacts, context: AttributeContext) => number
-
-interface Declaration {
-  readonly name: string
-  readonly flags: number
-  readonly malformed: keyof typeof MALFORMED
-  readonly scope?: number
-  readonly check: Check
-}
-
-export interface AttributeRow {
-  readonly code: number
-  readonly name: string
-  /** Of FLAG, optional and transitive; 0 where nothing is known of the code. */
-  readonly flags: number
-  readonly malformed: keyof typeof MALFORMED
-  readonly outcome: Outcome
-  readonly scope: number
-  readonly isMultiprotocol: boolean
-  /** Passed on as the bytes that it is, or dropped. */
-  readonly isOpaque: boolean
-  readonly check: Check
-}
-
-const rows: Readonly<Record<number, Declaration>> = {
-  1: {
-    name: 'ORIGIN',
-    flags: WELL_KNOWN,
-    malformed: 'treat-as-withdraw', // RFC 7606 section 7.1
-    check(from, facts) {
-      if (from.remaining !== 1) return UPDATE_ERROR.attributeLength
-      facts.origin = from.u8()
-      return facts.origin <= 2 ? 0 : UPDATE_ERROR.invalidOrigin
-    },
+export const origin: AttributeRow<number> = attribute(1, {
+  name: 'ORIGIN',
+  flags: WELL_KNOWN,
+  malformed: 'treat-as-withdraw', // RFC 7606 section 7.1
+  check(from, facts) {
+    if (from.remaining !== 1) return UPDATE_ERROR.attributeLength
+    facts.origin = from.u8()
+    return facts.origin < ORIGINS.length ? 0 : UPDATE_ERROR.invalidOrigin
   },
-  2: {
-    name: 'AS_PATH',
-    flags: WELL_KNOWN,
-    malformed: 'treat-as-withdraw', // RFC 7606 section 7.2
-    check: checkAsPath,
-  },
-  3: {
-    name: 'NEXT_HOP',
-    flags: WELL_KNOWN,
-    malformed: 'treat-as-withdraw', // RFC 7606 section 7.3
-    check(from, facts) {
-      if (from.remaining !== 4) return UPDATE_ERROR.attributeLength
-      facts.nextHopAt = facts.attributeAt
-      facts.nextHopEnd = facts.attributeEnd
-      facts.nextHop4 = from.u32()
-      return 0
-    },
-  },
-  4: {
-    name: 'MULTI_EXIT_DISC',
-    flags: OPTIONAL,
-    malformed: 'treat-as-withdraw', // RFC 7606 section 7.4
-    check(from, facts) {
-      if (from.remaining !== 4) return UPDATE_ERROR.attributeLength
-      facts.med = from.u32()
-      return 0
-    },
-  },
-  5: {
-    name: 'LOCAL_PREF',
-    flags: WELL_KNOWN,
-    malformed: 'treat-as-withdraw', // RFC 7606 section 7.5
-    scope: SCOPE.internal,
-    check(from, facts) {
-      if (from.remaining !== 4) return UPDATE_ERROR.attributeLength
-      facts.localPref = from.u32()
-      return 0
-    },
-  },
-  6: {
-    name: 'ATOMIC_AGGREGATE',
-    flags: WELL_KNOWN,
-    malformed: 'attribute-discard', // RFC 7606 section 7.6
-    check: (from) => (from.remaining === 0 ? 0 : UPDATE_ERROR.attributeLength),
-  },
-  7: {
-    name: 'AGGREGATOR',
-    flags: OPTIONAL_TRANSITIVE,
-    malformed: 'attribute-discard', // RFC 7606 section 7.7
-    check(from, facts, context) {
-      if (from.remaining !== (context.as4 ? 8 : 6)) return UPDATE_ERROR.attributeLength
-      facts.aggregatorAs = context.as4 ? from.u32() : from.u16()
-      return facts.aggregatorAs === 0 ? UPDATE_ERROR.optionalAttribute : 0 // RFC 7607
-    },
-  },
-  8: {
-    name: 'COMMUNITIES',
-    flags: OPTIONAL_TRANSITIVE,
-    malformed: 'treat-as-withdraw', // RFC 7606 section 7.8
-    check(from, facts) {
-      facts.communitiesAt = from.at
-      facts.communitiesEnd = from.at + from.remaining
-      return isListOf(from.remaining, 4) ? 0 : UPDATE_ERROR.optionalAttribute
-    },
-  },
-  9: {
-    name: 'ORIGINATOR_ID',
-    flags: OPTIONAL,
-    malformed: 'treat-as-withdraw', // RFC 7606 section 7.9
-    scope: SCOPE.internal,
-    check(from, facts) {
-      if (from.remaining !== 4) return UPDATE_ERROR.attributeLength
-      facts.originatorId = from.u32()
-      return 0
-    },
-  },
-  10: {
-    name: 'CLUSTER_LIST',
-    flags: OPTIONAL,
-    malformed: 'treat-as-withdraw', // RFC 7606 section 7.10
-    scope: SCOPE.internal,
-    check(from, facts) {
-      facts.clusterListAt = from.at
-      facts.clusterListEnd = from.at + from.remaining
-      return isListOf(from.remaining, 4) ? 0 : UPDATE_ERROR.attributeLength
-    },
-  },
-  14: {
-    name: 'MP_REACH_NLRI',
-    flags: OPTIONAL,
-    malformed: 'session-reset', // RFC 7606 section 7.11, of its two choices
-    check: checkMpReach,
-  },
-  15: {
-    name: 'MP_UNREACH_NLRI',
-    flags: OPTIONAL,
-    malformed: 'session-reset', // RFC 7606 section 5.3
-    check: checkMpUnreach,
-  },
-  16: {
-    name: 'EXTENDED_COMMUNITIES',
-    flags: OPTIONAL_TRANSITIVE,
-    malformed: 'treat-as-withdraw', // RFC 7606 section 7.14
-    check(from, facts) {
-      facts.extendedAt = from.at
-      facts.extendedEnd = from.at + from.remaining
-      return isListOf(from.remaining, 8) ? 0 : UPDATE_ERROR.optionalAttribute
-    },
-  },
-  17: {
-    name: 'AS4_PATH',
-    flags: OPTIONAL_TRANSITIVE,
-    malformed: 'attribute-discard', // RFC 6793 section 6
-    scope: SCOPE.twoOctets,
-    check: checkAs4Path,
-  },
-  18: {
-    name: 'AS4_AGGREGATOR',
-    flags: OPTIONAL_TRANSITIVE,
-    malformed: 'attribute-discard', // RFC 6793 section 6
-    scope: SCOPE.twoOctets,
-    check(from, facts) {
-      if (from.remaining !== 8) return UPDATE_ERROR.optionalAttribute
-      facts.as4AggregatorAs = from.u32()
-      return facts.as4AggregatorAs === 0 ? UPDATE_ERROR.optionalAttribute : 0 // RFC 7607
-    },
-  },
-  25: {
-    name: 'IPV6_EXTENDED_COMMUNITIES',
-    flags: OPTIONAL_TRANSITIVE,
-    malformed: 'treat-as-withdraw', // RFC 7606 section 7.15
-    check: (from) => (isListOf(from.remaining, 20) ? 0 : UPDATE_ERROR.optionalAttribute),
-  },
-  26: {
-    name: 'AIGP',
-    flags: OPTIONAL,
-    malformed: 'attribute-discard', // RFC 7311 section 3
-    scope: SCOPE.aigp,
-    check: checkAigp,
-  },
-  32: {
-    name: 'LARGE_COMMUNITY',
-    flags: OPTIONAL_TRANSITIVE,
-    malformed: 'treat-as-withdraw', // RFC 8092 section 5
-    check(from, facts) {
-      facts.largeAt = from.at
-      facts.largeEnd = from.at + from.remaining
-      return isListOf(from.remaining, 12) ? 0 : UPDATE_ERROR.optionalAttribute
-    },
-  },
-  35: {
-    name: 'ONLY_TO_CUSTOMER',
-    flags: OPTIONAL_TRANSITIVE,
-    malformed: 'treat-as-withdraw', // RFC 9234 section 5
-    check(from, facts) {
-      if (from.remaining !== 4) return UPDATE_ERROR.optionalAttribute
-      facts.onlyToCustomer = from.u32()
-      return 0
-    },
-  },
-}
-
-/** RFC 7606 counts an empty list as malformed. */
-function isListOf(bytes: number, each: number): boolean {
-  return bytes > 0 && bytes % each === 0
-}
-
-/** TLVs of which the first of type 1 is the metric, RFC 7311 section 3: type u8 | whole length u16 | value. */
-function checkAigp(from: Reader, facts: AttributeFacts): number {
-  const at = from.at
-  const end = at + from.remaining
-  let found = false
-  while (from.remaining > 0) {
-    const type = from.u8()
-    const bytes = from.u16()
-    if (from.failed || bytes < 3) return UPDATE_ERROR.optionalAttribute
-    if (type === 1 && bytes !== 11) return UPDATE_ERROR.optionalAttribute
-    found ||= type === 1
-    from.skip(bytes - 3)
-  }
-  if (from.failed || !found) return UPDATE_ERROR.optionalAttribute
-  facts.aigpAt = at
-  facts.aigpEnd = end
-  return 0
-}
-
-/**
- * Known by name and otherwise carried as they are, like what has no name: not read, they cannot be malformed (the
- * tunnel encapsulation of CVE-2023-38802, the prefix SID of zeros that resets some, the entropy label of RFC 7447).
- */
-const OPAQUE_NAMES: Readonly<Record<number, readonly [name: string, flags: number]>> = {
-  22: ['PMSI_TUNNEL', OPTIONAL_TRANSITIVE],
-  23: ['TUNNEL_ENCAPSULATION', OPTIONAL_TRANSITIVE],
-  24: ['TRAFFIC_ENGINEERING', OPTIONAL],
-  27: ['PE_DISTINGUISHER_LABELS', OPTIONAL_TRANSITIVE],
-  28: ['ENTROPY_LABEL_CAPABILITY', OPTIONAL_TRANSITIVE],
-  29: ['BGP_LS', OPTIONAL],
-  33: ['BGPSEC_PATH', OPTIONAL],
-  34: ['COMMUNITY_CONTAINER', OPTIONAL_TRANSITIVE],
-  36: ['DOMAIN_PATH', OPTIONAL_TRANSITIVE],
-  37: ['SFP', OPTIONAL_TRANSITIVE],
-  38: ['BFD_DISCRIMINATOR', OPTIONAL_TRANSITIVE],
-  40: ['PREFIX_SID', OPTIONAL_TRANSITIVE],
-  128: ['ATTR_SET', OPTIONAL_TRANSITIVE],
-}
-
-const fits: Check = () => 0
-
-/** By code, all 256 of them: of one shape, so that the walk over a list meets one kind of row. */
-export const attributes: readonly AttributeRow[] = Array.from({ length: 256 }, (_, code) => {
-  const row = rows[code]
-  const [name, flags] = OPAQUE_NAMES[code] ?? [`attribute ${code}`, 0]
-  const malformed = row?.malformed ?? 'attribute-discard'
-  return {
-    code,
-    name: row?.name ?? name,
-    flags: row?.flags ?? flags,
-    malformed,
-    outcome: MALFORMED[malformed],
-    scope: row?.scope ?? SCOPE.all,
-    isMultiprotocol: code === 14 || code === 15,
-    isOpaque: row === undefined,
-    check: row?.check ?? fits,
-  }
+  read: (from) => from.u8(),
+  write: (out, value) => out.u8(value),
+  print: (value) => ORIGINS[value] ?? `${value}`,
 })
+
+export const asPath: AttributeRow<readonly Segment[]> = attribute(2, {
+  name: 'AS_PATH',
+  flags: WELL_KNOWN,
+  malformed: 'treat-as-withdraw', // RFC 7606 section 7.2
+  check: checkAsPath,
+  read: (from, { as4 }) => readSegments(from, as4),
+  write: writeSegments,
+  print: formatSegments,
+})
+
+export const nextHop: AttributeRow<IpAddress> = attribute(3, {
+  name: 'NEXT_HOP',
+  flags: WELL_KNOWN,
+  malformed: 'treat-as-withdraw', // RFC 7606 section 7.3
+  check(from, facts) {
+    if (from.remaining !== 4) return UPDATE_ERROR.attributeLength
+    facts.nextHopAt = facts.attributeAt
+    facts.nextHopEnd = facts.attributeEnd
+    facts.nextHop4 = from.u32()
+    return 0
+  },
+  read: (from) => from.bytes(4),
+  write: (out, value) => out.bytes(value),
+  print: formatAddress,
+})
+
+export const med: AttributeRow<number> = attribute(4, {
+  name: 'MULTI_EXIT_DISC',
+  flags: OPTIONAL,
+  malformed: 'treat-as-withdraw', // RFC 7606 section 7.4
+  check(from, facts) {
+    if (from.remaining !== 4) return UPDATE_ERROR.attributeLength
+    facts.med = from.u32()
+    return 0
+  },
+  read: readWord,
+  write: writeWord,
+  print: String,
+})
+
+export const localPref: AttributeRow<number> = attribute(5, {
+  name: 'LOCAL_PREF',
+  flags: WELL_KNOWN,
+  malformed: 'treat-as-withdraw', // RFC 7606 section 7.5
+  scope: SCOPE.internal,
+  check(from, facts) {
+    if (from.remaining !== 4) return UPDATE_ERROR.attributeLength
+    facts.localPref = from.u32()
+    return 0
+  },
+  read: readWord,
+  write: writeWord,
+  print: String,
+})
+
+export const atomicAggregate: AttributeRow<true> = attribute(6, {
+  name: 'ATOMIC_AGGREGATE',
+  flags: WELL_KNOWN,
+  malformed: 'attribute-discard', // RFC 7606 section 7.6
+  check: (from) => (from.remaining === 0 ? 0 : UPDATE_ERROR.attributeLength),
+  read: () => true,
+  write: () => {},
+  print: () => 'yes',
+})
+
+export interface Aggregator {
+  readonly as: number
+  readonly address: IpAddress
+}
+
+function formatAggregator({ as, address }: Aggregator): string {
+  return `${as} ${formatAddress(address)}`
+}
+
+export const aggregator: AttributeRow<Aggregator> = attribute(7, {
+  name: 'AGGREGATOR',
+  flags: OPTIONAL_TRANSITIVE,
+  malformed: 'attribute-discard', // RFC 7606 section 7.7
+  check(from, facts, context) {
+    if (from.remaining !== (context.as4 ? 8 : 6)) return UPDATE_ERROR.attributeLength
+    facts.aggregatorAs = context.as4 ? from.u32() : from.u16()
+    return facts.aggregatorAs === 0 ? UPDATE_ERROR.optionalAttribute : 0 // RFC 7607
+  },
+  read: (from, { as4 }) => ({ as: as4 ? from.u32() : from.u16(), address: from.bytes(4) }),
+  write(out, { as, address }, as4) {
+    if (as4) out.u32(as)
+    else out.u16(as > 0xffff ? AS_TRANS : as)
+    out.bytes(address)
+  },
+  print: formatAggregator,
+})
+
+export const communities: AttributeRow<readonly number[]> = attribute(8, {
+  name: 'COMMUNITIES',
+  flags: OPTIONAL_TRANSITIVE,
+  malformed: 'treat-as-withdraw', // RFC 7606 section 7.8
+  check(from, facts) {
+    facts.communitiesAt = from.at
+    facts.communitiesEnd = from.at + from.remaining
+    return isListOf(from.remaining, 4) ? 0 : UPDATE_ERROR.optionalAttribute
+  },
+  read: (from) => readList(from, readWord),
+  write: writeWords,
+  print: (values) => values.map(formatCommunity).join(' '),
+})
+
+export const originatorId: AttributeRow<number> = attribute(9, {
+  name: 'ORIGINATOR_ID',
+  flags: OPTIONAL,
+  malformed: 'treat-as-withdraw', // RFC 7606 section 7.9
+  scope: SCOPE.internal,
+  check(from, facts) {
+    if (from.remaining !== 4) return UPDATE_ERROR.attributeLength
+    facts.originatorId = from.u32()
+    return 0
+  },
+  read: readWord,
+  write: writeWord,
+  print: formatIdentifier,
+})
+
+export const clusterList: AttributeRow<readonly number[]> = attribute(10, {
+  name: 'CLUSTER_LIST',
+  flags: OPTIONAL,
+  malformed: 'treat-as-withdraw', // RFC 7606 section 7.10
+  scope: SCOPE.internal,
+  check(from, facts) {
+    facts.clusterListAt = from.at
+    facts.clusterListEnd = from.at + from.remaining
+    return isListOf(from.remaining, 4) ? 0 : UPDATE_ERROR.attributeLength
+  },
+  read: (from) => readList(from, readWord),
+  write: writeWords,
+  print: (values) => values.map(formatIdentifier).join(' '),
+})
+
+export const extendedCommunities: AttributeRow<readonly ExtendedCommunity[]> = attribute(16, {
+  name: 'EXTENDED_COMMUNITIES',
+  flags: OPTIONAL_TRANSITIVE,
+  malformed: 'treat-as-withdraw', // RFC 7606 section 7.14
+  check(from, facts) {
+    facts.extendedAt = from.at
+    facts.extendedEnd = from.at + from.remaining
+    return isListOf(from.remaining, 8) ? 0 : UPDATE_ERROR.optionalAttribute
+  },
+  read: (from) => readList(from, () => ({ high: from.u32(), low: from.u32() })),
+  write(out, values) {
+    for (const { high, low } of values) writeWords(out, [high, low])
+  },
+  print: (values) => values.map(formatExtendedCommunity).join(' '),
+})
+
+export const as4Path: AttributeRow<readonly Segment[]> = attribute(17, {
+  name: 'AS4_PATH',
+  flags: OPTIONAL_TRANSITIVE,
+  malformed: 'attribute-discard', // RFC 6793 section 6
+  scope: SCOPE.twoOctets,
+  check: checkAs4Path,
+  read: (from) => readSegments(from, true),
+  write: (out, value) => writeSegments(out, value, true),
+  print: formatSegments,
+})
+
+export const as4Aggregator: AttributeRow<Aggregator> = attribute(18, {
+  name: 'AS4_AGGREGATOR',
+  flags: OPTIONAL_TRANSITIVE,
+  malformed: 'attribute-discard', // RFC 6793 section 6
+  scope: SCOPE.twoOctets,
+  check(from, facts) {
+    if (from.remaining !== 8) return UPDATE_ERROR.optionalAttribute
+    facts.as4AggregatorAs = from.u32()
+    return facts.as4AggregatorAs === 0 ? UPDATE_ERROR.optionalAttribute : 0 // RFC 7607
+  },
+  read: (from) => ({ as: from.u32(), address: from.bytes(4) }),
+  write(out, { as, address }) {
+    out.u32(as)
+    out.bytes(address)
+  },
+  print: formatAggregator,
+})
+
+/** Type and subtype, an IPv6 address, and a number of two bytes: RFC 5701. */
+export const ipv6ExtendedCommunities: AttributeRow<readonly Uint8Array[]> = attribute(25, {
+  name: 'IPV6_EXTENDED_COMMUNITIES',
+  flags: OPTIONAL_TRANSITIVE,
+  malformed: 'treat-as-withdraw', // RFC 7606 section 7.15
+  check: (from) => (isListOf(from.remaining, 20) ? 0 : UPDATE_ERROR.optionalAttribute),
+  read: (from) => readList(from, () => from.bytes(20)),
+  write(out, values) {
+    for (const value of values) out.bytes(value)
+  },
+  print: (values) => values.map((value) => `0x${Buffer.from(value).toString('hex')}`).join(' '),
+})
+
+export interface AigpTlv {
+  readonly type: number
+  readonly value: Uint8Array
+}
+
+const AIGP_METRIC = 1
+const AIGP_HEAD_BYTES = 3
+const AIGP_METRIC_BYTES = 11
+
+/** TLVs: type u8 | length u16 of all of it | value. Type 1 is the metric, a number of 64 bits (RFC 7311 section 3). */
+export const aigp: AttributeRow<readonly AigpTlv[]> = attribute(26, {
+  name: 'AIGP',
+  flags: OPTIONAL,
+  malformed: 'attribute-discard', // RFC 7311 section 3
+  scope: SCOPE.aigp,
+  check(from, facts) {
+    facts.aigpAt = from.at
+    facts.aigpEnd = from.at + from.remaining
+    let hasMetric = false
+    while (from.remaining > 0) {
+      const type = from.u8()
+      const bytes = from.u16()
+      if (bytes < AIGP_HEAD_BYTES) return UPDATE_ERROR.optionalAttribute
+      if (type === AIGP_METRIC && bytes !== AIGP_METRIC_BYTES) return UPDATE_ERROR.optionalAttribute
+      if (type === AIGP_METRIC) hasMetric = true
+      from.skip(bytes - AIGP_HEAD_BYTES)
+    }
+    return from.failed || !hasMetric ? UPDATE_ERROR.optionalAttribute : 0
+  },
+  read: (from) => readList(from, () => ({ type: from.u8(), value: from.bytes(from.u16() - AIGP_HEAD_BYTES) })),
+  write(out, values) {
+    for (const { type, value } of values) {
+      out.u8(type)
+      out.u16(value.length + AIGP_HEAD_BYTES)
+      out.bytes(value)
+    }
+  },
+  print: (values) => values.map(({ type, value }) => `${type}:0x${Buffer.from(value).toString('hex')}`).join(' '),
+})
+
+export const largeCommunities: AttributeRow<readonly LargeCommunity[]> = attribute(32, {
+  name: 'LARGE_COMMUNITY',
+  flags: OPTIONAL_TRANSITIVE,
+  malformed: 'treat-as-withdraw', // RFC 8092 section 6
+  check(from, facts) {
+    facts.largeAt = from.at
+    facts.largeEnd = from.at + from.remaining
+    return isListOf(from.remaining, 12) ? 0 : UPDATE_ERROR.optionalAttribute
+  },
+  read: (from) => readList(from, () => ({ global: from.u32(), local1: from.u32(), local2: from.u32() })),
+  write(out, values) {
+    for (const { global, local1, local2 } of values) writeWords(out, [global, local1, local2])
+  },
+  print: (values) => values.map(formatLargeCommunity).join(' '),
+})
+
+export const onlyToCustomer: AttributeRow<number> = attribute(35, {
+  name: 'ONLY_TO_CUSTOMER',
+  flags: OPTIONAL_TRANSITIVE,
+  malformed: 'treat-as-withdraw', // RFC 9234 section 5
+  check(from, facts) {
+    if (from.remaining !== 4) return UPDATE_ERROR.optionalAttribute
+    facts.onlyToCustomer = from.u32()
+    return 0
+  },
+  read: readWord,
+  write: writeWord,
+  print: String,
+})
+
+function readWord(from: Reader): number {
+  return from.u32()
+}
+
+function writeWord(out: Writer, value: number): void {
+  out.u32(value)
+}
+
+function writeWords(out: Writer, values: readonly number[]): void {
+  for (const value of values) out.u32(value)
+}
+
+function formatIdentifier(value: number): string {
+  return formatAddress(ipv4Bytes(value))
+}
+
+const rows: readonly AttributeRow[] = [
+  origin,
+  asPath,
+  nextHop,
+  med,
+  localPref,
+  atomicAggregate,
+  aggregator,
+  communities,
+  originatorId,
+  clusterList,
+  mpReach,
+  mpUnreach,
+  extendedCommunities,
+  as4Path,
+  as4Aggregator,
+  ipv6ExtendedCommunities,
+  aigp,
+  largeCommunities,
+  onlyToCustomer,
+  // Known by name alone. Peers have been made to reset sessions by the contents of some of these: by the tunnel
+  // encapsulation (CVE-2023-38802), by a prefix SID of zeros, by the entropy label that RFC 7447 withdrew.
+  opaque(22, 'PMSI_TUNNEL', OPTIONAL_TRANSITIVE),
+  opaque(23, 'TUNNEL_ENCAPSULATION', OPTIONAL_TRANSITIVE),
+  opaque(24, 'TRAFFIC_ENGINEERING', OPTIONAL),
+  opaque(27, 'PE_DISTINGUISHER_LABELS', OPTIONAL_TRANSITIVE),
+  opaque(28, 'ENTROPY_LABEL_CAPABILITY', OPTIONAL_TRANSITIVE),
+  opaque(29, 'BGP_LS', OPTIONAL),
+  opaque(33, 'BGPSEC_PATH', OPTIONAL),
+  opaque(34, 'COMMUNITY_CONTAINER', OPTIONAL_TRANSITIVE),
+  opaque(36, 'DOMAIN_PATH', OPTIONAL_TRANSITIVE),
+  opaque(37, 'SFP', OPTIONAL_TRANSITIVE),
+  opaque(38, 'BFD_DISCRIMINATOR', OPTIONAL_TRANSITIVE),
+  opaque(40, 'PREFIX_SID', OPTIONAL_TRANSITIVE),
+  opaque(128, 'ATTR_SET', OPTIONAL_TRANSITIVE),
+]
+
+const byCode = new Map(rows.map((row) => [row.code, row]))
+
+/** By code, all 256 of them. */
+export const attributes: readonly AttributeRow[] = Array.from(
+  { length: 256 },
+  (_, code) => byCode.get(code) ?? opaque(code, `attribute ${code}`, 0),
+)

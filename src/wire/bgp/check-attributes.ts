@@ -8,10 +8,11 @@
 
 import type { Reader } from '../cursor.ts'
 import { adoptFourOctets } from './as-path.ts'
-import { attributes, EXTENDED_LENGTH, FLAG, SCOPE } from './attribute.ts'
+import { attributes } from './attribute.ts'
+import { CODE_MP_REACH, CODE_MP_UNREACH, EXTENDED_LENGTH, FLAG, SCOPE } from './attribute-row.ts'
 import { type AttributeContext, type AttributeFacts, OUTCOME, type Outcome, SEEN } from './facts.ts'
 import { FAMILY, hasFamily } from './family.ts'
-import { UPDATE_ERROR } from './notification.ts'
+import { type Notification, notification, UPDATE_ERROR } from './notification.ts'
 import { checkNlri } from './prefix.ts'
 import type { UpdateParts } from './update.ts'
 
@@ -111,13 +112,15 @@ function checkPrefixes(from: Reader, parts: UpdateParts, context: AttributeConte
     facts.judgeRange(OUTCOME.reset, UPDATE_ERROR.invalidNetwork, 0, parts.nlriAt, parts.nlriEnd)
   const reach = facts.mpReachFamily
   if (reach >= 0 && !checkNlri(from, facts.mpReachNlriAt, facts.mpReachNlriEnd, reach, hasFamily(addPath, reach)))
-    facts.judgeRange(OUTCOME.reset, UPDATE_ERROR.optionalAttribute, 14, facts.mpReachNlriAt, facts.mpReachNlriEnd)
+    judgeMultiprotocol(facts, CODE_MP_REACH, facts.mpReachAt, facts.mpReachNlriEnd)
   const unreach = facts.mpUnreachFamily
-  if (
-    unreach >= 0 &&
-    !checkNlri(from, facts.mpUnreachNlriAt, facts.mpUnreachNlriEnd, unreach, hasFamily(addPath, unreach))
-  )
-    facts.judgeRange(OUTCOME.reset, UPDATE_ERROR.optionalAttribute, 15, facts.mpUnreachNlriAt, facts.mpUnreachNlriEnd)
+  const withIdsToo = hasFamily(addPath, unreach)
+  if (unreach >= 0 && !checkNlri(from, facts.mpUnreachNlriAt, facts.mpUnreachNlriEnd, unreach, withIdsToo))
+    judgeMultiprotocol(facts, CODE_MP_UNREACH, facts.mpUnreachAt, facts.mpUnreachNlriEnd)
+}
+
+function judgeMultiprotocol(facts: AttributeFacts, code: number, at: number, end: number): void {
+  facts.judgeRange(OUTCOME.reset, UPDATE_ERROR.optionalAttribute, code, at, end)
 }
 
 function checkWhole(parts: UpdateParts, facts: AttributeFacts): void {
@@ -148,4 +151,18 @@ function checkMandatory(announces: boolean, facts: AttributeFacts): void {
 /** Not 0.0.0.0/8, and neither a group nor reserved. */
 function isHost4(address: number): boolean {
   return address >= 0x0100_0000 && address < 0xe000_0000
+}
+
+/**
+ * What to tell the peer of an outcome that ends the session. The data is the attribute, or the prefixes, as they came; for
+ * a missing attribute its code (RFC 4271 section 6.3). Its two lists of prefixes go without data.
+ */
+export function errorNotification(from: Reader, facts: AttributeFacts): Notification {
+  const { errorCode, errorSubcode, errorAttribute, errorAt, errorEnd } = facts
+  if (errorSubcode === UPDATE_ERROR.missingWellKnown)
+    return notification(errorCode, errorSubcode, Uint8Array.of(errorAttribute))
+  if (errorSubcode === UPDATE_ERROR.malformedList || errorSubcode === UPDATE_ERROR.invalidNetwork)
+    return notification(errorCode, errorSubcode)
+  from.window(errorAt, errorEnd)
+  return notification(errorCode, errorSubcode, from.bytes(from.remaining))
 }

@@ -124,12 +124,15 @@ export class AttributeFacts {
 
   /** NO_FAMILY when there is none, or of a family that was not agreed on: such a one is not looked at. */
   mpReachFamily: number = NO_FAMILY
+  /** Of the whole attribute, which ends where its prefixes do. */
+  mpReachAt = 0
   mpReachNextHopAt = 0
   /** 4, 12, 16, 24, 32 or 48: a route distinguisher may stand before an address, a link-local address behind. */
   mpReachNextHopBytes = 0
   mpReachNlriAt = 0
   mpReachNlriEnd = 0
   mpUnreachFamily: number = NO_FAMILY
+  mpUnreachAt = 0
   mpUnreachNlriAt = 0
   mpUnreachNlriEnd = 0
 
@@ -188,6 +191,7 @@ export class AttributeFacts {
     this.as4PathAt = this.as4PathEnd = this.aigpAt = this.aigpEnd = 0
     this.mpReachFamily = this.mpUnreachFamily = NO_FAMILY
     this.mpReachNextHopAt = this.mpReachNextHopBytes = this.mpReachNlriAt = this.mpReachNlriEnd = 0
+    this.mpReachAt = this.mpUnreachAt = 0
     this.mpUnreachNlriAt = this.mpUnreachNlriEnd = 0
     this.droppedCount = this.unknownCount = 0
   }

@@ -9,19 +9,89 @@
  * next hops where that was agreed on (RFC 8950 section 3).
  */
 
+import { formatAddress } from '../../base/address.ts'
 import type { Reader } from '../cursor.ts'
+import { type AttributeRow, attribute, CODE_MP_REACH, CODE_MP_UNREACH, OPTIONAL } from './attribute-row.ts'
 import { type AttributeContext, type AttributeFacts, OUTCOME } from './facts.ts'
-import { FAMILY, familyOf, hasFamily, NO_FAMILY } from './family.ts'
+import { FAMILY, familyName, familyOf, hasFamily, NO_FAMILY, SAFI } from './family.ts'
 import { UPDATE_ERROR } from './notification.ts'
 
+export interface MpReach {
+  readonly afi: number
+  readonly safi: number
+  /** As it stands there, distinguisher and link-local address included. */
+  readonly nextHop: Uint8Array
+  /** Prefixes as bytes: nlri.ts reads them. */
+  readonly nlri: Uint8Array
+}
+
+export interface MpUnreach {
+  readonly afi: number
+  readonly safi: number
+  readonly nlri: Uint8Array
+}
+
+export const mpReach: AttributeRow<MpReach> = attribute(CODE_MP_REACH, {
+  name: 'MP_REACH_NLRI',
+  flags: OPTIONAL,
+  malformed: 'session-reset', // RFC 7606 section 7.11, of its two choices
+  check: checkMpReach,
+  read(from) {
+    const afi = from.u16()
+    const safi = from.u8()
+    const nextHop = from.bytes(from.u8())
+    from.u8()
+    return { afi, safi, nextHop, nlri: from.bytes(from.remaining) }
+  },
+  write(out, { afi, safi, nextHop, nlri }) {
+    out.u16(afi)
+    out.u8(safi)
+    out.u8(nextHop.length)
+    out.bytes(nextHop)
+    out.u8(0)
+    out.bytes(nlri)
+  },
+  print: ({ afi, safi, nextHop, nlri }) =>
+    `${familyName(afi, safi)} via ${formatNextHop(safi, nextHop)}, ${nlri.length} bytes of prefixes`,
+})
+
+export const mpUnreach: AttributeRow<MpUnreach> = attribute(CODE_MP_UNREACH, {
+  name: 'MP_UNREACH_NLRI',
+  flags: OPTIONAL,
+  malformed: 'session-reset', // RFC 7606 section 5.3
+  check: checkMpUnreach,
+  read: (from) => ({ afi: from.u16(), safi: from.u8(), nlri: from.bytes(from.remaining) }),
+  write(out, { afi, safi, nlri }) {
+    out.u16(afi)
+    out.u8(safi)
+    out.bytes(nlri)
+  },
+  print: ({ afi, safi, nlri }) => `${familyName(afi, safi)}, ${nlri.length} bytes of prefixes`,
+})
+
+const DISTINGUISHER_BYTES = 8
+
+/** The addresses without what stands before them; bytes where there are no such addresses. */
+export function formatNextHop(safi: number, nextHop: Uint8Array): string {
+  const each = safi === SAFI.vpn ? DISTINGUISHER_BYTES : 0
+  const addressBytes = nextHop.length === each + 4 ? 4 : 16
+  const size = each + addressBytes
+  if (nextHop.length === 0 || nextHop.length % size !== 0) return `0x${Buffer.from(nextHop).toString('hex')}`
+  const addresses: string[] = []
+  for (let at = each; at < nextHop.length; at += size)
+    addresses.push(formatAddress(nextHop.slice(at, at + addressBytes)))
+  return addresses.join(' ')
+}
+
 /** RFC 7606 section 7.11: a next hop of a wrong length hides where the prefixes begin. */
-export function checkMpReach(from: Reader, facts: AttributeFacts, context: AttributeContext): number {
+function checkMpReach(from: Reader, facts: AttributeFacts, context: AttributeContext): number {
   const family = familyOf(from.u16(), from.u8())
   const nextHopBytes = from.u8()
   const nextHopAt = from.at
   from.skip(nextHopBytes)
   from.u8()
   if (from.failed) return UPDATE_ERROR.optionalAttribute
+  facts.mpReachAt = facts.attributeAt
   facts.mpReachNextHopAt = nextHopAt
   facts.mpReachNextHopBytes = nextHopBytes
   facts.mpReachNlriAt = from.at
@@ -36,9 +106,10 @@ export function checkMpReach(from: Reader, facts: AttributeFacts, context: Attri
   return 0
 }
 
-export function checkMpUnreach(from: Reader, facts: AttributeFacts, context: AttributeContext): number {
+function checkMpUnreach(from: Reader, facts: AttributeFacts, context: AttributeContext): number {
   const family = familyOf(from.u16(), from.u8())
   if (from.failed) return UPDATE_ERROR.optionalAttribute
+  facts.mpUnreachAt = facts.attributeAt
   facts.mpUnreachNlriAt = from.at
   facts.mpUnreachNlriEnd = from.at + from.remaining
   facts.mpUnreachFamily = hasFamily(context.families, family) ? family : NO_FAMILY
