@@ -2,7 +2,7 @@
 
 import { LinuxError } from './error.ts'
 
-/** By reason: a sentence for people, and the errnos that mean it. */
+/** By reason: a sentence for people, and the errnos that mean it, all that ICMP can bring among them. */
 const REASONS = {
   refused: ['the peer refuses connections', 'ECONNREFUSED'],
   reset: ['the peer reset the connection', 'ECONNRESET', 'EPIPE', 'ENOTCONN'],
@@ -18,6 +18,9 @@ const REASONS = {
     'ENOPROTOOPT',
     'EPROTO',
     'EINVAL',
+    'EMSGSIZE',
+    'EOPNOTSUPP',
+    'ENONET',
   ],
   'no-address': ['the local address is not one of this host', 'EADDRNOTAVAIL'],
   'address-in-use': ['another socket has this address and port', 'EADDRINUSE'],

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { parseAddress, parsePrefix } from '../base/address.ts'
+import { LinuxError } from './error.ts'
 import { withNamespace } from './namespace.ts'
 import { POLLIN, POLLOUT, PollSet } from './poll.ts'
 import { ip, ScratchNetwork, unprivileged } from './scratch.ts'
@@ -187,6 +189,14 @@ describe('a TCP connection', () => {
     taken.close()
   })
 
+  test('can be told anything by ICMP, and none of it is thrown', () => {
+    // icmp_err_convert, net/ipv4/icmp.c, and tab_unreach, net/ipv6/icmp.c.
+    const codes = ['ENETUNREACH', 'EHOSTUNREACH', 'ENOPROTOOPT', 'ECONNREFUSED', 'EMSGSIZE', 'EOPNOTSUPP', 'EHOSTDOWN']
+    for (const code of [...codes, 'ENONET', 'EACCES', 'EPROTO'])
+      assert.match(new TcpFailure('connect', LinuxError.numberOf(code)).reason, /unreachable|refused/, code)
+    assert.throws(() => new TcpFailure('recv', LinuxError.numberOf('EBADF')), { code: 'EBADF' })
+  })
+
   test('leaves no descriptor behind, whichever way it ends', () => {
     const open = (): number => readdirSync('/proc/self/fd').length
     const before = open()
@@ -216,6 +226,36 @@ describe('a TCP listener', () => {
     assert.deepEqual(ports, new Set(sockets.map((socket) => socket.local.port)))
     for (const socket of sockets) socket.close()
     listener.close()
+  })
+
+  test('turns connections away while the process has no descriptor for them, and takes them again after', async () => {
+    const listener = new TcpListener({ address: here, port: 0 })
+    const near = connect(here, listener.local.port)
+    const limit = (soft: string): void => void execFileSync('prlimit', ['--pid', `${process.pid}`, `--nofile=${soft}`])
+    const [, before] = /Max open files\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))!
+    assert.ok(readable(listener))
+    const highest = Math.max(
+      ...readdirSync('/proc/self/fd')
+        .map(Number)
+        .filter((fd) => existsSync(`/proc/self/fd/${fd}`)),
+    )
+    const fill: number[] = []
+    limit(`${highest + 1}:`)
+    try {
+      for (;;) fill.push(openSync('/dev/null', 'r'))
+    } catch {
+      assert.equal(listener.accept(), undefined)
+    } finally {
+      for (const fd of fill) closeSync(fd)
+      limit(`${before}:`)
+    }
+    assert.equal(listener.turnedAway, 1)
+    assert.ok(readable(near))
+    assert.ok(near.receive(new Uint8Array(8)) < 0)
+    const next = connect(here, listener.local.port)
+    assert.ok(readable(listener))
+    const accepted = listener.accept()!
+    for (const one of [near, next, accepted, listener]) one.close()
   })
 
   test('of IPv6 does not take IPv4, whose listener has the same port', () => {
