@@ -47,8 +47,8 @@ export interface SwitchAgentParts {
   steer(addresses: { host: readonly IpAddress[]; tunnel: readonly IpAddress[] }): void
 }
 
-/** Retired memory is looked at this often when nothing else does; there is plenty, and idle must cost nothing. */
-const RECLAIM_ms = 100
+/** Retired memory is looked at this often when nothing else does. */
+const RECLAIM_ms = 10
 
 export class SwitchAgent {
   readonly #parts: SwitchAgentParts
@@ -87,7 +87,7 @@ export class SwitchAgent {
     })
     this.#believed = actions.allocate()!
     actions.set(this.#believed, { kind: 'local', segment: Local.host })
-    this.#reclaim = clock.every(RECLAIM_ms, () => void writers.qsbr.reclaim())
+    this.#reclaim = writers.qsbr.reclaimEvery(RECLAIM_ms, clock)
     this.underlayChanged()
   }
 

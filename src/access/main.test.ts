@@ -16,6 +16,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { KeptBatches } from '../agent/kept-batches.ts'
 import { switchFeed } from '../agent/names.ts'
 import { formatMac, parseAddress } from '../base/address.ts'
+import { idleShare } from '../linux/idle.ts'
 import { withNamespace } from '../linux/namespace.ts'
 import { ip, ScratchNetwork, unprivileged } from '../linux/scratch.ts'
 import { IcmpSocket, PacketSocket } from '../linux/socket.ts'
@@ -28,7 +29,7 @@ let pings = process.pid
 const address = (text: string) => parseAddress(text)!
 const OWN = '10.0.0.1'
 const VIP = '10.255.0.1'
-const TIMEOUT_ms = 30_000
+const TIMEOUT_ms = 60_000
 
 const SITE = JSON.stringify({
   site: 'test',
@@ -209,6 +210,11 @@ suite('a switch as a process', { skip: unprivileged, timeout: TIMEOUT_ms }, () =
       scene.layRoutes()
       await scene.untilReachable()
     }
+  })
+
+  test('uses less than 3% of a core while there is nothing to do', async () => {
+    const share = await idleShare(scene.process!.pid!, 0.03)
+    ok(share < 0.03, `${share * 100}%`)
   })
 
   for (const signal of ['SIGTERM', 'SIGKILL'] as const)

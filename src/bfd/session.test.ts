@@ -132,6 +132,22 @@ suite('two BFD sessions', () => {
     deepEqual([a.session.state, b.session.state], ['up', 'up'])
   })
 
+  test('set no timer but those that they send by, as long as they hear each other', () => {
+    const { a, b, clock } = pair()
+    clock.advance(3000)
+    const sent = (): number => a.sent.length + b.sent.length
+    const before = sent()
+    let timers = 0
+    const after = clock.after.bind(clock)
+    clock.after = (delay_ms, run) => {
+      timers++
+      return after(delay_ms, run)
+    }
+    clock.advance(10_000)
+    // One on the wire, and the next one's.
+    equal(timers, 2 * (sent() - before))
+  })
+
   test('survive the loss of every fifth packet with a multiplier of 6, and come back after each failure with 1', () => {
     const robust = pair({ a: { detectMultiplier: 6 }, b: { detectMultiplier: 6 }, loss: 0.2 })
     robust.clock.advance(60_000)

@@ -94,6 +94,9 @@ export class BfdSession {
 
   #sent_us = Number.NEGATIVE_INFINITY
   #transmitTimer: Timer | undefined
+  #transmitAt_us = 0
+  /** The peer was heard, and has not fallen silent since. */
+  #isListening = false
   #silentAt_us = 0
   #detectionRings_us = 0
   #detectionTimer: Timer | undefined
@@ -173,6 +176,7 @@ export class BfdSession {
     this.#remoteMultiplier = bfd.detectMultiplier.get(frame, at)
     if ((flags & BFD_FLAG.final) !== 0) this.#polling = false
     this.#silentAt_us = now_us + this.detectionTime_us
+    this.#isListening = true
     this.#watchSilence(now_us)
     if (silentBefore || this.#interval_us() !== intervalBefore_us) this.#schedule()
   }
@@ -225,12 +229,15 @@ export class BfdSession {
   #schedule(): void {
     this.#transmitTimer?.cancel()
     this.#transmitTimer = undefined
-    if (!this.#mayTransmit()) return
-    const wait_us = Math.max(0, this.#sent_us + this.#jittered_us() - this.#clock.now_us())
-    this.#transmitTimer = this.#clock.after(wait_us / 1000, () => {
-      if (this.#mayTransmit()) this.#emit(0)
-      this.#schedule()
-    })
+    const now_us = this.#clock.now_us()
+    if (this.#mayTransmit()) {
+      this.#transmitAt_us = Math.max(now_us, this.#sent_us + this.#jittered_us())
+      this.#transmitTimer = this.#clock.after((this.#transmitAt_us - now_us) / 1000, () => {
+        if (this.#mayTransmit()) this.#emit(0)
+        this.#schedule()
+      })
+    }
+    this.#watchSilence(now_us)
   }
 
   /** Less by 0 to 25%, and with a multiplier of 1 by 10 to 25%, so that systems do not fall into step. */
@@ -261,8 +268,10 @@ export class BfdSession {
 
   // ---- detection, RFC 5880 section 6.8.4
 
-  // The timer stands while the moment of silence moves on with each packet; when it rings it looks where that is now.
+  // Nothing is to be done before our next packet goes: then it is looked again, which saves every seventh time that the
+  // thread wakes. Else the timer stands while the moment of silence moves on, and when it rings looks where that is now.
   #watchSilence(now_us: number): void {
+    if (!this.#isListening || (this.#transmitTimer && this.#transmitAt_us < this.#silentAt_us)) return
     if (this.#detectionTimer && this.#detectionRings_us <= this.#silentAt_us) return
     this.#detectionTimer?.cancel()
     this.#detectionRings_us = this.#silentAt_us
@@ -279,6 +288,7 @@ export class BfdSession {
   }
 
   #fallSilent(): void {
+    this.#isListening = false
     // Section 6.8.1: the peer that comes back may have another discriminator, and may want to hear from us again.
     this.#remoteDiscriminator = 0
     this.#remoteMinRx_us = 1

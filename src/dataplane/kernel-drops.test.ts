@@ -8,5 +8,11 @@ test('what the kernel lost is counted once, whoever counted it', () => {
   equal(framesLost([{ ...none, received: 3 }]), 3)
   equal(framesLost([{ ...none, device: { received: 5, sent: 0 } }]), 5)
   equal(framesLost([{ ...none, received: 3, device: { received: 5, sent: 0 } }]), 5)
-  equal(framesLost([{ ...none, invalid: 1, device: { received: 0, sent: 2 } }, { ...none, received: 3 }]), 6)
+  equal(
+    framesLost([
+      { ...none, invalid: 1, device: { received: 0, sent: 2 } },
+      { ...none, received: 3 },
+    ]),
+    6,
+  )
 })

@@ -1,5 +1,6 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import { ManualClock } from '../base/clock.ts'
 import { createQsbrMemory, QsbrReader, QsbrWriter } from './qsbr.ts'
 
 interface Bench {
@@ -112,4 +113,32 @@ suite('QSBR frees what is retired', () => {
       equal(wrapping.reclaim(), 1)
     }
   })
+})
+
+test('what is retired is freed in time without being asked, and then there is nothing to do', () => {
+  const memory = createQsbrMemory(1)
+  const writer = new QsbrWriter(memory)
+  const reader = new QsbrReader(memory, 0)
+  const clock = new ManualClock()
+  let looks = 0
+  const after = clock.after.bind(clock)
+  clock.after = (delay_ms, run) => {
+    looks++
+    return after(delay_ms, run)
+  }
+  const freed: number[] = []
+  reader.online()
+  const timer = writer.reclaimEvery(10, clock)
+  clock.advance(1000)
+  equal(looks, 0)
+  for (const item of [1, 2]) writer.retire(() => void freed.push(item))
+  clock.advance(25)
+  deepEqual(freed, [])
+  reader.quiescent()
+  clock.advance(10)
+  deepEqual(freed, [1, 2])
+  const before = looks
+  clock.advance(1000)
+  equal(looks, before)
+  timer.cancel()
 })

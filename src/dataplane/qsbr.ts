@@ -14,6 +14,7 @@
  */
 
 import { assert } from '../base/assert.ts'
+import type { Clock, Timer } from '../base/clock.ts'
 
 const EPOCH = 0
 const OFFLINE = 0
@@ -69,6 +70,7 @@ export class QsbrWriter {
   #firstDeferred = 0
   readonly #turns: RetireQueue
   #epoch: number
+  #retired = (): void => {}
 
   constructor(memory: SharedArrayBuffer) {
     this.#words = new Int32Array(memory)
@@ -94,14 +96,41 @@ export class QsbrWriter {
 
   /** The same for what is named by a 32-bit number and comes in large numbers: one function, no closure an item. */
   queue(free: (item: number) => void): RetireQueue {
-    const queue = new RetireQueue(free, () => this.#epoch)
+    const queue = new RetireQueue(
+      free,
+      () => this.#epoch,
+      () => this.#retired(),
+    )
     this.#queues.push(queue)
     return queue
   }
 
+  /** Has what is retired freed without being asked, this often while there is something: idle costs nothing. */
+  reclaimEvery(interval_ms: number, clock: Clock): Timer {
+    let timer: Timer | undefined
+    this.#retired = () => {
+      timer ??= clock.after(interval_ms, () => {
+        timer = undefined
+        this.reclaim()
+        if (this.#isWaiting()) this.#retired()
+      })
+    }
+    if (this.#isWaiting()) this.#retired()
+    return {
+      cancel: () => {
+        this.#retired = () => {}
+        timer?.cancel()
+      },
+    }
+  }
+
+  #isWaiting(): boolean {
+    return this.#queues.some((queue) => queue.length > 0)
+  }
+
   /** Moves the epoch on and frees what all workers have left behind. Returns how many things were freed. */
   reclaim(): number {
-    if (this.#queues.every((queue) => queue.length === 0)) return 0
+    if (!this.#isWaiting()) return 0
     this.#epoch = next(this.#epoch)
     Atomics.store(this.#words, EPOCH, this.#epoch)
     const left = this.#leftByAll()
@@ -125,14 +154,17 @@ export class QsbrWriter {
 export class RetireQueue {
   readonly #free: (item: number) => void
   readonly #epochNow: () => number
+  readonly #began: () => void
   #items = new Int32Array(64)
   #epochs = new Int32Array(64)
   #head = 0
   #count = 0
 
-  constructor(free: (item: number) => void, epochNow: () => number) {
+  /** `began` is called whenever the first item waits. */
+  constructor(free: (item: number) => void, epochNow: () => number, began: () => void) {
     this.#free = free
     this.#epochNow = epochNow
+    this.#began = began
   }
 
   get length(): number {
@@ -144,7 +176,7 @@ export class RetireQueue {
     const at = (this.#head + this.#count) & (this.#items.length - 1)
     this.#items[at] = item
     this.#epochs[at] = next(this.#epochNow())
-    this.#count++
+    if (this.#count++ === 0) this.#began()
   }
 
   /** Frees from the front what was retired before the epoch `left` began. */

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep, setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import { parseAddress } from '../base/address.ts'
+import { idleShare } from '../linux/idle.ts'
 import { enterNamespace, withNamespace } from '../linux/namespace.ts'
 import { ip, ScratchNetwork, unprivileged } from '../linux/scratch.ts'
 import { PacketSocket } from '../linux/socket.ts'
@@ -353,17 +354,9 @@ test('kill -9 leaves no program on the device', options, async () => {
 test('an idle process of four workers uses less than 3% of a core', options, async () => {
   using net = new ScratchNetwork()
   await using node = await ownProcess(net, 4)
-  const ticks = (): number => {
-    const fields = readFileSync(`/proc/${node.child.pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-    return Number(fields[11]) + Number(fields[12]) // utime and stime, proc(5), in hundredths of a second
-  }
   for (let worker = 0; worker < 4; worker++) node.tell(worker, 'chunks')
-  // What the compiler still does in the background after the start is not idling.
-  await sleep(500)
-  const before = ticks()
-  await sleep(2000)
-  const used = ticks() - before
-  ok(used < 6, `${used} ticks in 2 s`)
+  const share = await idleShare(node.child.pid!, 0.03)
+  ok(share < 0.03, `${share * 100}%`)
 })
 
 test('a device that is down keeps no worker awake, and what it cannot take is counted', options, async () => {
@@ -382,10 +375,7 @@ test('a device that is down keeps no worker awake, and what it cannot take is co
     return dropped(0) > 0 && dropped(1) > 0
   })
   await scene.until('all have come in', () => scene.counters.node().received === sent)
-  await sleep(300)
-  const before = process.cpuUsage()
-  await sleep(1000)
-  const { user, system } = process.cpuUsage(before)
-  ok(user + system < 60_000, `${(user + system) / 1e4}% of a core`)
+  const share = await idleShare(process.pid, 0.05)
+  ok(share < 0.05, `${share * 100}%`)
   equal(unaccounted(scene.counters.node()), 0)
 })

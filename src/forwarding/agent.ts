@@ -118,7 +118,7 @@ export class ForwardingAgent {
     })
     for (const address of this.#tunnelAddresses.values()) this.#workers.steering.setAddress(address, 'tunnel')
     for (const version of [4, 6] as const) if (hasFamily(version)) this.#listen(version)
-    this.#reclaim = this.#options.clock.every(RECLAIM_ms, () => void this.#qsbr.reclaim())
+    this.#reclaim = this.#qsbr.reclaimEvery(RECLAIM_ms, this.#options.clock)
   }
 
   /** Tunnel packets to these addresses of the host are ours; those of before are the kernel's again. */

@@ -248,6 +248,10 @@ abstract class DatagramSocket {
 }
 
 export class UdpSocket extends DatagramSocket {
+  /** Where it last sent to, and that as the kernel wants it. */
+  #to: Endpoint | undefined
+  #address: Uint8Array = new Uint8Array(0)
+
   constructor(local: Endpoint, options: SocketOptions = {}) {
     const family = familyOf(local.address)
     super(family, SOCK_DGRAM, IPPROTO_UDP, options)
@@ -270,7 +274,10 @@ export class UdpSocket extends DatagramSocket {
   }
 
   send(payload: Uint8Array, to: Endpoint): boolean {
-    return this.sendRaw(payload, sockaddr(to))
+    // Most sockets send to one place for all their lives.
+    if (to !== this.#to) this.#address = sockaddr(to)
+    this.#to = to
+    return this.sendRaw(payload, this.#address)
   }
 }
 

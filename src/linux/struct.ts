@@ -85,27 +85,37 @@ interface Struct<Table extends Fields> {
 
 export function struct<const Table extends Fields>(title: string, table: Table): Struct<Table> {
   const offset: Record<string, number> = {}
+  const fields: { readonly name: string; readonly at: number; readonly type: Fields[string] }[] = []
   let end = 0
   let widest = 1
   for (const [name, type] of Object.entries(table)) {
-    offset[name] = roundUp(end, type.align)
-    end = offset[name] + type.bytes
+    const at = roundUp(end, type.align)
+    offset[name] = at
+    fields.push({ name, at, type })
+    end = at + type.bytes
     widest = Math.max(widest, type.align)
   }
   const BYTES = roundUp(end, widest)
   const viewOf = (of: Uint8Array): DataView => new DataView(of.buffer, of.byteOffset, of.byteLength)
+  // For every packet and every route that the kernel tells of: plain loops.
   return {
     BYTES,
     offset: offset as Struct<Table>['offset'],
-    make(values = {}) {
+    make(values: Partial<Values<Table>> = {}) {
       const out = new Uint8Array(BYTES)
-      for (const [name, value] of Object.entries(values)) table[name]!.set(viewOf(out), offset[name]!, value)
+      const view = viewOf(out)
+      for (const { name, at, type } of fields) {
+        const value = values[name]
+        if (value !== undefined) type.set(view, at, value)
+      }
       return out
     },
-    read(from, at = 0) {
-      assert(from.length >= at + BYTES, `${title} needs ${BYTES} bytes`)
-      const read = Object.entries(table).map(([name, type]) => [name, type.get(viewOf(from), at + offset[name]!)])
-      return Object.fromEntries(read) as Values<Table>
+    read(from, start = 0) {
+      assert(from.length >= start + BYTES, `${title} needs ${BYTES} bytes`)
+      const view = viewOf(from)
+      const read: Record<string, unknown> = {}
+      for (const { name, at, type } of fields) read[name] = type.get(view, start + at)
+      return read as Values<Table>
     },
   }
 }
