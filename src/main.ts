@@ -47,7 +47,7 @@ program
 program
   .command('run')
   .description('Run one module in this process, until SIGTERM or SIGINT. `up` does this for every module.')
-  .argument('<role>', 'bus, control, access or forwarding')
+  .argument('<role>', 'bus, control, access, forwarding or routing')
   .argument('<site>', 'the site file')
   .option('--name <name>', 'which switch or node of the site; by default the role')
   .option(...RUN_OPTION)

@@ -6,7 +6,7 @@ import { type Directories, nodesOf, type Site } from '../config/site.ts'
 import { EXIT, Failure, loadOrFail } from './failure.ts'
 import { openDirectories } from './run-directory.ts'
 
-export const ROLES = ['bus', 'control', 'access', 'forwarding'] as const
+export const ROLES = ['bus', 'control', 'access', 'forwarding', 'routing'] as const
 export type Role = (typeof ROLES)[number]
 
 interface RunOptions extends Partial<Directories> {
@@ -41,7 +41,7 @@ export async function run(role: string, path: string, options: RunOptions): Prom
 
 /** The namespace that the file wants the module in. Throws a `Failure` if the file has no such module. */
 function namespaceOf(role: string, name: string, site: Site): string | undefined {
-  if (role === 'bus' || role === 'control') return undefined
+  if (role === 'bus' || role === 'control' || role === 'routing') return undefined
   if (role !== 'access' && role !== 'forwarding') {
     throw new Failure(`there is no role ${role}; roles are ${ROLES.join(', ')}`, EXIT.usage)
   }
@@ -69,5 +69,7 @@ async function start(
       return (await import('../access/main.ts')).runAccess(options)
     case 'forwarding':
       return (await import('../forwarding/main.ts')).runForwarding(options)
+    case 'routing':
+      return (await import('../routing/main.ts')).runRouting(options)
   }
 }

@@ -76,7 +76,7 @@ export type Host = z.output<typeof host>
 /** The gateway as tenants see it. */
 export const gateway = z.strictObject({
   /** Its MAC address on every segment, the same on all nodes. */
-  mac,
+  mac: mac.default('02:67:68:00:00:01'),
 })
 
 export const control = z.strictObject({

@@ -67,6 +67,10 @@ export const SWITCH_SLOTS_MAX = 3 << 15
 /** Of a resilient group, whatever its members: 2^20 places are 256 groups. */
 export const RESILIENT_PLACES = 4096
 
+/** BGP neighbours and ranges of them: one a tenant (DSR section 4.2 keeps 10 K of them), and some more. */
+export const NEIGHBOURS_MAX = 16_384
+export const LISTENERS_MAX = 64
+
 /** 10 K tenants of 30 lines are 15 MB. */
 export const SITE_BYTES_MAX = 64 * 1024 * 1024
 /** Aliases (`*name`) of a YAML file are expanded; without a limit a page of text becomes gigabytes. */

@@ -3,12 +3,13 @@
 import { z } from 'zod'
 import { accessSwitch, bus, cluster, control, gateway, host, type Node, vip } from './fabric.ts'
 import { CLUSTERS_MAX, HOSTS_MAX, SWITCHES_MAX, TENANTS_MAX, VIPS_MAX } from './limits.ts'
+import { routing } from './routing.ts'
 import { listOf, name } from './scalar.ts'
 import { type Connection, type Tenant, tenant, type Vpc } from './tenant.ts'
 
 export const site = z.strictObject({
   site: name,
-  gateway,
+  gateway: gateway.prefault({}),
   control: control.prefault({}),
   bus: bus.prefault({}),
   vips: listOf('VIPs', vip, VIPS_MAX).default([]),
@@ -16,6 +17,7 @@ export const site = z.strictObject({
   switches: listOf('switches', accessSwitch, SWITCHES_MAX).default([]),
   hosts: listOf('hosts', host, HOSTS_MAX).default([]),
   tenants: listOf('tenants', tenant, TENANTS_MAX).default([]),
+  routing: routing.optional(),
 })
 
 /** What a site file means: defaults filled in, addresses in canonical text, references known to lead somewhere. */

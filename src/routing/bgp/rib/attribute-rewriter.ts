@@ -12,6 +12,7 @@
  */
 
 import type { Family } from '../../../wire/bgp/family.ts'
+import { AS_TRANS } from '../../../wire/bgp/open.ts'
 import { type AttributeSets, HAS } from './attribute-sets.ts'
 
 export interface ExportForm {
@@ -39,7 +40,6 @@ const TRANSITIVE = 0x40
 const EXTENDED_LENGTH = 0x10
 const AS_SEQUENCE = 2
 const SEGMENT_MAX = 255
-const AS_TRANS = 23_456
 const CODE_AS4_PATH = 17
 const CODE_AGGREGATOR = 7
 const CODE_AS4_AGGREGATOR = 18

@@ -54,6 +54,12 @@ export class Inbound {
     this.#assembler = assembler
   }
 
+  /** Paths of this session, of all families. */
+  get pathCount(): number {
+    const { paths } = this
+    return paths[0]! + paths[1]! + paths[2]! + paths[3]!
+  }
+
   /**
    * Takes over the UPDATE at `at`, header included, whose header was checked; `view` is over the reader's bytes. After
    * OUTCOME.reset nothing was taken over and `facts` says what the NOTIFICATION is to say.

@@ -23,6 +23,7 @@ export interface Run {
   readonly only: number
   readonly from: number
   readonly to: number
+  readonly messages: number
 }
 
 export interface Chunk {
@@ -58,6 +59,7 @@ export class Packer {
   // The run that it will belong to.
   #runFrom = 0
   #runExcept = 0
+  #runMessages = 0
 
   constructor(options: PackerOptions) {
     this.#options = options
@@ -109,8 +111,7 @@ export class Packer {
     this.#beginMessages()
     this.#add(prefix)
     this.#finishMessages()
-    this.#runs.push({ audience: [], except: 0, only, from: this.#runFrom, to: this.#at })
-    this.#runFrom = this.#at
+    this.#runs.push({ audience: [], except: 0, only, ...this.#takeRun() })
   }
 
   endOfRib(peers: ReadonlySet<number>): void {
@@ -118,8 +119,8 @@ export class Packer {
     this.#closeRun()
     if (this.#at + END_OF_RIB_BYTES_MAX > CHUNK_BYTES) this.flush()
     this.#at = writeEndOfRib(this.#bytes, this.#at, this.#form.family)
-    this.#runs.push({ audience: [...peers], except: 0, only: 0, from: this.#runFrom, to: this.#at })
-    this.#runFrom = this.#at
+    this.#runMessages = 1
+    this.#runs.push({ audience: [...peers], except: 0, only: 0, ...this.#takeRun() })
   }
 
   end(): void {
@@ -162,6 +163,7 @@ export class Packer {
     if (this.#kind === Kind.none) return
     const before = this.#at
     this.#at = this.#builder.finish()
+    this.#runMessages += this.#builder.messages
     this.#room -= this.#at - before
     this.#kind = Kind.none
   }
@@ -176,9 +178,15 @@ export class Packer {
   }
 
   #closeRun(except = this.#runExcept): void {
-    if (this.#at > this.#runFrom)
-      this.#runs.push({ audience: this.#audience, except, only: 0, from: this.#runFrom, to: this.#at })
-    this.#runFrom = this.#at
+    if (this.#at > this.#runFrom) this.#runs.push({ audience: this.#audience, except, only: 0, ...this.#takeRun() })
     this.#runExcept = 0
+  }
+
+  // What was written since the last run.
+  #takeRun(): { from: number; to: number; messages: number } {
+    const run = { from: this.#runFrom, to: this.#at, messages: this.#runMessages }
+    this.#runFrom = this.#at
+    this.#runMessages = 0
+    return run
   }
 }

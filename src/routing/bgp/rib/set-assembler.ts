@@ -5,7 +5,7 @@
  * partial bit of what we pass on without knowing it (RFC 4271 section 5).
  */
 
-import { AS_TRANS, mergeAs4Path } from '../../../wire/bgp/as4-merge.ts'
+import { mergeAs4Path } from '../../../wire/bgp/as-path.ts'
 import { type AttributeContext, type AttributeFacts, SEEN } from '../../../wire/bgp/facts.ts'
 import type { UpdateParts } from '../../../wire/bgp/update.ts'
 import type { AttributeSets } from './attribute-sets.ts'
@@ -27,8 +27,6 @@ export class SetAssembler {
   readonly #sets: AttributeSets
   readonly #scratch = new Uint8Array(SCRATCH_BYTES)
   readonly #scratchView = new DataView(this.#scratch.buffer)
-  /** Where in the scratch the value of AGGREGATOR is. */
-  #aggregatorAt = 0
 
   constructor(sets: AttributeSets) {
     this.#sets = sets
@@ -67,7 +65,6 @@ export class SetAssembler {
     let length = 0
     let dropped = 0
     let unknown = 0
-    this.#aggregatorAt = 0
     for (let at = parts.attributesAt; at < parts.attributesEnd; ) {
       const flags = view.getUint8(at)
       const code = view.getUint8(at + 1)
@@ -91,21 +88,16 @@ export class SetAssembler {
     return length
   }
 
-  // What there is of an AS number in two octets, with what its companion in four knows better.
+  // What has AS numbers of two octets, with what its companion of four knows better, of which the facts tell already.
   #widen(view: DataView, facts: AttributeFacts, code: number, flags: number, value: number, at: number): number {
     const out = this.#scratchView
     if (code === CODE.asPath) return mergeAs4Path(view, facts, this.#scratch, at)
-    if (code === CODE.as4Aggregator && this.#aggregatorAt !== 0 && facts.aggregatorAs === AS_TRANS) {
-      out.setUint32(this.#aggregatorAt, view.getUint32(value))
-      out.setUint32(this.#aggregatorAt + 4, view.getUint32(value + 4))
-    }
     if (code !== CODE.aggregator) return at
     out.setUint8(at, flags & ~EXTENDED_LENGTH)
     out.setUint8(at + 1, CODE.aggregator)
     out.setUint8(at + 2, 8)
     out.setUint32(at + 3, facts.aggregatorAs)
     out.setUint32(at + 7, view.getUint32(value + 2))
-    this.#aggregatorAt = at + 3
     return at + 11
   }
 }

@@ -1,0 +1,79 @@
+/** The schema of the routing module: who we are in BGP, and who our neighbours are. */
+
+import { z } from 'zod'
+import { parseAddress } from '../base/address.ts'
+import { LISTENERS_MAX, NEIGHBOURS_MAX } from './limits.ts'
+import { address, interfaceAddress, listOf, name, whole } from './scalar.ts'
+
+const AS_MAX = 0xffff_ffff
+
+const as = whole('AS number', 1, AS_MAX)
+
+/** Written as an IPv4 address, as people do (RFC 4271 section 4.2). */
+const routerId = address.refine((text) => parseAddress(text)!.length === 4 && text !== '0.0.0.0', {
+  error: 'a router ID is written as an IPv4 address that is not 0.0.0.0',
+})
+
+const listener = z.strictObject({ address, port: whole('port', 1, 65_535).default(179) })
+
+export const FAMILY_NAMES = ['ipv4-unicast', 'ipv6-unicast'] as const
+
+const maximumPrefixes = z.strictObject({
+  /** The session ends when the peer has sent more. */
+  limit: whole('limit', 1, 100_000_000),
+  /** Said at so many per cent of it. */
+  warning_percent: whole('percentage', 1, 100).default(75),
+  /** When it may come back; without it, when an operator says so. */
+  restart_s: whole('time', 1, 86_400).optional(),
+})
+
+const neighbour = z
+  .strictObject({
+    name,
+    /** Its address, */
+    address: address.optional(),
+    /** or where those come from that we do not know one by one (dynamic neighbours). */
+    prefix: interfaceAddress.optional(),
+    as: as.optional(),
+    as_range: z.strictObject({ from: as, to: as }).optional(),
+    local_address: address.optional(),
+    port: whole('port', 1, 65_535).default(179),
+    /** It connects, we do not. */
+    passive: z.boolean().default(false),
+    hold_time_s: whole('hold time', 0, 65_535).default(90),
+    /** TCP-MD5 (RFC 2385). */
+    password: z.string().min(1).max(80).optional(),
+    /** GTSM (RFC 5082): how many hops away it may be; 1 is the next one. */
+    ttl_security_hops: whole('number of hops', 1, 254).optional(),
+    families: z.array(z.enum(FAMILY_NAMES)).min(1).default(['ipv4-unicast']),
+    /** RFC 7947: routes are passed on as they are, our AS and next hop stay out of them. */
+    route_server_client: z.boolean().default(false),
+    /** RFC 4456. */
+    route_reflector_client: z.boolean().default(false),
+    next_hop_self: z.boolean().default(false),
+    next_hop_unchanged: z.boolean().default(false),
+    /** How often our own AS may be in a path. */
+    allow_as_in: whole('number', 0, 10).default(0),
+    enforce_first_as: z.boolean().default(true),
+    maximum_prefixes: maximumPrefixes.optional(),
+    extended_messages: z.boolean().default(true),
+  })
+  .refine((one) => (one.address === undefined) !== (one.prefix === undefined), {
+    error: 'a neighbour has an address, or a prefix that addresses come from',
+  })
+  .refine((one) => (one.as === undefined) !== (one.as_range === undefined), {
+    error: 'a neighbour has an AS number, or a range of them',
+  })
+export type Neighbour = z.output<typeof neighbour>
+
+export const routing = z.strictObject({
+  as,
+  router_id: routerId,
+  /** As a route reflector; the router ID unless it is said. */
+  cluster_id: routerId.optional(),
+  /** Compare MEDs of different neighbouring ASes too. */
+  always_compare_med: z.boolean().default(false),
+  listen: listOf('listeners', listener, LISTENERS_MAX).default([]),
+  neighbours: listOf('neighbours', neighbour, NEIGHBOURS_MAX).default([]),
+})
+export type Routing = z.output<typeof routing>

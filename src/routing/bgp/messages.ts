@@ -1,0 +1,113 @@
+/**
+ * What the threads of the BGP speaker tell each other. Sessions are known by numbers that are never given twice, so that
+ * what one thread still has to say of a session that is gone can harm no other.
+ *
+ *   session thread  -- up, updates ..., refresh, down -->  route thread
+ *                   <-- chunks of updates, reset, taken --
+ *
+ * Updates travel as bytes in shared memory, whole messages one behind the other, as they came and as they are to be sent.
+ */
+
+import type { IpAddress } from '../../base/address.ts'
+import type { Notification } from '../../wire/bgp/notification.ts'
+import type { Negotiated } from './session/negotiate.ts'
+
+/** How a peer's routes are treated: of the site file. */
+export interface RouteHandling {
+  readonly vrf: number
+  /** RFC 7947: as a route server does it, nothing of ours is put in. */
+  readonly routeServerClient: boolean
+  /** RFC 4456. */
+  readonly reflectorClient: boolean
+  readonly nextHopSelf: boolean
+  /** An external peer's routes keep their next hop too. */
+  readonly nextHopUnchanged: boolean
+  /** How often our AS may be in a path. */
+  readonly allowAsIn: number
+  /** RFC 4271 section 6.3: an external peer's paths begin with its AS. */
+  readonly enforceFirstAs: boolean
+  /** At how many routes the session ends, 0 never; and at how many per cent of that it is said. */
+  readonly maximumPrefixes: number
+  readonly warningPercent: number
+}
+
+/**
+ * How far a session is behind, in memory that both threads see: what it was handed since it came up, and what of that still
+ * waits for the network. PACE_WORDS a slot; a session has a slot while it is up.
+ */
+export const PACE_WORDS = 2
+export const Pace = { received: 0, waiting: 1 } as const
+
+export interface SessionUp {
+  readonly kind: 'up'
+  readonly session: number
+  readonly slot: number
+  readonly peer: string
+  readonly local: IpAddress
+  readonly remote: IpAddress
+  readonly negotiated: Negotiated
+  readonly handling: RouteHandling
+}
+
+/** Whole messages of sessions: three numbers each, the session, from and to. */
+export interface Updates {
+  readonly kind: 'updates'
+  readonly memory: SharedArrayBuffer
+  readonly runs: Int32Array
+}
+
+export interface RefreshAsked {
+  readonly kind: 'refresh'
+  readonly session: number
+  readonly family: number
+}
+
+export interface SessionDown {
+  readonly kind: 'down'
+  readonly session: number
+}
+
+/** A session that was behind has nothing left to send. */
+export interface Room {
+  readonly kind: 'room'
+}
+
+export type ToRoutes = SessionUp | Updates | RefreshAsked | SessionDown | Room
+
+/** A part of a chunk and who gets it: sessions by number. */
+export interface OutRun {
+  readonly audience: readonly number[]
+  readonly except: number
+  readonly from: number
+  readonly to: number
+  /** How many there are in it. */
+  readonly messages: number
+}
+
+export interface OutChunk {
+  readonly kind: 'chunk'
+  readonly memory: SharedArrayBuffer
+  readonly runs: readonly OutRun[]
+}
+
+/** The session is to end, and why. */
+export interface Reset {
+  readonly kind: 'reset'
+  readonly session: number
+  readonly notification: Notification
+}
+
+/** So many bytes of updates have been taken over: there is room for more. */
+export interface Taken {
+  readonly kind: 'taken'
+  readonly bytes: number
+}
+
+export type FromRoutes = OutChunk | Reset | Taken
+
+export interface RouteSettings {
+  readonly as: number
+  readonly routerId: number
+  readonly clusterId: number
+  readonly alwaysCompareMed: boolean
+}

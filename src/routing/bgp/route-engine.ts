@@ -1,0 +1,337 @@
+/**
+ * The work of the route thread, without the thread: updates in, tables, updates out. It is fed with `take`, and does what
+ * there is to do in steps, between which whoever asks is answered.
+ *
+ *   take(updates) --> queue --> Inbound --> RoutingTable --> UpdateGroup --> Packer --> send(chunk)
+ */
+
+import type { Clock } from '../../base/clock.ts'
+import { attributeContext, OUTCOME } from '../../wire/bgp/facts.ts'
+import { FAMILY, type Family, families, hasFamily } from '../../wire/bgp/family.ts'
+import { MESSAGE } from '../../wire/bgp/message.ts'
+import { notification } from '../../wire/bgp/notification.ts'
+import { Reader } from '../../wire/cursor.ts'
+import { exportFormOf } from './export-form.ts'
+import type { FromRoutes, RouteSettings, SessionUp, ToRoutes, Updates } from './messages.ts'
+import { AttributeRewriter } from './rib/attribute-rewriter.ts'
+import { AttributeSets } from './rib/attribute-sets.ts'
+import { Decision } from './rib/decision.ts'
+import { Inbound } from './rib/inbound.ts'
+import { type Chunk, Packer } from './rib/packer.ts'
+import { PrefixTable4, PrefixTable6 } from './rib/prefix-table.ts'
+import { RibPeers } from './rib/rib-peers.ts'
+import { RoutingTable } from './rib/routing-table.ts'
+import { SetAssembler } from './rib/set-assembler.ts'
+import { UpdateGroup } from './rib/update-group.ts'
+
+/** So long a step takes at most, give or take one message: who asks waits no longer than a few of them. */
+const STEP_us = 4000
+/** Messages between two looks at the clock. */
+const MESSAGES_PER_LOOK = 64
+/** Prefixes of a table that are looked at in one step when a session's routes go, and of a track when it is told. */
+const PURGE_PREFIXES = 50_000
+const FLUSH_PREFIXES = 20_000
+/** Of updates that a session was handed and the network has not taken: a peer that is further behind waits. */
+const WAITING_MAX_BYTES = 2 << 20
+/** RFC 4486: what a session ends with that has sent more prefixes than it may. */
+const CEASE = { code: 6, maximumPrefixes: 1 } as const
+
+interface Session {
+  readonly number: number
+  readonly up: SessionUp
+  readonly rib: number
+  readonly inbound: Inbound
+  readonly tables: readonly (RoutingTable | undefined)[]
+  readonly groups: (UpdateGroup | undefined)[]
+  /** Bytes that were handed over for it since it came up. */
+  posted: number
+  /** It was told to end: what it still sends is not looked at. */
+  isEnding: boolean
+}
+
+/** The routes of a session that is gone: which tables are still to be cleared of them, and from which prefix on. */
+interface Purge {
+  readonly rib: number
+  readonly tables: RoutingTable[]
+  from: number
+}
+
+export interface RouteEngineOptions {
+  readonly settings: RouteSettings
+  readonly clock: Clock
+  readonly send: (message: FromRoutes) => void
+  /** How far the session in a slot is; see PACE_WORDS. */
+  readonly pace: (slot: number) => { readonly received: number; readonly waiting: number }
+}
+
+export class RouteEngine {
+  readonly #options: RouteEngineOptions
+  readonly #sets = new AttributeSets()
+  readonly #peers = new RibPeers()
+  readonly #decision: Decision
+  readonly #assembler = new SetAssembler(this.#sets)
+  readonly #rewriter = new AttributeRewriter(this.#sets)
+  readonly #packer: Packer
+  readonly #sessions = new Map<number, Session>()
+  /** By RIB number. */
+  readonly #byRib = new Map<number, Session>()
+  readonly #tables = new Map<string, RoutingTable>()
+  readonly #groups = new Map<string, UpdateGroup>()
+  readonly #queue: ToRoutes[] = []
+  #purges: Purge[] = []
+  // Of the updates at the head of the queue: the run and the place in it.
+  #run = 0
+  #at = -1
+  readonly #readers = new WeakMap<SharedArrayBuffer, Reader>()
+
+  constructor(options: RouteEngineOptions) {
+    this.#options = options
+    const { alwaysCompareMed } = options.settings
+    this.#decision = new Decision(this.#sets, this.#peers, { alwaysCompareMed })
+    this.#packer = new Packer({
+      send: (chunk) => this.#handOver(chunk),
+      room: (audience) => this.#roomOf(audience),
+    })
+  }
+
+  take(message: ToRoutes): void {
+    this.#queue.push(message)
+  }
+
+  /** Works for one step. False when nothing is left to do that does not wait for a peer. */
+  step(): boolean {
+    const until_us = this.#options.clock.now_us() + STEP_us
+    while (this.#queue.length > 0 && this.#options.clock.now_us() < until_us) this.#takeNext(until_us)
+    this.#purge()
+    const isTelling = this.#tell()
+    return this.#queue.length > 0 || this.#purges.length > 0 || isTelling
+  }
+
+  /** How many routes there are, for people. */
+  counts(): { sessions: number; tables: number; prefixes: number; paths: number; attributeSets: number } {
+    let prefixes = 0
+    let paths = 0
+    for (const table of this.#tables.values()) {
+      prefixes += table.prefixes.count
+      paths += table.paths
+    }
+    const attributeSets = this.#sets.count
+    return { sessions: this.#sessions.size, tables: this.#tables.size, prefixes, paths, attributeSets }
+  }
+
+  // ---- what comes in
+
+  #takeNext(until_us: number): void {
+    const message = this.#queue[0]!
+    if (message.kind === 'updates') {
+      if (!this.#takeUpdates(message, until_us)) return
+    } else if (message.kind === 'up') this.#up(message)
+    else if (message.kind === 'down') this.#down(message.session)
+    else if (message.kind === 'refresh') this.#refresh(message.session, message.family)
+    this.#queue.shift()
+  }
+
+  /** False when the time was over before the end. */
+  #takeUpdates({ memory, runs }: Updates, until_us: number): boolean {
+    const view = new DataView(memory)
+    const reader = this.#readerOf(memory)
+    let looks = MESSAGES_PER_LOOK
+    for (; this.#run < runs.length; this.#run += 3, this.#at = -1) {
+      const session = this.#sessions.get(runs[this.#run]!)
+      const from = runs[this.#run + 1]!
+      const to = runs[this.#run + 2]!
+      let at = this.#at < 0 ? from : this.#at
+      while (at < to && session && !session.isEnding) {
+        const bytes = view.getUint16(at + 16)
+        if (view.getUint8(at + 18) === MESSAGE.update) this.#update(session, reader, view, at, bytes)
+        at += bytes
+        if (--looks > 0) continue
+        looks = MESSAGES_PER_LOOK
+        if (this.#options.clock.now_us() < until_us) continue
+        this.#at = at
+        return false
+      }
+      this.#options.send({ kind: 'taken', bytes: to - from })
+    }
+    this.#run = 0
+    this.#at = -1
+    return true
+  }
+
+  #readerOf(memory: SharedArrayBuffer): Reader {
+    const known = this.#readers.get(memory)
+    if (known) return known
+    const made = new Reader(new Uint8Array(memory))
+    this.#readers.set(memory, made)
+    return made
+  }
+
+  #update(session: Session, reader: Reader, view: DataView, at: number, bytes: number): void {
+    const outcome = session.inbound.update(reader, view, at, bytes)
+    if (outcome === OUTCOME.reset) {
+      const { errorCode, errorSubcode, errorAt, errorEnd } = session.inbound.facts
+      this.#reset(session, errorCode || 3, errorSubcode, new Uint8Array(view.buffer.slice(errorAt, errorEnd)))
+      return
+    }
+    const { maximumPrefixes } = session.up.handling
+    if (maximumPrefixes > 0 && session.inbound.pathCount > maximumPrefixes)
+      this.#reset(session, CEASE.code, CEASE.maximumPrefixes, new Uint8Array(0))
+  }
+
+  #reset(session: Session, code: number, subcode: number, data: Uint8Array): void {
+    session.isEnding = true
+    this.#options.send({ kind: 'reset', session: session.number, notification: notification(code, subcode, data) })
+  }
+
+  // ---- sessions
+
+  #up(up: SessionUp): void {
+    const { settings } = this.#options
+    const { handling, negotiated } = up
+    const { external } = negotiated
+    const rib = this.#peers.add({
+      name: up.peer,
+      address: up.remote,
+      as: negotiated.remoteAs,
+      routerId: negotiated.remoteId,
+      external,
+      client: handling.reflectorClient,
+    })
+    const tables = families.map((_, family) =>
+      hasFamily(negotiated.families, family) ? this.#tableOf(handling.vrf, family as Family) : undefined,
+    )
+    const inbound = new Inbound(
+      {
+        peer: rib,
+        context: attributeContext({
+          as4: negotiated.as4,
+          external,
+          families: negotiated.families,
+          extendedNextHop: negotiated.extendedNextHop,
+          addPath: negotiated.addPathReceive,
+        }),
+        tables,
+        localAs: settings.as,
+        routerId: settings.routerId,
+        clusterId: settings.clusterId,
+        allowAsIn: handling.allowAsIn,
+        firstAs: external && handling.enforceFirstAs ? negotiated.remoteAs : 0,
+        policy: undefined,
+        onEndOfRib: () => {},
+      },
+      this.#sets,
+      this.#assembler,
+    )
+    const session: Session = { number: up.session, up, rib, inbound, tables, groups: [], posted: 0, isEnding: false }
+    this.#sessions.set(up.session, session)
+    this.#byRib.set(rib, session)
+    for (const [family, table] of tables.entries()) if (table) this.#join(session, table, family as Family)
+  }
+
+  #join(session: Session, table: RoutingTable, family: Family): void {
+    const { up } = session
+    const form = exportFormOf(up, family, this.#options.settings)
+    if (!form) return
+    const clients = up.handling.reflectorClient
+    const name = JSON.stringify([up.handling.vrf, clients, { ...form, nextHopSelf: form.nextHopSelf?.join('.') }])
+    let group = this.#groups.get(name)
+    if (!group) {
+      group = new UpdateGroup(table, this.#peers, { form, clients })
+      this.#groups.set(name, group)
+    }
+    session.groups[family] = group
+    group.join(session.rib)
+  }
+
+  #down(number: number): void {
+    const session = this.#sessions.get(number)
+    if (!session) return
+    this.#sessions.delete(number)
+    for (const group of session.groups) {
+      group?.leave(session.rib)
+      if (group?.isEmpty) for (const [name, one] of this.#groups) if (one === group) this.#groups.delete(name)
+    }
+    this.#byRib.delete(session.rib)
+    this.#purges.push({ rib: session.rib, tables: session.tables.filter((table) => table !== undefined), from: 0 })
+  }
+
+  #refresh(number: number, family: number): void {
+    const session = this.#sessions.get(number)
+    session?.groups[family]?.refresh(session.rib)
+  }
+
+  // Takes routes of sessions that are gone out of the tables, a piece at a time.
+  #purge(): void {
+    const [purge] = this.#purges
+    if (!purge) return
+    const [table] = purge.tables
+    if (table && purge.from < table.prefixes.end) {
+      table.purge(purge.rib, purge.from, purge.from + PURGE_PREFIXES)
+      purge.from += PURGE_PREFIXES
+      return
+    }
+    purge.from = 0
+    purge.tables.shift()
+    if (purge.tables.length > 0) return
+    // Its number may be given anew once no track has it as a source: what is left to tell is told by then.
+    this.#purges.shift()
+    this.#peers.remove(purge.rib)
+  }
+
+  #tableOf(vrf: number, family: Family): RoutingTable {
+    const name = `${vrf} ${family}`
+    const known = this.#tables.get(name)
+    if (known) return known
+    const prefixes = family === FAMILY.ipv6Unicast ? new PrefixTable6() : new PrefixTable4()
+    const made = new RoutingTable(prefixes, this.#sets, this.#decision)
+    this.#tables.set(name, made)
+    return made
+  }
+
+  // ---- what goes out
+
+  /** Tells what waits, as far as there is room. False when nothing was told. */
+  #tell(): boolean {
+    let told = false
+    for (const group of this.#groups.values()) {
+      for (const track of group.busy()) {
+        const before = track.waiting + track.awaiting.size
+        group.flush(track, this.#packer, this.#rewriter, FLUSH_PREFIXES)
+        if (track.waiting + track.awaiting.size < before) told = true
+      }
+      group.merge()
+    }
+    this.#packer.flush()
+    return told
+  }
+
+  #roomOf(audience: readonly number[]): number {
+    let room = Number.POSITIVE_INFINITY
+    for (const rib of audience) {
+      const session = this.#byRib.get(rib)
+      if (!session) continue
+      const { received, waiting } = this.#options.pace(session.up.slot)
+      // Counters in memory wrap around at 32 bits; what is on the way never is that much.
+      room = Math.min(room, WAITING_MAX_BYTES - (((session.posted - received) | 0) + waiting))
+    }
+    return room
+  }
+
+  #handOver({ memory, runs }: Chunk): void {
+    for (const { audience, except, only, from, to } of runs)
+      for (const rib of only === 0 ? audience : [only]) {
+        const session = rib === except ? undefined : this.#byRib.get(rib)
+        if (session) session.posted = (session.posted + to - from) | 0
+      }
+    const numberOf = (rib: number): number => this.#byRib.get(rib)?.number ?? 0
+    this.#options.send({
+      kind: 'chunk',
+      memory,
+      runs: runs.map(({ audience, except, only, ...run }) => ({
+        audience: (only === 0 ? audience : [only]).map(numberOf),
+        except: numberOf(except),
+        ...run,
+      })),
+    })
+  }
+}

@@ -1,0 +1,48 @@
+/** The thread of the routes: `route-engine.ts` behind a port to the session thread and one to the agent. */
+
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
+import { assert } from '../../base/assert.ts'
+import { systemClock } from '../../base/clock.ts'
+import { PACE_WORDS, Pace, type RouteSettings, type ToRoutes } from './messages.ts'
+import { RouteEngine } from './route-engine.ts'
+import type { Answer, Question } from './speaker.ts'
+import { warmUp } from './warm-up.ts'
+
+export interface RouteThreadSetup {
+  readonly settings: RouteSettings
+  readonly sessions: MessagePort
+  readonly pace: SharedArrayBuffer
+}
+
+const agent = parentPort
+assert(agent !== null, 'this file is a thread')
+const { settings, sessions, pace } = workerData as RouteThreadSetup
+const words = new Int32Array(pace)
+warmUp(settings)
+const engine = new RouteEngine({
+  settings,
+  clock: systemClock,
+  send: (message) => sessions.postMessage(message),
+  pace: (slot) => ({
+    received: Atomics.load(words, slot * PACE_WORDS + Pace.received),
+    waiting: Atomics.load(words, slot * PACE_WORDS + Pace.waiting),
+  }),
+})
+
+let isStepping = false
+function step(): void {
+  isStepping = engine.step()
+  // Behind whatever has come meanwhile: who asks is answered between two steps.
+  if (isStepping) setImmediate(step)
+}
+
+sessions.on('message', (message: ToRoutes) => {
+  engine.take(message)
+  if (isStepping) return
+  isStepping = true
+  setImmediate(step)
+})
+agent.on('message', ({ id }: Question) =>
+  agent.postMessage({ kind: 'answer', id, answer: engine.counts() } satisfies Answer),
+)
+agent.postMessage({ kind: 'ready' })

@@ -1,0 +1,361 @@
+/**
+ * The work of the session thread, without the thread: listeners, connections and sessions (session/), and the updates
+ * between them and the route thread. What it never does is look into an update: a table of millions of routes on its way
+ * in costs it the copying of bytes, and no neighbour's hold timer runs out over it (DSR section 4.2).
+ *
+ *   TcpConnection --message--> BgpSession --update--> chunk of many sessions' updates ----> route thread
+ *                 <--write---  by number  <------------------------ chunks, by reference --
+ */
+
+import { formatAddress, type IpAddress, parseAddress, parseInterface, prefixContains } from '../../base/address.ts'
+import type { Clock } from '../../base/clock.ts'
+import type { Random } from '../../base/random.ts'
+import type { Neighbour, Routing } from '../../config/routing.ts'
+import { LinuxError } from '../../linux/error.ts'
+import { TcpListener } from '../../linux/tcp-listener.ts'
+import { CONTROL_TRAFFIC_CLASS, type TcpOptions } from '../../linux/tcp-option.ts'
+import type { TcpSocket } from '../../linux/tcp-socket.ts'
+import { familyNamed, familyOf, NO_FAMILY } from '../../wire/bgp/family.ts'
+import { MESSAGE } from '../../wire/bgp/message.ts'
+import { CEASE, isNotification, notification } from '../../wire/bgp/notification.ts'
+import { decodeRefresh, REFRESH } from '../../wire/bgp/refresh.ts'
+import { type FromRoutes, type OutChunk, PACE_WORDS, Pace, type RouteHandling, type ToRoutes } from './messages.ts'
+import { routerIdOf } from './router-id.ts'
+import type { Message } from './session/connection.ts'
+import type { Down } from './session/down.ts'
+import type { Negotiated } from './session/negotiate.ts'
+import { BgpSession } from './session/session.ts'
+import { defaultSessionOptions, type SessionOptions } from './session/session-options.ts'
+import type { State } from './session/states.ts'
+import { TcpConnection } from './tcp-connection.ts'
+
+/** Of updates on their way to the route thread. */
+const CHUNK_BYTES = 256 * 1024
+/** On their way at a time. With more, what comes stays in the kernel, and from there with the peers; it is 2 s of work. */
+const UNTAKEN_MAX_BYTES = 32 << 20
+const GTSM_TTL = 255
+/** Strangers in all that may have a session by ranges: each costs memory. */
+const DYNAMIC_MAX = 4096
+
+export interface HostEvent {
+  readonly peer: string
+  readonly remote: string
+  readonly from: State
+  readonly to: State
+  readonly reason: Down | undefined
+}
+
+export interface SessionHostOptions {
+  readonly routing: Routing
+  readonly clock: Clock
+  readonly random: Random
+  readonly toRoutes: (message: ToRoutes) => void
+  readonly event: (event: HostEvent) => void
+  /** PACE_WORDS a slot. */
+  readonly pace: Int32Array
+}
+
+interface Held {
+  readonly neighbour: Neighbour
+  readonly remote: IpAddress
+  readonly session: BgpSession
+  /** While it is established. */
+  number: number
+  slot: number
+}
+
+export class SessionHost {
+  readonly #options: SessionHostOptions
+  readonly #listeners: TcpListener[] = []
+  /** By the peer's address. */
+  readonly #byAddress = new Map<string, Held>()
+  readonly #byNumber = new Map<number, Held>()
+  readonly #ranges: Neighbour[] = []
+  readonly #freeSlots: number[] = []
+  #dynamic = 0
+  #nextNumber = 1
+  #nextSlot = 0
+  // The chunk that updates are being gathered in.
+  #memory = new SharedArrayBuffer(CHUNK_BYTES)
+  #bytes = new Uint8Array(this.#memory)
+  #filled = 0
+  #runs: number[] = []
+  #isFlushing = false
+  #untaken_bytes = 0
+  #isPaused = false
+  /** Connections that were closed because nobody is expected from there. */
+  strangers = 0
+
+  constructor(options: SessionHostOptions) {
+    this.#options = options
+    for (const neighbour of options.routing.neighbours) {
+      if (neighbour.address === undefined) this.#ranges.push(neighbour)
+      else this.#hold(neighbour, parseAddress(neighbour.address)!, false)
+    }
+    for (const { address, port } of options.routing.listen) this.#listen(parseAddress(address)!, port)
+  }
+
+  start(): void {
+    for (const { session } of this.#byAddress.values()) session.start()
+  }
+
+  /** Takes leave of all peers. */
+  close(): void {
+    for (const listener of this.#listeners) listener.close()
+    for (const { session } of this.#byAddress.values()) session.stop(notification(CEASE.code, CEASE.shutdown))
+  }
+
+  /** What the route thread says. */
+  take(message: FromRoutes): void {
+    if (message.kind === 'chunk') this.#send(message)
+    else if (message.kind === 'taken') this.#taken(message.bytes)
+    else this.#byNumber.get(message.session)?.session.reset(message.notification)
+  }
+
+  /** For people: every neighbour, and dynamic ones that are there. */
+  show(): { name: string; address: string; as: number; state: State; uptime_s: number; flaps: number; last: string }[] {
+    return Array.from(this.#byAddress, ([address, { neighbour, session }]) => ({
+      name: neighbour.name,
+      address,
+      as: session.negotiated?.remoteAs ?? neighbour.as ?? 0,
+      state: session.state,
+      uptime_s: Math.floor(session.uptime_us / 1e6),
+      flaps: session.counters.flaps,
+      last: session.counters.lastDown?.sentence ?? '',
+    }))
+  }
+
+  // ---- connections
+
+  #listen(address: IpAddress, port: number): void {
+    const keys = this.#options.routing.neighbours.flatMap((neighbour) => md5KeysOf(neighbour))
+    const mine = keys.filter((key) => key.peers.address.length === address.length)
+    const listener = new TcpListener({ address, port }, { trafficClass: CONTROL_TRAFFIC_CLASS, md5Keys: mine })
+    this.#listeners.push(listener)
+    listener.watch((socket) => this.#accept(socket))
+  }
+
+  #accept(socket: TcpSocket): void {
+    const { address } = socket.remote
+    const held = this.#byAddress.get(formatAddress(address)) ?? this.#holdDynamic(address)
+    if (!held) {
+      this.strangers++
+      socket.reset()
+      return
+    }
+    try {
+      socket.set(socketOptionsOf(held.neighbour))
+    } catch (error) {
+      if (!(error instanceof LinuxError)) throw error
+      socket.reset()
+      return
+    }
+    held.session.accept(new TcpConnection(socket, socket.remote, true, this.#after))
+  }
+
+  readonly #after = (delay_ms: number, run: () => void): void => void this.#options.clock.after(delay_ms, run)
+
+  #holdDynamic(address: IpAddress): Held | undefined {
+    const neighbour = this.#ranges.find((range) => prefixContains(parseInterface(range.prefix!)!, address))
+    if (!neighbour || this.#dynamic >= DYNAMIC_MAX) return undefined
+    this.#dynamic++
+    const held = this.#hold(neighbour, address, true)
+    held.session.start()
+    return held
+  }
+
+  #hold(neighbour: Neighbour, remote: IpAddress, once: boolean): Held {
+    const { clock, random, routing } = this.#options
+    const options = sessionOptionsOf(routing, neighbour, once)
+    const local = neighbour.local_address === undefined ? undefined : parseAddress(neighbour.local_address)!
+    const connect = {
+      ...socketOptionsOf(neighbour),
+      md5Keys: md5KeysOf(neighbour),
+      ...(local && { local: { address: local, port: 0 } }),
+    }
+    const held: Held = {
+      neighbour,
+      remote,
+      number: 0,
+      slot: 0,
+      session: new BgpSession({
+        options,
+        clock,
+        random,
+        connector: {
+          open: () => TcpConnection.connect({ address: remote, port: neighbour.port }, connect, this.#after),
+        },
+        events: {
+          stateChanged: (from, to, reason) => this.#changed(held, from, to, reason),
+          established: (negotiated) => this.#established(held, negotiated),
+          update: (message) => this.#update(held, message),
+          refresh: (message) => this.#refresh(held, message),
+          down: () => this.#down(held),
+        },
+      }),
+    }
+    this.#byAddress.set(formatAddress(remote), held)
+    return held
+  }
+
+  // ---- what the sessions say
+
+  #changed(held: Held, from: State, to: State, reason: Down | undefined): void {
+    const { neighbour, remote, session } = held
+    this.#options.event({ peer: neighbour.name, remote: formatAddress(remote), from, to, reason })
+    if (to !== 'idle' || !session.options.once) return
+    this.#byAddress.delete(formatAddress(remote))
+    this.#dynamic--
+  }
+
+  #established(held: Held, negotiated: Negotiated): void {
+    const connection = held.session.connection as TcpConnection
+    held.number = this.#nextNumber++
+    held.slot = this.#freeSlots.pop() ?? this.#nextSlot++
+    this.#byNumber.set(held.number, held)
+    this.#pace(held, Pace.received, 0)
+    this.#pace(held, Pace.waiting, 0)
+    connection.onWrote = () => this.#wrote(held, connection)
+    connection.pause(this.#isPaused)
+    this.#flush()
+    this.#options.toRoutes({
+      kind: 'up',
+      session: held.number,
+      slot: held.slot,
+      peer: held.neighbour.name,
+      local: connection.local,
+      remote: held.remote,
+      negotiated,
+      handling: handlingOf(held.neighbour),
+    })
+  }
+
+  #down(held: Held): void {
+    this.#flush()
+    this.#options.toRoutes({ kind: 'down', session: held.number })
+    this.#byNumber.delete(held.number)
+    this.#freeSlots.push(held.slot)
+    held.number = 0
+  }
+
+  #update(held: Held, { bytes, at, end }: Message): void {
+    if (this.#filled + end - at > CHUNK_BYTES) this.#flush()
+    this.#bytes.set(bytes.subarray(at, end), this.#filled)
+    const from = this.#filled
+    this.#filled += end - at
+    const { length } = this.#runs
+    // Behind one of the same session: one run.
+    if (length > 0 && this.#runs[length - 3] === held.number) this.#runs[length - 1] = this.#filled
+    else this.#runs.push(held.number, from, this.#filled)
+    if (this.#isFlushing) return
+    this.#isFlushing = true
+    setImmediate(() => this.#flush())
+  }
+
+  #refresh(held: Held, message: Message): void {
+    const refresh = decodeRefresh(message.body())
+    if (isNotification(refresh)) {
+      held.session.reset(refresh)
+      return
+    }
+    const family = familyOf(refresh.afi, refresh.safi)
+    if (family === NO_FAMILY || refresh.subtype !== REFRESH.request) return
+    this.#flush()
+    this.#options.toRoutes({ kind: 'refresh', session: held.number, family })
+  }
+
+  /** Hands over what was gathered, before anything that must not overtake it. */
+  #flush(): void {
+    this.#isFlushing = false
+    if (this.#filled === 0) return
+    this.#untaken_bytes += this.#filled
+    this.#options.toRoutes({ kind: 'updates', memory: this.#memory, runs: Int32Array.from(this.#runs) })
+    this.#memory = new SharedArrayBuffer(CHUNK_BYTES)
+    this.#bytes = new Uint8Array(this.#memory)
+    this.#filled = 0
+    this.#runs = []
+    if (this.#untaken_bytes > UNTAKEN_MAX_BYTES) this.#setPaused(true)
+  }
+
+  #taken(bytes: number): void {
+    this.#untaken_bytes -= bytes
+    if (this.#isPaused && this.#untaken_bytes < UNTAKEN_MAX_BYTES / 2) this.#setPaused(false)
+  }
+
+  #setPaused(isPaused: boolean): void {
+    if (isPaused === this.#isPaused) return
+    this.#isPaused = isPaused
+    for (const { session } of this.#byNumber.values())
+      (session.connection as TcpConnection | undefined)?.pause(isPaused)
+  }
+
+  // ---- what the sessions are told
+
+  #send({ memory, runs }: OutChunk): void {
+    for (const { audience, except, from, to, messages } of runs) {
+      const bytes = new Uint8Array(memory, from, to - from)
+      for (const number of audience) {
+        const held = number === except ? undefined : this.#byNumber.get(number)
+        if (!held) continue
+        const connection = held.session.connection as TcpConnection
+        this.#pace(held, Pace.received, this.#options.pace[held.slot * PACE_WORDS + Pace.received]! + bytes.length)
+        connection.write(bytes)
+        held.session.sent(MESSAGE.update, messages)
+      }
+    }
+  }
+
+  #wrote(held: Held, connection: TcpConnection): void {
+    const before = this.#options.pace[held.slot * PACE_WORDS + Pace.waiting]!
+    this.#pace(held, Pace.waiting, connection.waiting_bytes)
+    if (connection.waiting_bytes === 0 && before > 0) this.#options.toRoutes({ kind: 'room' })
+  }
+
+  #pace({ slot }: Held, word: number, value: number): void {
+    Atomics.store(this.#options.pace, slot * PACE_WORDS + word, value)
+  }
+}
+
+function sessionOptionsOf(routing: Routing, neighbour: Neighbour, once: boolean): SessionOptions {
+  const { as, as_range: range } = neighbour
+  return {
+    ...defaultSessionOptions,
+    passive: neighbour.passive || once,
+    once,
+    offer: {
+      localAs: routing.as,
+      localId: routerIdOf(routing.router_id),
+      remoteAs: [range ?? { from: as!, to: as! }],
+      holdTime_s: neighbour.hold_time_s,
+      holdTimeMin_s: 3,
+      families: neighbour.families.map((name) => ({ family: familyNamed(name)! })),
+      extendedMessages: neighbour.extended_messages,
+    },
+  }
+}
+
+function socketOptionsOf({ ttl_security_hops: hops }: Neighbour): TcpOptions {
+  const gtsm = hops === undefined ? {} : { ttl: GTSM_TTL, minimumTtl: GTSM_TTL + 1 - hops }
+  return { trafficClass: CONTROL_TRAFFIC_CLASS, ...gtsm }
+}
+
+function md5KeysOf({ password, address, prefix }: Neighbour) {
+  if (password === undefined) return []
+  const bytes = address === undefined ? undefined : parseAddress(address)!
+  const peers = bytes ? { address: bytes, length: bytes.length * 8 } : parseInterface(prefix!)!
+  return [{ peers, key: Buffer.from(password) }]
+}
+
+function handlingOf(neighbour: Neighbour): RouteHandling {
+  return {
+    vrf: 0,
+    routeServerClient: neighbour.route_server_client,
+    reflectorClient: neighbour.route_reflector_client,
+    nextHopSelf: neighbour.next_hop_self,
+    nextHopUnchanged: neighbour.next_hop_unchanged,
+    allowAsIn: neighbour.allow_as_in,
+    enforceFirstAs: neighbour.enforce_first_as,
+    maximumPrefixes: neighbour.maximum_prefixes?.limit ?? 0,
+    warningPercent: neighbour.maximum_prefixes?.warning_percent ?? 0,
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * The routing module as a process (DSR section 3.2.2): the BGP speaker, alone on the kernel's TCP. It needs no other
+ * module.
+ */
+
+import type { Logger } from '../base/log.ts'
+import type { Site } from '../config/site.ts'
+import { Speaker } from './bgp/speaker.ts'
+
+export interface RunOptions {
+  readonly site: Site
+  readonly name: string
+  readonly log: Logger
+}
+
+export async function runRouting({ site, log }: RunOptions): Promise<{ close(): Promise<void> }> {
+  const { routing } = site
+  if (!routing) throw new Error(`site ${site.site} has no routing`)
+  const speaker = await Speaker.start({
+    routing,
+    event({ peer, remote, from, to, reason }) {
+      if (to === 'established' || from === 'established')
+        log.info({ peer, remote, from, to, reason: reason?.sentence }, 'session')
+    },
+    onDeath(error) {
+      log.error({ error: error.stack }, 'the BGP speaker failed')
+      process.exit(1)
+    },
+  })
+  log.info({ as: routing.as, neighbours: routing.neighbours.length }, 'ready')
+  return speaker
+}
