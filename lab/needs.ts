@@ -12,6 +12,11 @@ export const PEERS: readonly Peer[] = [
   { debian: 'ethtool', command: 'ethtool' },
   { debian: 'iperf3', command: 'iperf3' },
   { debian: 'openvswitch-switch', command: 'ovs-vswitchd' },
+  { debian: 'bird2', command: 'bird' },
+  { debian: 'frr', command: 'vtysh' },
+  { debian: 'gobgpd', command: 'gobgpd' },
+  { debian: 'openbgpd', command: 'bgpctl' },
+  { debian: 'exabgp', command: 'exabgp' },
 ]
 
 /**
