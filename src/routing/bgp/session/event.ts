@@ -4,6 +4,7 @@
  */
 
 import type { Notification } from '../../../wire/bgp/notification.ts'
+import type { Down } from './down.ts'
 import type { Negotiated } from './negotiate.ts'
 
 export type MachineEvent =
@@ -23,8 +24,8 @@ export type MachineEvent =
   | { readonly type: 'open'; readonly negotiated: Negotiated }
   /** 21, 22 and 28: a message that is none, or says what cannot be. */
   | { readonly type: 'error'; readonly notification: Notification }
-  /** 23: the other connection to the same peer is the one to keep. */
-  | { readonly type: 'collision' }
+  /** 23: the peer's other connection is the one to keep; or it has failed, and the session rests for a while. */
+  | { readonly type: 'give-way'; readonly down: Down }
   /** 24 and 25. */
   | { readonly type: 'notification'; readonly notification: Notification }
   | { readonly type: 'keepalive' } // 26

@@ -8,6 +8,7 @@ import { MESSAGE } from '../../../wire/bgp/message.ts'
 import { CEASE, notification, OPEN_ERROR } from '../../../wire/bgp/notification.ts'
 import type { Connection } from './connection.ts'
 import { SessionCounters } from './counters.ts'
+import { downByCollision } from './down.ts'
 import type { MachineEvent } from './event.ts'
 import { Machine, type MachineOwner } from './machine.ts'
 import { type Negotiated, negotiate, type Offer, openOf } from './negotiate.ts'
@@ -72,7 +73,7 @@ const EVENTS: Readonly<Record<string, MachineEvent>> = {
   lost: { type: 'connection-failed', why: 'the peer reset the connection' },
   OPEN: { type: 'open', negotiated },
   'bad message': { type: 'error', notification: notification(OPEN_ERROR.code, OPEN_ERROR.peerAs) },
-  collision: { type: 'collision' },
+  'give way': { type: 'give-way', down: downByCollision },
   NOTIFICATION: { type: 'notification', notification: notification(CEASE.code, CEASE.shutdown) },
   KEEPALIVE: { type: 'keepalive' },
   UPDATE: { type: 'update' },
@@ -111,7 +112,7 @@ send hold        | idle        | idle x         | idle 8.0 x       | idle 8.0 x 
 lost             | idle        | active x       | active x         | idle x               | idle x
 OPEN             | idle        | openConfirm O K| openConfirm K    | idle 5.2 x           | idle 5.3 x
 bad message      | idle        | idle x         | idle 2.2 x       | idle 2.2 x           | idle 2.2 x
-collision        | idle        | idle x         | idle 6.7 x       | idle 6.7 x           | idle 6.7 x
+give way         | idle        | idle x         | idle 6.7 x       | idle 6.7 x           | idle 6.7 x
 NOTIFICATION     | idle        | idle x         | idle x           | idle x               | idle x
 KEEPALIVE        | idle        | idle x         | idle 5.1 x       | established          | established
 UPDATE           | idle        | idle x         | idle 5.1 x       | idle 5.2 x           | established
@@ -230,7 +231,7 @@ suite('a machine', () => {
     })
     const names = counted.map(([name]) => name)
     deepEqual(
-      ['stop', 'collision', 'restart'].filter((name) => names.includes(name)),
+      ['stop', 'give way', 'restart'].filter((name) => names.includes(name)),
       [],
     )
     deepEqual(

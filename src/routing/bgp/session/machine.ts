@@ -215,7 +215,7 @@ export class Machine implements ConnectionHandler {
 
   /** The connection did not come about, or was lost before the peer had said anything. */
   retry(why: string): State {
-    if (this.direction === 'incoming') return this.end(downByConnection(why))
+    if (this.direction === 'incoming') return this.end(downByConnection(why), undefined, { counts: false })
     // The wait that is left of a connection that failed at once; a new one after one that had come about.
     const waits = this.#connectRetry.left_ms
     this.#release()
@@ -243,7 +243,7 @@ export class Machine implements ConnectionHandler {
 
   /** The peer's OPEN is good: says so, unless the peer's other connection is the one to keep. */
   confirm(negotiated: Negotiated): State {
-    if (!this.#owner.mayConfirm(this, negotiated)) return this.endByCollision()
+    if (!this.#owner.mayConfirm(this, negotiated)) return this.giveWay(downByCollision)
     this.negotiated = negotiated
     this.#tries = 0
     this.#connection!.allow(negotiated.receiveBytesMax)
@@ -284,8 +284,6 @@ export class Machine implements ConnectionHandler {
   }
 
   endByPeer(last: Notification): State {
-    const isCollision = last.code === CEASE.code && last.subcode === CEASE.collision
-    if (isCollision) return this.end(downByCollision, undefined, { counts: false })
     // Event 24: a version that the peer does not speak is no reason to wait longer before the next try.
     const isVersion = last.code === OPEN_ERROR.code && last.subcode === OPEN_ERROR.version
     return this.end(downByPeer(last), undefined, { counts: !isVersion })
@@ -305,8 +303,8 @@ export class Machine implements ConnectionHandler {
     return this.end(downBySendHoldTime(this.#sendHold_ms(), last), last)
   }
 
-  endByCollision(): State {
-    return this.end(downByCollision, notification(CEASE.code, CEASE.collision), { counts: false })
+  giveWay(down: Down): State {
+    return this.end(down, notification(CEASE.code, CEASE.collision), { counts: false })
   }
 
   /** Without a word: nobody listens at the other end any more. */

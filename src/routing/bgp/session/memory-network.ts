@@ -63,7 +63,7 @@ export class MemoryConnection implements Connection {
   drain(): boolean {
     this.stalled = false
     this.#read()
-    return false
+    return !this.reads && this.#arrived.length > 0
   }
 
   close(): void {

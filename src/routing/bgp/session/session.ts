@@ -12,7 +12,8 @@ import { BGP_HEADER_BYTES, MESSAGE } from '../../../wire/bgp/message.ts'
 import { CEASE, encodeNotification, type Notification, notification } from '../../../wire/bgp/notification.ts'
 import type { Connection, Connector, Message } from './connection.ts'
 import { SessionCounters } from './counters.ts'
-import type { Down } from './down.ts'
+import { type Down, downByCollision } from './down.ts'
+import type { MachineEvent } from './event.ts'
 import { Machine, type MachineOwner } from './machine.ts'
 import type { Negotiated } from './negotiate.ts'
 import { backOff, type SessionOptions } from './session-options.ts'
@@ -46,6 +47,8 @@ const STABLE_US = 60e6
  * peer that has restarted.
  */
 const COLLISION_US = 5e6
+
+const giveWay: MachineEvent = { type: 'give-way', down: downByCollision }
 
 export class BgpSession implements MachineOwner {
   readonly counters = new SessionCounters()
@@ -134,7 +137,7 @@ export class BgpSession implements MachineOwner {
       this.#refuse(connection, CEASE.collision)
     else {
       // Of two connections of the peer's the newer is the one that it knows of: nobody opens a second one to keep both.
-      this.#theirs?.handle(held === this.#theirs ? { type: 'peer-restarted' } : { type: 'collision' })
+      this.#theirs?.handle(held === this.#theirs ? { type: 'peer-restarted' } : giveWay)
       this.#idleHold.stop()
       this.counters.connectsIn++
       this.#theirs = new Machine(this, 'incoming')
@@ -176,11 +179,11 @@ export class BgpSession implements MachineOwner {
         return true
       case 'connect':
       case 'active':
-        if (!other!.isOpen) other!.handle({ type: 'collision' })
+        if (!other!.isOpen) other!.handle(giveWay)
         return true
       case 'openConfirm': {
         const stays = isHigher(this.options.offer, negotiated) === (machine === this.#ours)
-        if (stays) other!.handle({ type: 'collision' })
+        if (stays) other!.handle(giveWay)
         return stays
       }
       default:
@@ -202,8 +205,14 @@ export class BgpSession implements MachineOwner {
 
   #endOf(machine: Machine, from: State, to: State): void {
     const reason = machine.down!
-    if (reason.cause !== 'collision') this.counters.lastDown = reason
-    if (to === 'idle' && machine.counts) this.#failures++
+    const other = machine === this.#ours ? this.#theirs : this.#ours
+    // Of two connections one was to end: that is no failure of the session.
+    const isSpare = other?.isOpen === true
+    if (from === 'established' || !isSpare) this.counters.lastDown = reason
+    if (to === 'idle' && machine.counts && !isSpare) this.#failures++
+    // One of the peer's has failed: ours, which has not come about, rests as well. A session for one connection is over.
+    if (machine !== this.#ours && (machine.counts || this.options.once) && !isSpare)
+      this.#ours.handle({ type: 'give-way', down: reason })
     if (from === 'established') {
       this.counters.flaps++
       if (this.clock.now_us() - this.#established_us >= STABLE_US) this.#failures = 0

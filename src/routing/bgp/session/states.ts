@@ -130,8 +130,8 @@ function inAnyState(machine: Machine, event: MachineEvent): State {
       return machine.endByPeer(event.notification)
     case 'error':
       return machine.endByError(event.notification)
-    case 'collision':
-      return machine.endByCollision()
+    case 'give-way':
+      return machine.giveWay(event.down)
     case 'peer-restarted':
       return machine.endByRestart()
     default:
