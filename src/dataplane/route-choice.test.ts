@@ -1,9 +1,9 @@
-import { deepEqual, equal } from 'node:assert/strict'
+import { deepEqual, equal, notEqual, ok } from 'node:assert/strict'
 import { test } from 'node:test'
 import { formatPrefix, parseAddress, parseMac, parsePrefix } from '../base/address.ts'
 import type { Link } from '../linux/link.ts'
 import type { Route } from '../linux/route.ts'
-import { type Network, neighbourName, type Resolution, RouteChoice } from './route-choice.ts'
+import { isSameResolution, type Network, neighbourName, type Resolution, RouteChoice } from './route-choice.ts'
 
 const MAIN = 254
 const DEFAULT = 253
@@ -255,4 +255,37 @@ test('routes are taken over when they are said to have changed', () => {
   kernel.route('192.0.2.0/24', [['eth2', '10.2.0.1']])
   choice.routesChanged()
   equal(brief(choice.resolve(to)), '1:bb')
+})
+
+test('destinations behind the same gateway have one resolution in common, those on a link one each', () => {
+  const kernel = new Kernel()
+    .route('192.0.2.0/24', [['eth1', '10.0.0.1']])
+    .route('10.0.0.0/24', [['eth1']])
+    .neighbour('eth1', '10.0.0.1', '02:00:00:00:0a:01')
+  const resolve = new RouteChoice(kernel, new Map([[1, 0]])).resolver()
+  const to = (text: string) => resolve(parseAddress(text)!)
+  equal(to('192.0.2.1'), to('192.0.2.2'))
+  notEqual(to('10.0.0.1'), to('10.0.0.2'))
+  deepEqual(to('192.0.2.1'), new RouteChoice(kernel, new Map([[1, 0]])).resolve(parseAddress('192.0.2.1')!))
+})
+
+test('resolutions that say the same are the same, and any difference makes them others', () => {
+  const make = (mtu: number, mac: string, gateway = '10.0.0.1') => {
+    const kernel = new Kernel().route('192.0.2.0/24', [['eth1', gateway]], { mtu }).neighbour('eth1', gateway, mac)
+    return new RouteChoice(kernel, new Map([[1, 0]])).resolve(parseAddress('192.0.2.1')!)
+  }
+  const one = make(1400, '02:00:00:00:0a:01')
+  ok(isSameResolution(one, make(1400, '02:00:00:00:0a:01')))
+  const unresolved = new RouteChoice(new Kernel(), new Map()).resolve(parseAddress('192.0.2.1')!)
+  ok(isSameResolution(unresolved, { ...unresolved }))
+  const others = [
+    make(1399, '02:00:00:00:0a:01'),
+    make(1400, '02:00:00:00:0a:02'),
+    make(1400, '02:00:00:00:0a:01', '10.0.0.2'),
+    unresolved,
+  ]
+  for (const other of others) {
+    equal(isSameResolution(one, other), false)
+    equal(isSameResolution(other, one), false)
+  }
 })

@@ -69,18 +69,30 @@ export class RouteChoice {
   }
 
   resolve(destination: IpAddress): Resolution {
-    for (const { address } of this.#network.addresses.values())
-      if (equalBytes(address, destination)) return unresolved('it is an address of this host')
-    let dead: string | undefined
-    for (const route of this.#index.candidates(destination)) {
-      if (route.type !== 'unicast') return unresolved(`the kernel's route to it says ${route.type}`)
-      const hops = route.nextHops.filter((hop) => this.#works(hop))
-      if (hops.length > 0) return this.#over(hops, route, destination)
-      dead ??= route.nextHops.map(({ interfaceIndex }) => this.#nameOf(interfaceIndex)).join(' and ')
+    return this.resolver()(destination)
+  }
+
+  /** For many destinations at one moment: those that are behind the same gateways have one resolution in common. */
+  resolver(): (destination: IpAddress) => Resolution {
+    const own = new Set(Array.from(this.#network.addresses.values(), ({ address }) => keyOf(address)))
+    const behind = new Map<Route, Resolution>()
+    return (destination) => {
+      if (own.has(keyOf(destination))) return OWN
+      let dead: string | undefined
+      for (const route of this.#index.candidates(destination)) {
+        const known = behind.get(route)
+        if (known) return known
+        if (route.type !== 'unicast') return unresolved(`the kernel's route to it says ${route.type}`)
+        const hops = route.nextHops.filter((hop) => this.#works(hop))
+        if (hops.length > 0) {
+          const resolution = this.#over(hops, route, destination)
+          if (hops.every(({ gateway }) => gateway)) behind.set(route, resolution)
+          return resolution
+        }
+        dead ??= route.nextHops.map(({ interfaceIndex }) => this.#nameOf(interfaceIndex)).join(' and ')
+      }
+      return dead === undefined ? NO_ROUTE : unresolved(`its route leads over ${dead}, which is down`)
     }
-    return unresolved(
-      dead === undefined ? 'the kernel has no route to it' : `its route leads over ${dead}, which is down`,
-    )
   }
 
   /**
@@ -177,6 +189,32 @@ function isLinkLocal([first, second]: IpAddress): boolean {
 
 function unresolved(why: string): Resolution {
   return { status: 'unresolved', why, neighbours: [] }
+}
+
+const OWN = unresolved('it is an address of this host')
+const NO_ROUTE = unresolved('the kernel has no route to it')
+
+/** Do they say the same? */
+export function isSameResolution(one: Resolution, other: Resolution): boolean {
+  if (one === other) return true
+  const isSame =
+    one.status === 'resolved'
+      ? other.status === 'resolved' && one.mtu === other.mtu && isSameList(one.adjacencies, other.adjacencies)
+      : other.status === 'unresolved' && one.why === other.why
+  return isSame && isSameList(one.neighbours, other.neighbours)
+}
+
+/** Of objects of numbers and bytes. */
+function isSameList<T extends object>(some: readonly T[], others: readonly T[]): boolean {
+  return some.length === others.length && some.every((one, i) => isSameRow(one, others[i]!))
+}
+
+function isSameRow<T extends object>(one: T, other: T): boolean {
+  for (const name in one) {
+    const [a, b] = [one[name], other[name]]
+    if (a !== b && !(a instanceof Uint8Array && b instanceof Uint8Array && equalBytes(a, b))) return false
+  }
+  return true
 }
 
 /** An adjacency stands as often as its weight says, in lowest terms. */

@@ -189,6 +189,21 @@ test('who follows all routes finds their neighbours and those at the other end o
   ok(scene.changes > before)
 })
 
+test('a destination that becomes an address of this host leads nowhere, until it is none again', options, async () => {
+  using scene = new Scene()
+  scene.ip('route', 'add', '192.0.2.0/24', 'via', '10.1.0.2')
+  let told = 0
+  scene.underlay.watch(REMOTE, () => told++)
+  const a = `0 ${scene.mac(scene.a)}`
+  await scene.until(() => scene.leads() === a)
+  told = 0
+  scene.ip('address', 'add', '192.0.2.1/32', 'dev', 'lo')
+  await scene.until(() => scene.leads() === 'it is an address of this host')
+  scene.ip('address', 'delete', '192.0.2.1/32', 'dev', 'lo')
+  await scene.until(() => scene.leads() === a)
+  ok(told >= 2, `told ${told} times`)
+})
+
 test('neighbours that nobody needs any more are left to the kernel', options, async () => {
   using scene = new Scene()
   scene.ip('route', 'add', '192.0.2.0/24', 'via', '10.1.0.2')

@@ -8,7 +8,6 @@
  * device: the sockets of its port are gone, and nothing leads there any more until the process starts anew.
  */
 
-import { isDeepStrictEqual } from 'node:util'
 import { formatAddress, formatMac, type IpAddress } from '../base/address.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import { LinuxError } from '../linux/error.ts'
@@ -17,7 +16,7 @@ import { interfaceIndex } from '../linux/libc.ts'
 import type { Link } from '../linux/link.ts'
 import { deleteNeighbour, isFixed, manageNeighbour, type Neighbour, type NeighbourKey } from '../linux/neighbour.ts'
 import { type NetworkEvent, NetworkView } from '../linux/network-view.ts'
-import { type ForwardingRoute, neighbourName, type Resolution, RouteChoice } from './route-choice.ts'
+import { type ForwardingRoute, isSameResolution, neighbourName, type Resolution, RouteChoice } from './route-choice.ts'
 import type { Adjacency } from './template.ts'
 
 /**
@@ -68,7 +67,7 @@ export class Underlay {
   /** Neighbours that the kernel keeps for us, by name; at first those that it still keeps for a killed process. */
   readonly #managed = new Map<string, NeighbourKey>()
   /** What changed since the watches were last told. */
-  #changed = { routes: false, all: false, neighbours: new Set<string>() }
+  #changed = nothing()
   #isUpdateDue = false
   #alert: Timer | undefined
   #alertUntil_us = 0
@@ -120,7 +119,8 @@ export class Underlay {
     const known = this.#watched.get(key)
     if (known) known.listeners.add(listener)
     else {
-      const watched = { destination, listeners: new Set([listener]), ...this.#resolved(destination) }
+      const resolution = this.#choice.resolve(destination)
+      const watched = { destination, listeners: new Set([listener]), resolution, names: namesIn(resolution) }
       this.#watched.set(key, watched)
       this.#seek(watched.resolution.neighbours)
     }
@@ -157,11 +157,6 @@ export class Underlay {
     if (watched?.listeners.size === 0) this.#watched.delete(key)
   }
 
-  #resolved(destination: IpAddress): Pick<Watched, 'resolution' | 'names'> {
-    const resolution = this.#choice.resolve(destination)
-    return { resolution, names: resolution.neighbours.map(neighbourName) }
-  }
-
   // ---- what changes
 
   #hear({ kind, change, value }: NetworkEvent): void {
@@ -171,7 +166,8 @@ export class Underlay {
       else this.#noteManaged(value)
       if (!this.#isNews(gone ? { ...value, mac: undefined } : value)) return
       this.#changed.neighbours.add(neighbourName(value))
-    } else {
+    } else if (kind === 'address') this.#changed.destinations.add(formatAddress(value.address))
+    else {
       if (kind === 'link') {
         this.#carrier.delete(value.index)
         this.#watchCarriers()
@@ -200,16 +196,19 @@ export class Underlay {
   }
 
   #update(): void {
-    const { routes, all, neighbours } = this.#changed
-    this.#changed = { routes: false, all: false, neighbours: new Set() }
+    const { routes, all, neighbours, destinations } = this.#changed
+    this.#changed = nothing()
     this.#isUpdateDue = false
     if (routes) this.#choice.routesChanged()
     const told: Watched[] = []
-    for (const watched of this.#watched.values()) {
-      if (!all && !watched.names.some((name) => neighbours.has(name))) continue
-      const now = this.#resolved(watched.destination)
-      if (!isDeepStrictEqual(now.resolution, watched.resolution)) told.push(watched)
-      Object.assign(watched, now)
+    const resolve = this.#choice.resolver()
+    for (const [key, watched] of this.#watched) {
+      if (!all && !destinations.has(key) && !watched.names.some((name) => neighbours.has(name))) continue
+      const now = resolve(watched.destination)
+      if (isSameResolution(now, watched.resolution)) continue
+      watched.resolution = now
+      watched.names = namesIn(now)
+      told.push(watched)
     }
     for (const { listeners } of told) for (const listener of listeners) listener()
     this.#options.onChange?.()
@@ -257,9 +256,9 @@ export class Underlay {
 
   #needed(): Map<string, NeighbourKey> {
     const needed = new Map<string, NeighbourKey>()
-    const add = (key: NeighbourKey): void => void needed.set(neighbourName(key), key)
-    for (const { resolution } of this.#watched.values()) resolution.neighbours.forEach(add)
-    if (this.#options.followRoutes) for (const key of this.#choice.neighbours()) add(key)
+    for (const { resolution, names } of this.#watched.values())
+      for (const [i, name] of names.entries()) needed.set(name, resolution.neighbours[i]!)
+    if (this.#options.followRoutes) for (const key of this.#choice.neighbours()) needed.set(neighbourName(key), key)
     return needed
   }
 
@@ -282,6 +281,14 @@ export class Underlay {
     }
   }
 }
+
+/** Names of neighbours, and destinations that became addresses of this host or are none any more. */
+const nothing = () => ({
+  ...{ routes: false, all: false },
+  ...{ neighbours: new Set<string>(), destinations: new Set<string>() },
+})
+
+const namesIn = ({ neighbours }: Resolution): string[] => neighbours.map(neighbourName)
 
 /** False when the kernel refused: the device is down or gone, the neighbour is not there. */
 function wasTaken(change: () => void): boolean {

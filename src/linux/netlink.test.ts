@@ -7,7 +7,7 @@ import { decodeLink, listLinks, setLink } from './link.ts'
 import { withNamespace } from './namespace.ts'
 import { decodeNeighbour, deleteNeighbour, listNeighbours, setNeighbour } from './neighbour.ts'
 import { Group, type Message, Netlink, parseAttributes } from './netlink.ts'
-import { decodeRoute, deleteRoute, listRoutes, lookupRoute, replaceRoute } from './route.ts'
+import { decodeRoute, deleteRoute, lookupRoute, RouteReader, replaceRoute } from './route.ts'
 import { ScratchNetwork, unprivileged } from './scratch.ts'
 
 /** Two namespaces with a wire; requests go to the first. */
@@ -84,7 +84,7 @@ describe('rtnetlink', { skip: unprivileged }, () => {
       }))
       const route = { destination: prefix(destination), nextHops, mtu: 1400, priority: 77 }
       replaceRoute(wire.netlink, route)
-      const found = listRoutes(wire.netlink).find(({ priority }) => priority === 77)!
+      const found = new RouteReader().read(wire.netlink).find(({ priority }) => priority === 77)!
       assert.equal(found.mtu, 1400)
       assert.deepEqual(found.destination, prefix(destination))
       assert.deepEqual(found.nextHops.map(({ gateway, weight, usable }) => [formatAddress(gateway!), weight, usable]), [[gateways[0], 1, true], [gateways[1], 2, true]]) // biome-ignore format: one line

@@ -15,7 +15,7 @@ import { decodeLink, type Link, LinkMessage, listLinks } from './link.ts'
 import { decodeNeighbour, listNeighbours, type Neighbour, NeighbourMessage } from './neighbour.ts'
 import { Group, type Message, Netlink } from './netlink.ts'
 import { type Watch, watch } from './poll.ts'
-import { listRoutes, type Route, RouteMessage } from './route.ts'
+import { type Route, RouteMessage, RouteReader } from './route.ts'
 
 interface Objects {
   link: Link
@@ -43,6 +43,7 @@ export class NetworkView {
   readonly #listener: (event: NetworkEvent) => void
   readonly #clock: Clock
   readonly #watch: Watch
+  readonly #routeReader = new RouteReader()
   #routesStale = false
   #routesNotBefore_us = 0
   #routesTimer: Timer | undefined
@@ -93,8 +94,11 @@ export class NetworkView {
     keyOf: (value: Objects[K]) => Key,
     value?: Objects[K],
   ): void {
-    if (!value || isDeepStrictEqual(into.get(keyOf(value)), value)) return
-    into.set(keyOf(value), value)
+    if (!value) return
+    const key = keyOf(value)
+    const known = into.get(key)
+    if (known === value || isDeepStrictEqual(known, value)) return
+    into.set(key, value)
     this.#tell(kind, 'set', value)
   }
 
@@ -133,7 +137,7 @@ export class NetworkView {
     this.#routesTimer = undefined
     this.#routesStale = false
     const start_us = this.#clock.now_us()
-    this.#replace('route', this.routes, routeKey, listRoutes(this.netlink))
+    this.#replace('route', this.routes, routeKey, this.#routeReader.read(this.netlink))
     const end_us = this.#clock.now_us()
     this.#routesNotBefore_us = end_us + (end_us - start_us) * (1 / ROUTE_READING_SHARE - 1)
   }
@@ -155,6 +159,14 @@ const addressKey = ({ interfaceIndex, address, prefixLength }: InterfaceAddress)
   `${interfaceIndex} ${formatAddress(address)}/${prefixLength}`
 const neighbourKey = ({ interfaceIndex, address }: Neighbour): string => `${interfaceIndex} ${formatAddress(address)}`
 
+const routeKeys = new WeakMap<Route, string>()
+
 // The interface as well: every link has its own fe80::/64.
-const routeKey = ({ table, destination, priority, nextHops }: Route): string =>
-  `${table} ${formatPrefix(destination)} ${priority} ${nextHops[0]?.interfaceIndex ?? 0}`
+function routeKey(route: Route): string {
+  const known = routeKeys.get(route)
+  if (known !== undefined) return known
+  const { table, destination, priority, nextHops } = route
+  const key = `${table} ${formatPrefix(destination)} ${priority} ${nextHops[0]?.interfaceIndex ?? 0}`
+  routeKeys.set(route, key)
+  return key
+}

@@ -120,13 +120,27 @@ function gatewayIn(attributes: Attributes): IpAddress | undefined {
   return attributes.get(Attribute.gateway) ?? attributes.get(Attribute.via)?.subarray(2) // struct rtvia: family, address
 }
 
-/** All tables but the local one, and without what was cloned for a single destination. */
-export function listRoutes(netlink: Netlink): Route[] {
-  return netlink.dump(RouteMessage.get, rtmsg.make()).flatMap((message) => {
-    const route = decodeRoute(message)
-    const aside = !route || route.table === TABLE_LOCAL || rtmsg.read(message.payload).flags & CLONED
-    return aside ? [] : route
-  })
+/** Reads all routes, now and again: one that is as it was the last time, down to the byte, is the same object. */
+export class RouteReader {
+  #known = new Map<string, Route | undefined>()
+
+  /** All tables but the local one, and without what was cloned for a single destination. */
+  read(netlink: Netlink): Route[] {
+    const now = new Map<string, Route | undefined>()
+    for (const message of netlink.dump(RouteMessage.get, rtmsg.make())) {
+      const { buffer, byteOffset, length } = message.payload
+      const text = Buffer.from(buffer, byteOffset, length).toString('latin1')
+      now.set(text, this.#known.has(text) ? this.#known.get(text) : decodeListed(message))
+    }
+    this.#known = now
+    return [...now.values()].filter((route) => route !== undefined)
+  }
+}
+
+function decodeListed(message: Message): Route | undefined {
+  const route = decodeRoute(message)
+  const aside = !route || route.table === TABLE_LOCAL || rtmsg.read(message.payload).flags & CLONED
+  return aside ? undefined : route
 }
 
 /** How the kernel would reach a destination now, over one of the next hops, with the path MTU that it has learnt. */
