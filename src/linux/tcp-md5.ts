@@ -16,7 +16,7 @@ const IPPROTO_TCP = 6
 const TCP_MD5SIG_EXT = 32
 const FLAG_PREFIX = 1
 /** TCP_MD5SIG_MAXKEYLEN, linux/tcp.h. */
-export const MD5_KEY_BYTES_MAX = 80
+const MD5_KEY_BYTES_MAX = 80
 
 const tcpMd5Sig = struct('struct tcp_md5sig', {
   address: bytes(128),

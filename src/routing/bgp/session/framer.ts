@@ -19,7 +19,7 @@ import { Reader } from '../../../wire/cursor.ts'
 import type { Message } from './connection.ts'
 
 /** One of the longest messages and as much again; of a quiet connection only the first page is ever touched. */
-export const FRAMER_BYTES = 1 << 17
+const FRAMER_BYTES = 1 << 17
 
 const TYPE_AT = 18
 

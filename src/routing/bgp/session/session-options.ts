@@ -34,9 +34,6 @@ export const defaultSessionOptions: Omit<SessionOptions, 'offer'> = {
   idleHoldMax_ms: 60_000,
 }
 
-/** RFC 4271 section 10. */
-export const DEFAULT_HOLD_TIME_S = 90
-
 /** The time that the `n`-th wait in a row takes, n from 0. */
 export function backOff(min_ms: number, max_ms: number, n: number): number {
   return Math.min(max_ms, min_ms * 2 ** Math.min(n, 30))
