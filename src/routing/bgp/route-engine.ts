@@ -33,6 +33,8 @@ const PURGE_PREFIXES = 50_000
 const FLUSH_PREFIXES = 20_000
 /** Of updates that a session was handed and the network has not taken: a peer that is further behind waits. */
 const WAITING_MAX_BYTES = 2 << 20
+/** So long the members of a group wait for the slowest one. */
+const PATIENCE_us = 200_000
 /** RFC 4486: what a session ends with that has sent more prefixes than it may. */
 const CEASE = { code: 6, maximumPrefixes: 1 } as const
 
@@ -77,6 +79,9 @@ export class RouteEngine {
   readonly #byRib = new Map<number, Session>()
   readonly #tables = new Map<string, RoutingTable>()
   readonly #groups = new Map<string, UpdateGroup>()
+  /** Those that have something to tell, and since when a slow member keeps it back. */
+  readonly #awake = new Map<UpdateGroup, number>()
+  readonly #touched = new Set<RoutingTable>()
   readonly #queue: ToRoutes[] = []
   #purges: Purge[] = []
   // Of the updates at the head of the queue: the run and the place in it.
@@ -104,7 +109,14 @@ export class RouteEngine {
     while (this.#queue.length > 0 && this.#options.clock.now_us() < until_us) this.#takeNext(until_us)
     this.#purge()
     const isTelling = this.#tell()
+    for (const table of this.#touched) table.releaseUnused()
+    this.#touched.clear()
     return this.#queue.length > 0 || this.#purges.length > 0 || isTelling
+  }
+
+  /** There is something to tell that waits for a peer: to be looked at again after a while, if nothing happens before. */
+  get isBlocked(): boolean {
+    return this.#awake.size > 0
   }
 
   /** How many routes there are, for people. */
@@ -141,6 +153,8 @@ export class RouteEngine {
       const from = runs[this.#run + 1]!
       const to = runs[this.#run + 2]!
       let at = this.#at < 0 ? from : this.#at
+      // Routes that nobody is told of leave prefixes behind that nobody knows.
+      for (const table of session?.tables ?? []) if (table) this.#touched.add(table)
       while (at < to && session && !session.isEnding) {
         const bytes = view.getUint16(at + 16)
         if (view.getUint8(at + 18) === MESSAGE.update) this.#update(session, reader, view, at, bytes)
@@ -236,7 +250,7 @@ export class RouteEngine {
     const name = JSON.stringify([up.handling.vrf, clients, { ...form, nextHopSelf: form.nextHopSelf?.join('.') }])
     let group = this.#groups.get(name)
     if (!group) {
-      group = new UpdateGroup(table, this.#peers, { form, clients })
+      group = new UpdateGroup(table, this.#peers, { form, clients }, (awake) => this.#awake.set(awake, 0))
       this.#groups.set(name, group)
     }
     session.groups[family] = group
@@ -267,6 +281,7 @@ export class RouteEngine {
     const [table] = purge.tables
     if (table && purge.from < table.prefixes.end) {
       table.purge(purge.rib, purge.from, purge.from + PURGE_PREFIXES)
+      this.#touched.add(table)
       purge.from += PURGE_PREFIXES
       return
     }
@@ -292,17 +307,31 @@ export class RouteEngine {
 
   /** Tells what waits, as far as there is room. False when nothing was told. */
   #tell(): boolean {
+    const now_us = this.#options.clock.now_us()
     let told = false
-    for (const group of this.#groups.values()) {
+    for (const [group, blocked_us] of this.#awake) {
+      this.#touched.add(group.table)
+      let toldHere = false
       for (const track of group.busy()) {
         const before = track.waiting + track.awaiting.size
         group.flush(track, this.#packer, this.#rewriter, FLUSH_PREFIXES)
-        if (track.waiting + track.awaiting.size < before) told = true
+        if (track.waiting + track.awaiting.size < before) toldHere = true
       }
-      group.merge()
+      if (group.rest()) this.#awake.delete(group)
+      else if (toldHere) this.#awake.set(group, 0)
+      else if (blocked_us === 0) this.#awake.set(group, now_us)
+      else if (now_us - blocked_us > PATIENCE_us && this.#detachSlow(group)) toldHere = true
+      told ||= toldHere
     }
     this.#packer.flush()
     return told
+  }
+
+  // Members that take nothing go on alone, so that the others need not wait for them.
+  #detachSlow(group: UpdateGroup): boolean {
+    const slow = group.members.filter((rib) => this.#roomOf([rib]) <= 0)
+    if (slow.length === group.members.length) return false
+    return slow.some((rib) => group.detach(rib) !== undefined)
   }
 
   #roomOf(audience: readonly number[]): number {

@@ -2,7 +2,7 @@
 
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { assert } from '../../base/assert.ts'
-import { systemClock } from '../../base/clock.ts'
+import { systemClock, type Timer } from '../../base/clock.ts'
 import { PACE_WORDS, Pace, type RouteSettings, type ToRoutes } from './messages.ts'
 import { RouteEngine } from './route-engine.ts'
 import type { Answer, Question } from './speaker.ts'
@@ -29,11 +29,18 @@ const engine = new RouteEngine({
   }),
 })
 
+/** How often it is looked whether a peer that keeps others waiting still does. */
+const BLOCKED_ms = 50
+
 let isStepping = false
+let later: Timer | undefined
 function step(): void {
   isStepping = engine.step()
+  later?.cancel()
+  later = undefined
   // Behind whatever has come meanwhile: who asks is answered between two steps.
   if (isStepping) setImmediate(step)
+  else if (engine.isBlocked) later = systemClock.after(BLOCKED_ms, step)
 }
 
 sessions.on('message', (message: ToRoutes) => {

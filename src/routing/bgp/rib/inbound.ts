@@ -129,13 +129,12 @@ export class Inbound {
   #withdraw(from: Reader, table: RoutingTable, family: number, at: number, end: number): void {
     const { peer, context } = this.#options
     const hasIds = hasFamily(context.addPath, family)
-    const { prefixes } = table
+    const { found, pathIds } = table.prefixes
     let gone = 0
     from.window(at, end)
-    while (from.remaining > 0) {
-      const pathId = hasIds ? from.u32() : 0
-      const prefix = prefixes.read(from, false)
-      if (prefix !== NO_PREFIX && table.withdraw(prefix, peer, pathId)) gone++
+    for (let count = 1; count > 0; ) {
+      count = table.prefixes.read(from, hasIds, false)
+      for (let i = 0; i < count; i++) if (found[i] !== NO_PREFIX && table.withdraw(found[i]!, peer, pathIds[i]!)) gone++
     }
     this.paths[family]! -= gone
   }
@@ -151,30 +150,17 @@ export class Inbound {
   ): void {
     const { peer, context, policy } = this.#options
     const hasIds = hasFamily(context.addPath, family)
-    const { prefixes } = table
+    const { found, pathIds } = table.prefixes
     let added = 0
     from.window(at, end)
-    while (from.remaining > 0) {
-      const pathId = hasIds ? from.u32() : 0
-      const prefix = prefixes.read(from, true)
-      if (prefix === NO_PREFIX) break
-      if (policy === undefined) {
-        if (table.announce(prefix, peer, pathId, set, set, flags)) added++
-        continue
+    for (let count = 1; count > 0; ) {
+      count = table.prefixes.read(from, hasIds, true)
+      for (let i = 0; i < count; i++) {
+        const chosen = policy === undefined ? set : policy(table, found[i]!, set)
+        const isAccepted = chosen !== NO_SET
+        const withFlags = isAccepted ? flags : flags | PATH_FLAG.rejected
+        if (table.announce(found[i]!, peer, pathIds[i]!, set, isAccepted ? chosen : set, withFlags)) added++
       }
-      const chosen = policy(table, prefix, set)
-      const isAccepted = chosen !== NO_SET
-      if (
-        table.announce(
-          prefix,
-          peer,
-          pathId,
-          set,
-          isAccepted ? chosen : set,
-          isAccepted ? flags : flags | PATH_FLAG.rejected,
-        )
-      )
-        added++
     }
     this.paths[family]! += added
     this.#sets.dropUnused(set)

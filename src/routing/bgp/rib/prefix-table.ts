@@ -6,7 +6,8 @@
  *             IPv4      the address | number + 1 and length, together in a word
  *             others    the hash | number + 1
  *
- * A place of the IPv4 index holds the whole prefix, so that finding one waits for one cache line.
+ * A place of the IPv4 index holds the whole prefix, so that finding one waits for one cache line. And prefixes are looked
+ * for many at a time: first the places of all are read, then all are found, so that they wait together.
  */
 
 import { assert } from '../../../base/assert.ts'
@@ -23,62 +24,67 @@ export const NO_PREFIX = -1
 const PREFIXES_MAX = 2 ** 26 - 1
 const PLACES_FIRST = 32
 
+/** As many prefixes as are looked for at a time. */
+export const FOUND_MAX = 512
+
 export interface PrefixTable {
   /** Numbers given out so far are below this. */
   readonly end: number
   /** Prefixes that are there. */
   readonly count: number
+  /** What `read` found, FOUND_MAX of them at most, and the path identifiers that came with them. */
+  readonly found: Int32Array
+  readonly pathIds: Uint32Array
   /**
-   * The number of the prefix that is read next: a length and as many bytes as it needs. It is entered if it is not known
-   * and `enter`; else NO_PREFIX, as for one that is malformed, which leaves the reader failed.
+   * Reads NLRI up to the end of the reader's window, or as much as is looked for at a time, and finds the prefixes'
+   * numbers, or NO_PREFIX. Those that are not known are entered if `enter`. Returns how many it has read; fewer than there
+   * are when one is malformed, which leaves the reader failed.
    */
-  read(from: Reader, enter: boolean): number
+  read(from: Reader, hasIds: boolean, enter: boolean): number
   /** Writes the prefix as NLRI; false when it does not fit the message any more. */
   write(out: UpdateBuilder, prefix: number): boolean
-  /** Gives its number back. */
-  remove(prefix: number): void
+  /** Gives the first `count` of these numbers back. */
+  remove(prefixes: Int32Array, count: number): void
   /** The prefix's address words and its length, for people and other modules. */
   length(prefix: number): number
   address(prefix: number, into: Uint32Array): void
 }
 
-/** Numbers, used again from the last one that came back. */
-class Numbers {
-  end = 0
-  count = 0
-  #free: number[] = []
-
-  take(): number {
-    assert(this.count < PREFIXES_MAX, 'more prefixes than a table has numbers for')
-    this.count++
-    return this.#free.pop() ?? this.end++
-  }
-
-  give(number: number): void {
-    this.count--
-    this.#free.push(number)
-  }
-}
+/** No number: the end of the list of those that may be given again. */
+const NONE = -1
 
 export class PrefixTable4 implements PrefixTable {
-  readonly #numbers = new Numbers()
+  readonly found = new Int32Array(FOUND_MAX)
+  readonly pathIds = new Uint32Array(FOUND_MAX)
+  end = 0
+  count = 0
+  // A free number's address is the next free number.
+  #free = NONE
   #addresses = new Uint32Array(16)
   #lengths = new Uint8Array(16)
   #index = new Int32Array(2 * PLACES_FIRST)
   #mask = PLACES_FIRST - 1
+  // Of the prefixes that are being looked for.
+  readonly #keys = new Uint32Array(FOUND_MAX)
+  readonly #bits = new Uint8Array(FOUND_MAX)
+  /** Of no use but to make the reading of places look useful to the compiler. */
+  touched = 0
 
-  get end(): number {
-    return this.#numbers.end
-  }
-
-  get count(): number {
-    return this.#numbers.count
-  }
-
-  read(from: Reader, enter: boolean): number {
-    const length = from.u8()
-    const address = readPrefix4(from, length)
-    return from.failed ? NO_PREFIX : this.find(address, length, enter)
+  read(from: Reader, hasIds: boolean, enter: boolean): number {
+    let count = 0
+    let touched = 0
+    for (; count < FOUND_MAX && from.remaining > 0; count++) {
+      this.pathIds[count] = hasIds ? from.u32() : 0
+      const length = from.u8()
+      const address = readPrefix4(from, length)
+      if (from.failed) break
+      this.#keys[count] = address
+      this.#bits[count] = length
+      touched ^= this.#index[2 * (hashOf4(address | 0, length) & this.#mask)]!
+    }
+    this.touched = touched
+    for (let i = 0; i < count; i++) this.found[i] = this.find(this.#keys[i]!, this.#bits[i]!, enter)
+    return count
   }
 
   /** `address` has no bits set behind the length. */
@@ -96,16 +102,28 @@ export class PrefixTable4 implements PrefixTable {
   }
 
   #enter(place: number, address: number, length: number): number {
-    const prefix = this.#numbers.take()
-    if (prefix >= this.#addresses.length) {
-      this.#addresses = grownUnsigned32(this.#addresses, prefix + 1)
-      this.#lengths = grown8(this.#lengths, prefix + 1)
-    }
+    const prefix = this.#take()
     this.#addresses[prefix] = address
     this.#lengths[prefix] = length
     this.#index[2 * place] = address | 0
     this.#index[2 * place + 1] = ((prefix + 1) << 6) | length
-    if (2 * this.#numbers.count > this.#mask) this.#rehash()
+    if (2 * this.count > this.#mask) this.#rehash()
+    return prefix
+  }
+
+  #take(): number {
+    assert(this.count < PREFIXES_MAX, 'more prefixes than a table has numbers for')
+    this.count++
+    const free = this.#free
+    if (free !== NONE) {
+      this.#free = this.#addresses[free]! | 0
+      return free
+    }
+    const prefix = this.end++
+    if (prefix >= this.#addresses.length) {
+      this.#addresses = grownUnsigned32(this.#addresses, prefix + 1)
+      this.#lengths = grown8(this.#lengths, prefix + 1)
+    }
     return prefix
   }
 
@@ -124,11 +142,22 @@ export class PrefixTable4 implements PrefixTable {
     }
   }
 
-  remove(prefix: number): void {
-    const word = this.#addresses[prefix]! | 0
-    const length = this.#lengths[prefix]!
+  remove(prefixes: Int32Array, count: number): void {
+    for (let from = 0; from < count; from += FOUND_MAX) {
+      const to = Math.min(from + FOUND_MAX, count)
+      let touched = 0
+      for (let i = from; i < to; i++) {
+        const prefix = prefixes[i]!
+        touched ^= this.#index[2 * (hashOf4(this.#addresses[prefix]! | 0, this.#lengths[prefix]!) & this.#mask)]!
+      }
+      this.touched = touched
+      for (let i = from; i < to; i++) this.#remove(prefixes[i]!)
+    }
+  }
+
+  #remove(prefix: number): void {
     const index = this.#index
-    let place = hashOf4(word, length) & this.#mask
+    let place = hashOf4(this.#addresses[prefix]! | 0, this.#lengths[prefix]!) & this.#mask
     while (index[2 * place + 1]! >>> 6 !== prefix + 1) place = (place + 1) & this.#mask
     // What probed past the place moves up, so that no search ends too early.
     for (let next = (place + 1) & this.#mask; index[2 * next + 1] !== 0; next = (next + 1) & this.#mask) {
@@ -139,7 +168,9 @@ export class PrefixTable4 implements PrefixTable {
       place = next
     }
     index[2 * place + 1] = 0
-    this.#numbers.give(prefix)
+    this.count--
+    this.#addresses[prefix] = this.#free
+    this.#free = prefix
   }
 
   write(out: UpdateBuilder, prefix: number): boolean {
@@ -161,25 +192,27 @@ function hashOf4(word: number, length: number): number {
 
 /** IPv6: four words an address. */
 export class PrefixTable6 implements PrefixTable {
-  readonly #numbers = new Numbers()
+  readonly found = new Int32Array(FOUND_MAX)
+  readonly pathIds = new Uint32Array(FOUND_MAX)
+  end = 0
+  count = 0
+  #free = NONE
   readonly #key = new Uint32Array(4)
   #addresses = new Uint32Array(64)
   #lengths = new Uint8Array(16)
   #index = new Int32Array(2 * PLACES_FIRST)
   #mask = PLACES_FIRST - 1
 
-  get end(): number {
-    return this.#numbers.end
-  }
-
-  get count(): number {
-    return this.#numbers.count
-  }
-
-  read(from: Reader, enter: boolean): number {
-    const length = from.u8()
-    readPrefix6(from, length, this.#key)
-    return from.failed ? NO_PREFIX : this.find(this.#key, length, enter)
+  read(from: Reader, hasIds: boolean, enter: boolean): number {
+    let count = 0
+    for (; count < FOUND_MAX && from.remaining > 0; count++) {
+      this.pathIds[count] = hasIds ? from.u32() : 0
+      const length = from.u8()
+      readPrefix6(from, length, this.#key)
+      if (from.failed) break
+      this.found[count] = this.find(this.#key, length, enter)
+    }
+    return count
   }
 
   find(key: Uint32Array, length: number, enter: boolean): number {
@@ -200,14 +233,25 @@ export class PrefixTable6 implements PrefixTable {
   }
 
   #enter(place: number, hash: number, key: Uint32Array, length: number): number {
-    const prefix = this.#numbers.take()
-    this.#addresses = grownUnsigned32(this.#addresses, 4 * (prefix + 1))
-    this.#lengths = grown8(this.#lengths, prefix + 1)
+    const prefix = this.#take()
     this.#addresses.set(key, 4 * prefix)
     this.#lengths[prefix] = length
     this.#index[2 * place] = hash
     this.#index[2 * place + 1] = prefix + 1
-    if (2 * this.#numbers.count > this.#mask) this.#rehash()
+    if (2 * this.count > this.#mask) this.#rehash()
+    return prefix
+  }
+
+  #take(): number {
+    this.count++
+    const free = this.#free
+    if (free !== NONE) {
+      this.#free = this.#addresses[4 * free]! | 0
+      return free
+    }
+    const prefix = this.end++
+    this.#addresses = grownUnsigned32(this.#addresses, 4 * (prefix + 1))
+    this.#lengths = grown8(this.#lengths, prefix + 1)
     return prefix
   }
 
@@ -224,7 +268,11 @@ export class PrefixTable6 implements PrefixTable {
     }
   }
 
-  remove(prefix: number): void {
+  remove(prefixes: Int32Array, count: number): void {
+    for (let i = 0; i < count; i++) this.#remove(prefixes[i]!)
+  }
+
+  #remove(prefix: number): void {
     const index = this.#index
     let place = hashOf6(this.#addresses, 4 * prefix, this.#lengths[prefix]!) & this.#mask
     while (index[2 * place + 1] !== prefix + 1) place = (place + 1) & this.#mask
@@ -236,7 +284,9 @@ export class PrefixTable6 implements PrefixTable {
       place = next
     }
     index[2 * place + 1] = 0
-    this.#numbers.give(prefix)
+    this.count--
+    this.#addresses[4 * prefix] = this.#free
+    this.#free = prefix
   }
 
   write(out: UpdateBuilder, prefix: number): boolean {

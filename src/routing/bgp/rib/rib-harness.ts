@@ -145,8 +145,9 @@ export class RibHarness {
     for (const group of this.#groups.values()) {
       for (const track of group.busy()) group.flush(track, this.#packer, this.#rewriter, 1 << 20)
       this.#packer.flush()
-      group.merge()
+      group.rest()
     }
+    this.table.releaseUnused()
   }
 
   /** Whose route is the best. */
@@ -173,7 +174,7 @@ export class RibHarness {
       addPath: false,
       classic: true,
     }
-    const made = new UpdateGroup(this.table, this.peers, { form, clients })
+    const made = new UpdateGroup(this.table, this.peers, { form, clients }, () => {})
     this.#groups.set(name, made)
     return made
   }

@@ -32,6 +32,9 @@ export const PATH_FLAG = {
 /** Takes no part. */
 export const INELIGIBLE = PATH_FLAG.rejected | PATH_FLAG.unreachable
 
+/** More than there are followers. */
+const RELEASED = 0xffff
+
 /** Told of every prefix whose best path may be another one or have other attributes. */
 export interface RouteFollower {
   changed(prefix: number): void
@@ -57,6 +60,8 @@ export class RoutingTable implements PathColumns {
   paths = 0
   #pathEnd = 1
   #freePath = NONE
+  #unused = new Int32Array(16)
+  #unusedCount = 0
 
   constructor(prefixes: PrefixTable, sets: AttributeSets, decision: Decision) {
     this.prefixes = prefixes
@@ -163,9 +168,30 @@ export class RoutingTable implements PathColumns {
     for (let i = 0; i < this.followers.length; i++) this.followers[i]!.changed(prefix)
   }
 
-  /** Gives a prefix's number back when nothing is known of it any more, by us or by a follower. */
+  /** A prefix of which nothing is known any more, by us or by a follower, is to go. */
   releaseIfUnused(prefix: number): void {
-    if (this.first[prefix] === NONE && this.holds[prefix] === 0) this.prefixes.remove(prefix)
+    if (this.first[prefix] !== NONE || this.holds[prefix] !== 0) return
+    this.#unused = grown32(this.#unused, this.#unusedCount + 1)
+    this.#unused[this.#unusedCount++] = prefix
+  }
+
+  /**
+   * Gives the numbers of prefixes back that are still unused. Not while somebody holds numbers that he has just looked up;
+   * and many at a time, because they wait for memory together.
+   */
+  releaseUnused(): void {
+    const unused = this.#unused
+    let count = 0
+    for (let i = 0; i < this.#unusedCount; i++) {
+      const prefix = unused[i]!
+      if (this.first[prefix] !== NONE || this.holds[prefix] !== 0) continue
+      // It may be there twice.
+      this.holds[prefix] = RELEASED
+      unused[count++] = prefix
+    }
+    this.#unusedCount = 0
+    for (let i = 0; i < count; i++) this.holds[unused[i]!] = 0
+    this.prefixes.remove(unused, count)
   }
 
   #takePath(): number {

@@ -33,20 +33,35 @@ export class UpdateGroup implements RouteFollower {
   readonly #sets: AttributeSets
   readonly #peers: RibPeers
   readonly #policy: ExportPolicy
+  readonly #wake: (group: UpdateGroup) => void
+  #isAwake = false
   #main: Track | undefined
   readonly #others = new Set<Track>()
 
-  constructor(table: RoutingTable, peers: RibPeers, options: GroupOptions, policy: ExportPolicy = acceptAll) {
+  /** `wake` is called when there is something to tell, and not again until it has all been told. */
+  constructor(
+    table: RoutingTable,
+    peers: RibPeers,
+    options: GroupOptions,
+    wake: (group: UpdateGroup) => void,
+    policy: ExportPolicy = acceptAll,
+  ) {
     this.table = table
     this.options = options
     this.#sets = table.sets
     this.#peers = peers
     this.#policy = policy
+    this.#wake = wake
     table.followers.push(this)
   }
 
   get isEmpty(): boolean {
     return this.#main === undefined && this.#others.size === 0
+  }
+
+  /** Those that keep up. */
+  get members(): number[] {
+    return [...(this.#main?.members ?? [])]
   }
 
   /** The tracks that have something to say, or to finish saying. */
@@ -56,8 +71,21 @@ export class UpdateGroup implements RouteFollower {
   }
 
   changed(prefix: number): void {
+    if (!this.#isAwake) this.#awake()
     this.#main?.enqueue(prefix)
     if (this.#others.size > 0) for (const track of this.#others) track.enqueue(prefix)
+  }
+
+  #awake(): void {
+    this.#isAwake = true
+    this.#wake(this)
+  }
+
+  /** All has been told: true until the next change. */
+  rest(): boolean {
+    this.#merge()
+    this.#isAwake = [...this.busy()].length > 0
+    return !this.#isAwake
   }
 
   /** A new member gets everything, on a track of its own unless it is the first. */
@@ -68,6 +96,7 @@ export class UpdateGroup implements RouteFollower {
     track.enqueueAll()
     if (this.#main) this.#others.add(track)
     else this.#main = track
+    this.#awake()
     return track
   }
 
@@ -90,6 +119,7 @@ export class UpdateGroup implements RouteFollower {
 
   /** All routes again for one member (RFC 2918): what it was told so far counts for nothing. */
   refresh(peer: number): void {
+    this.#awake()
     for (const track of [this.#main, ...this.#others]) {
       if (!track?.members.has(peer)) continue
       if (track.members.size === 1) {
@@ -119,8 +149,8 @@ export class UpdateGroup implements RouteFollower {
     return track
   }
 
-  /** Tracks that have caught up become one again. */
-  merge(): void {
+  // Tracks that have caught up become one again.
+  #merge(): void {
     const main = this.#main
     if (!main || isBusy(main)) return
     for (const track of this.#others) {
