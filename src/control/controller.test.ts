@@ -35,12 +35,12 @@ function siteOf({ acme = 'v1', drain_ms = 50, globex = true, peerMac, spareHost 
     site: s
     gateway: { mac: 02:67:68:00:00:01 }
     control: { drain_ms: ${drain_ms} }
-    vips: [{ name: v1, address: 10.255.0.1 }, { name: v2, address: 10.255.0.2 }]
+    vips: [{ name: v1, address: 10.255.0.1 }, { name: v2, address: 10.255.0.2 }, { name: both, address: 10.255.0.3 }]
     clusters:
-      - { name: blue, vips: [v1], nodes: [{ name: b1, address: 10.0.1.1, ports: [a] }] }
-      - { name: green, vips: [v2], nodes: [{ name: g1, address: 10.0.1.3, ports: [c] }] }
+      - { name: blue, vips: [v1, both], nodes: [{ name: b1, address: 10.0.1.1, ports: [a] }] }
+      - { name: green, vips: [v2, both], nodes: [{ name: g1, address: 10.0.1.3, ports: [c] }] }
     switches:
-      - { name: edge, address: 10.0.0.1, uplinks: [up], ports: [acme, globex] }
+      - { name: edge, address: 10.0.0.1, uplinks: [up], ports: [acme, globex], balances: [{ vip: both }] }
     hosts: [{ name: h1, address: 10.0.2.1, tunnel: gre }${spareHost ? ', { name: h2, address: 10.0.2.2, tunnel: gre }' : ''}]
     tenants:
       - name: acme
@@ -377,6 +377,28 @@ test('a bus that lost everything is filled again, and nodes start over', async (
   lead(siteOf({ globex: false }))
   await blue.until((reader) => reader.batches.length > seen)
   deepEqual(blue.tenants, ['acme@10.255.0.1'])
+})
+
+test('a big tenant is behind a VIP of both clusters: all their nodes hold it, and it is spread over all', async (t) => {
+  const { lead, bus, blue, green, edge } = await scene(t)
+  lead(siteOf({ acme: 'v1' }))
+  await edge.until((reader) => attached(reader).includes('acme@10.255.0.1'))
+  deepEqual(green.tenants, [])
+  await putSite(bus, siteOf({ acme: 'both' }))
+  await edge.until((reader) => attached(reader).includes('acme@10.255.0.3'))
+  deepEqual(
+    edge.batches.at(-1)!.balances.map(({ vip, nodes }) => [formatAddress(vip), nodes.map(({ name }) => name)]),
+    [['10.255.0.3', ['b1', 'g1']]],
+  )
+  for (const reader of [blue, green]) {
+    ok(reader.tenants.includes('acme@10.255.0.3'), 'it has arrived before anybody sends there')
+    equal(reader.routes('acme')['10.1.0.0/16'], '192.168.1.2')
+  }
+  await publish(bus, routesOf('192.168.1.9', [0x0a030000]))
+  for (const reader of [blue, green]) await reader.until(() => reader.routes('acme')['10.3.0.0/24'] === '192.168.1.9')
+  await putSite(bus, siteOf({ acme: 'v2' }))
+  await blue.until((reader) => reader.tenants.join() === 'globex@10.255.0.1')
+  deepEqual(green.tenants, ['acme@10.255.0.2'])
 })
 
 for (const feed of [fibFeed('blue'), switchFeed('edge')])
