@@ -214,19 +214,21 @@ const rows: readonly Row<Capability['kind']>[] = [
       domain: readable(from.bytes(from.u8())),
     }),
     write(out, { host, domain }) {
+      let room = NAMES_BYTES_MAX
       for (const name of [host, domain]) {
-        const bytes = new Uint8Array(NAME_BYTES_MAX)
+        const bytes = new Uint8Array(room)
         const { written } = new TextEncoder().encodeInto(name, bytes)
         out.u8(written)
         out.bytes(bytes.subarray(0, written))
+        room -= written
       }
     },
     print: ({ host, domain }) => `fqdn ${host}${domain === '' ? '' : `.${domain}`}`,
   }),
 ]
 
-/** Two of them and their lengths fit a capability. */
-const NAME_BYTES_MAX = 100
+/** Both, beside their lengths. */
+const NAMES_BYTES_MAX = 255 - 2
 
 const byCode = new Map(rows.map((known) => [known.code, known]))
 const byKind = new Map<string, Row<Capability['kind']>>(rows.map((known) => [known.kind, known]))

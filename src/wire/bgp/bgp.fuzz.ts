@@ -1,0 +1,397 @@
+/**
+ * Messages with bytes changed, cut out and repeated, through every decoder: none throws, none looks at what is around the
+ * message, check and decode agree about what is sound, and what was vouched for can be read to its last byte. And routes
+ * at random through the builder and back. FUZZ_N messages, FUZZ_SEED to repeat a run.
+ */
+
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import { test } from 'node:test'
+import { equalBytes } from '../../base/address.ts'
+import { freshSeed, Random } from '../../base/random.ts'
+import { Reader, Writer } from '../cursor.ts'
+import { countInPath, mergeAs4Path, readSegments } from './as-path.ts'
+import { EXTENDED_LENGTH } from './attribute-row.ts'
+import { formatCapability } from './capability.ts'
+import { checkAttributes, errorNotification } from './check-attributes.ts'
+import { drawn } from './drawn.ts'
+import { type AttributeContext, AttributeFacts, attributeContext, OUTCOME } from './facts.ts'
+import { FAMILY, type Family, families, hasFamily } from './family.ts'
+import { BGP_HEADER_BYTES, checkHeader, EXTENDED_MESSAGE_BYTES_MAX, MESSAGE, messageOf, openBody } from './message.ts'
+import { decodeNlri, encodeNlri } from './nlri.ts'
+import { decodeNotification, encodeNotification, formatNotification, isNotification } from './notification.ts'
+import { decodeOpen, encodeOpen } from './open.ts'
+import { readPrefix4, readPrefix6, readVpn4, readVpn6, VpnPrefix } from './prefix.ts'
+import { decodeRefresh } from './refresh.ts'
+import { endOfRib, splitUpdate, UpdateParts } from './update.ts'
+import { UpdateBuilder } from './update-builder.ts'
+import { decodeUpdate, encodeUpdate, formatUpdate, type PathAttribute } from './update-message.ts'
+
+const COUNT = Number(process.env['FUZZ_N'] ?? 40_000)
+const SEED = Number(process.env['FUZZ_SEED'] ?? freshSeed())
+console.log(`bgp.fuzz: FUZZ_SEED=${SEED} FUZZ_N=${COUNT}`)
+const random = new Random(SEED)
+
+const facts = new AttributeFacts()
+const parts = new UpdateParts()
+
+const update = (withdrawn: string, attributes: string, nlri: string): Uint8Array => {
+  const out = new Writer()
+  for (const part of [drawn(withdrawn), drawn(attributes)]) {
+    out.u16(part.length)
+    out.bytes(part)
+  }
+  out.bytes(drawn(nlri))
+  return messageOf(MESSAGE.update, out.finish())
+}
+
+const ORIGIN = '40 01 01 00'
+const PATH = '40 02 10 02 02 0000fde9 fa56ea00 01 01 00000007'
+const PATH_2 = '40 02 08 02 03 fde9 5ba0 5ba0'
+const NEXT_HOP = '40 03 04 c0000201'
+const SOME = `80 04 04 00000001 40 05 04 00000064 40 06 00 c0 08 08 fde90064 ffffff01 80 09 04 0a000001 80 0a 04 0a000002
+  c0 10 10 0002fde900000001 4004fde94cbebc20 c0 20 0c 0000fde90000000200000003 c0 23 04 0000fde9
+  80 1a 0b 01 000b 00000000000003e8 c0 19 14 0002 20010db8 00000000 00000000 00000001 0007
+  c0 63 02 0102 80 64 01 00 c0 28 0a 00000000000000000000 c0 17 07 0008 00ff 01 ff 00 d0 f0 0004 01020304`
+const AGGREGATOR = 'c0 07 08 0000fde9 0a000001'
+const FOUR = 'c0 07 06 5ba0 0a000001 c0 11 0a 02 02 fa56ea00 00000007 c0 12 08 fa56ea00 0a000001'
+const REACH_6 = '80 0e 1c 0002 01 10 20010db8 00000000 00000000 00000001 00 30 20010db8ffff'
+const REACH_VPN = `80 0e 20 0001 80 0c 0000000000000000 c0000201 00 70 000641 0000fde900000064 0a0102`
+const REACH_VPN6 = `80 0e 31 0002 80 18 0000000000000000 20010db8 00000000 00000000 00000001 00
+  88 000641 0000fde900000064 20010db8ffff`
+
+const corpus: readonly Uint8Array[] = [
+  messageOf(
+    MESSAGE.open,
+    drawn(`04 5ba0 005a 0a000001 4e 02 4c 01 04 0001 00 01 02 00 05 06 0001 0001 0002 06 00 09 01 03 40 06 c078 0001 01 80
+      41 04 fa56ea00 45 08 0001 01 03 0002 01 01 46 00 47 07 0001 01 80 000e10 49 0c 02 7231 08 6c61622e74657374
+      63 02 abcd 80 00`),
+  ),
+  messageOf(MESSAGE.open, drawn('04 fde9 005a 0a000001 ff ff 0008 02 0002 02 00 02 0000')),
+  messageOf(MESSAGE.open, drawn('04 fde9 0000 0a000001 08 02 02 02 00 02 02 46 00')),
+  messageOf(MESSAGE.notification, drawn('06 09 06 02 04 62796521')),
+  messageOf(MESSAGE.notification, drawn('06 01 0001 01 000003e8')),
+  messageOf(MESSAGE.routeRefresh, drawn('0001 01 01')),
+  update('18 0a0102 08 0b', '', ''),
+  update('', `${ORIGIN} ${PATH} ${NEXT_HOP}`, '00 08 0a 18 0a0102 20 0a010203'),
+  update('18 0a0102', `${ORIGIN} ${PATH} ${NEXT_HOP} ${SOME} ${AGGREGATOR}`, '18 0a0102'),
+  update('', `${ORIGIN} ${PATH_2} ${NEXT_HOP} ${FOUR}`, '18 0a0102 11 0a0180'),
+  update('00000001 18 0a0102', `${ORIGIN} ${PATH} ${NEXT_HOP}`, '00000001 18 0a0102 00000002 00'),
+  update('', `${REACH_6} ${ORIGIN} ${PATH}`, ''),
+  update('', `${REACH_VPN} ${ORIGIN} ${PATH} c0 10 08 0002fde900000001`, ''),
+  update('', `${REACH_VPN6} ${ORIGIN} ${PATH}`, ''),
+  update('', '80 0f 0a 0002 01 30 20010db8ffff', ''),
+  update('', '80 0f 12 0001 80 70 000641 0000fde900000064 0a0102', ''),
+  update('', '80 0f 03 0002 01', ''),
+]
+
+const contexts: readonly AttributeContext[] = [
+  attributeContext(),
+  attributeContext({ families: 15, extendedNextHop: 5, external: false, aigp: true }),
+  attributeContext({ families: 15, extendedNextHop: 5, aigp: true }),
+  attributeContext({ families: 15, as4: false }),
+  attributeContext({ families: 15, as4: false, external: false }),
+  attributeContext({ families: 15, addPath: 15 }),
+  attributeContext({ families: 3, addPath: 1, external: false }),
+]
+
+const updates = corpus.filter((message) => message[18] === MESSAGE.update)
+/** For each message the contexts in which it is sound, or all of them where there is none. */
+const fitting = new Map(
+  corpus.map((message) => {
+    const sound = contexts.filter((context) => {
+      const from = new Reader(message)
+      openBody(from, 0, message.length)
+      return splitUpdate(from, parts) && checkAttributes(from, parts, context, facts) < OUTCOME.withdraw
+    })
+    return [message, sound.length > 0 ? sound : contexts]
+  }),
+)
+
+/** In most mutants the lengths are made to agree again, so that what is behind the first check is met. */
+function mutated(sample: Uint8Array): Uint8Array {
+  let body = sample.slice(BGP_HEADER_BYTES)
+  const end = sample.length - BGP_HEADER_BYTES
+  let grown = 0
+  for (let change = random.below(3); change >= 0 && body.length > 0; change--) {
+    const before = body.length
+    const at = random.below(body.length)
+    const kind = random.below(5)
+    if (kind === 0) body[at] = random.u32()
+    else if (kind === 1) body[at]! ^= 1 << random.below(8)
+    else if (kind === 2) body.fill(random.pick([0, 0xff]), at, at + 1 + random.below(4))
+    else if (kind === 3) body = joined(body.subarray(0, at), body.subarray(at + random.below(8)))
+    else body = joined(body.subarray(0, at), body.subarray(random.below(at + 1), at), body.subarray(at))
+    grown += body.length - before
+  }
+  const type = sample[18]!
+  if (type === MESSAGE.update && grown !== 0 && body.length > 4 && random.chance(0.8)) refit(body, end)
+  const whole = messageOf(type, body)
+  if (random.chance(0.02)) whole[random.below(BGP_HEADER_BYTES)] = random.u32()
+  return whole
+}
+
+// Gives what was put in or taken out to the attributes.
+function refit(body: Uint8Array, end: number): void {
+  const view = new DataView(body.buffer, body.byteOffset, body.length)
+  const at = 2 + view.getUint16(0)
+  if (at + 2 > body.length) return
+  const length = view.getUint16(at) + body.length - end
+  if (length >= 0 && length <= 0xffff) view.setUint16(at, length)
+}
+
+function joined(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const out = new Writer()
+  for (const part of parts) out.bytes(part)
+  return out.finish().slice() as Uint8Array<ArrayBuffer>
+}
+
+/** The message with something around it, and where it is. */
+function surrounded(message: Uint8Array, by: number): { bytes: Uint8Array; at: number } {
+  const at = 5
+  const bytes = new Uint8Array(at + message.length + 40).fill(by)
+  bytes.set(message, at)
+  return { bytes, at }
+}
+
+test(`${COUNT} mutated messages through every decoder, FUZZ_SEED=${SEED}`, () => {
+  const seen = [0, 0, 0, 0]
+  for (let run = 0; run < COUNT; run++) {
+    const sample = random.chance(0.7) ? random.pick(updates) : random.pick(corpus)
+    const message = random.chance(0.05) ? sample : mutated(sample)
+    const context = random.chance(0.7) ? random.pick(fitting.get(sample)!) : random.pick(contexts)
+    const { bytes, at } = surrounded(message, random.pick([0, 0xff, 0x40]))
+    const from = new Reader(bytes)
+    from.window(at, at + message.length)
+    const length = checkHeader(from, EXTENDED_MESSAGE_BYTES_MAX)
+    ok(length >= -3 && length !== 0 && (length < 0 || length >= BGP_HEADER_BYTES))
+    openBody(from, at, message.length)
+    decodeOthers(from)
+    openBody(from, at, message.length)
+    const outcome = splitUpdate(from, parts) ? checkAttributes(from, parts, context, facts) : OUTCOME.reset
+    seen[outcome]!++
+    judgedAlike(message, context, outcome, at)
+    agrees(from, bytes, message, context, outcome)
+  }
+  if (COUNT >= 10_000)
+    for (const [outcome, count] of seen.entries()) ok(count > COUNT / 100, `outcome ${outcome}: ${seen}`)
+})
+
+/** Bodies of all kinds as every other kind too. */
+function decodeOthers(from: Reader): void {
+  const { at } = from
+  const end = at + from.remaining
+  const open = decodeOpen(from)
+  if (isNotification(open)) formatNotification(open)
+  else {
+    for (const capability of open.capabilities) formatCapability(capability)
+    // What is not printable in a name is not kept.
+    if (!open.capabilities.some(({ kind }) => kind === 'fqdn'))
+      deepEqual(decodeOpen(new Reader(encodeOpen(open).slice(BGP_HEADER_BYTES))), { ...open })
+  }
+  from.window(at, end)
+  const told = decodeNotification(from)
+  formatNotification(told)
+  if (told.data.length < 4000 && end - at >= 2)
+    deepEqual(decodeNotification(new Reader(encodeNotification(told).slice(BGP_HEADER_BYTES))), told)
+  from.window(at, end)
+  const refresh = decodeRefresh(from)
+  if (isNotification(refresh)) formatNotification(refresh)
+}
+
+/** The same in other surroundings. */
+function judgedAlike(message: Uint8Array, context: AttributeContext, outcome: number, at: number): void {
+  const alone = new Reader(message)
+  const otherParts = new UpdateParts()
+  const other = new AttributeFacts()
+  openBody(alone, 0, message.length)
+  const again = splitUpdate(alone, otherParts) ? checkAttributes(alone, otherParts, context, other) : OUTCOME.reset
+  equal(again, outcome)
+  if (outcome === OUTCOME.reset) return
+  equal(other.asPathLength, facts.asPathLength)
+  equal(other.mpReachNlriEnd === 0 ? 0 : other.mpReachNlriEnd + at, facts.mpReachNlriEnd)
+  equal(endOfRib(otherParts, other), endOfRib(parts, facts))
+}
+
+function agrees(
+  from: Reader,
+  bytes: Uint8Array,
+  message: Uint8Array,
+  context: AttributeContext,
+  outcome: number,
+): void {
+  errorNotification(from, facts)
+  const body = new Reader(message)
+  openBody(body, 0, message.length)
+  const decoded = decodeUpdate(body, context)
+  if (outcome === OUTCOME.reset) {
+    if (decoded) formatUpdate(decoded, context)
+    return
+  }
+  readsToTheEnd(from, context)
+  // An attribute that is longer than all of them has no place in a list.
+  if (!decoded) {
+    equal(outcome, OUTCOME.withdraw)
+    return
+  }
+  formatUpdate(decoded, context)
+  if (outcome !== OUTCOME.withdraw) mergesPaths(from, bytes, context)
+  const found = new Set<number>()
+  for (const attribute of decoded.attributes) {
+    if (found.has(attribute.row.code)) continue
+    found.add(attribute.row.code)
+    attributeAgrees(attribute, context, outcome)
+  }
+  const again = encodeUpdate(decoded, context)
+  const reread = new Reader(again)
+  openBody(reread, 0, again.length)
+  deepEqual(decodeUpdate(reread, context), decoded)
+}
+
+function attributeAgrees(attribute: PathAttribute, context: AttributeContext, outcome: number): void {
+  const { row, value, bytes, flags } = attribute
+  const dropped = row.code < 32 && (facts.droppedSeen & (1 << row.code)) !== 0
+  if (value === undefined) {
+    ok(dropped || outcome >= row.outcome, `${row.name} is malformed, and the outcome ${outcome}`)
+    return
+  }
+  const out = new Writer()
+  row.write(out, value, context.as4)
+  // Bytes that are reserved are not kept.
+  if (row.code !== 14) deepEqual(out.finish().slice(), bytes)
+  if (dropped) ok(row.scope !== 0 || row.isOpaque, `${row.name} is sound, and was dropped`)
+  ok((flags & EXTENDED_LENGTH) !== 0 || bytes.length < 256)
+}
+
+function mergesPaths(from: Reader, bytes: Uint8Array, context: AttributeContext): void {
+  countInPath(from, facts.asPathAt, facts.asPathEnd, context.as4, 65001)
+  equal(from.failed, false)
+  if (context.as4) return
+  const out = new Uint8Array(2 * bytes.length + 10)
+  const end = mergeAs4Path(new DataView(bytes.buffer), facts, out, 0)
+  ok(end < out.length)
+  const isLong = (out[0]! & EXTENDED_LENGTH) !== 0
+  const merged = readSegments(new Reader(out.slice(isLong ? 4 : 3, end)), true)
+  const length = merged.reduce((sum, { type, numbers }) => sum + (type === 2 ? numbers.length : type === 1 ? 1 : 0), 0)
+  equal(length, facts.asPathLength)
+}
+
+const vpn = new VpnPrefix()
+
+function readsToTheEnd(from: Reader, context: AttributeContext): void {
+  const ranges = [
+    [FAMILY.ipv4Unicast, parts.withdrawnAt, parts.withdrawnEnd],
+    [FAMILY.ipv4Unicast, parts.nlriAt, parts.nlriEnd],
+    [facts.mpReachFamily, facts.mpReachNlriAt, facts.mpReachNlriEnd],
+    [facts.mpUnreachFamily, facts.mpUnreachNlriAt, facts.mpUnreachNlriEnd],
+  ] as const
+  for (const [family, at, end] of ranges) {
+    if (family < 0) continue
+    const addPath = hasFamily(context.addPath, family)
+    from.window(at, end)
+    let count = 0
+    for (; from.remaining > 0; count++) {
+      if (addPath) from.u32()
+      const length = from.u8()
+      if (family === FAMILY.ipv4Unicast) readPrefix4(from, length)
+      else if (family === FAMILY.ipv6Unicast) readPrefix6(from, length, vpn.words)
+      else if (family === FAMILY.vpnv4) readVpn4(from, length, vpn)
+      else readVpn6(from, length, vpn)
+    }
+    equal(from.failed, false)
+    from.window(at, end)
+    equal(decodeNlri(family as Family, from.bytes(end - at), addPath)?.length, count)
+  }
+}
+
+const BUILDS = Math.max(1, COUNT >> 8)
+
+test(`${BUILDS} runs of routes through the builder and back, FUZZ_SEED=${SEED}`, () => {
+  const builder = new UpdateBuilder()
+  for (let run = 0; run < BUILDS; run++) {
+    const family = random.pick(Object.values(FAMILY))
+    const withdraws = random.chance(0.3)
+    const classic = family === FAMILY.ipv4Unicast && random.chance(0.7)
+    const context = attributeContext({ families: 15, extendedNextHop: 5, addPath: random.chance(0.5) ? 15 : 0 })
+    const attributes = drawn(`${ORIGIN} ${PATH} ${classic ? NEXT_HOP : ''}`)
+    const nextHop = classic || withdraws ? undefined : random.bytes(nextHopBytes(family)).fill(9)
+    builder.bytesMax = random.pick([128, 4096, 65535])
+    builder.addPath = context.addPath
+    const out = new Uint8Array(random.below(40_000) + 300).fill(0xa5)
+    const at = random.below(100)
+    const end = out.length - random.below(100)
+    builder.target(out.subarray(0, end))
+    equal(builder.begin(at, family, withdraws ? undefined : attributes, nextHop), true)
+    const written = new Writer()
+    for (let left = random.below(3000); left > 0; left--) if (!addRandom(builder, family, withdraws, written)) break
+    const finished = builder.finish()
+    ok(finished <= end)
+    ok(out.subarray(0, at).every((byte) => byte === 0xa5))
+    ok(out.subarray(end).every((byte) => byte === 0xa5))
+    const found = prefixesIn(out, at, finished, context, builder.bytesMax)
+    ok(equalBytes(found, written.finish()), `run ${run}: other prefixes came out than went in`)
+  }
+})
+
+function nextHopBytes(family: Family): number {
+  return family === FAMILY.vpnv4 ? random.pick([12, 24]) : family === FAMILY.vpnv6 ? 24 : random.pick([16, 32])
+}
+
+// Adds one, and its bytes to those that must come out.
+function addRandom(builder: UpdateBuilder, family: Family, withdraws: boolean, into: Writer): boolean {
+  const { addressBits } = families[family]!
+  const length = random.below(addressBits + 1)
+  const words = Uint32Array.from({ length: 4 }, (_, i) => random.u32() & mask(length - 32 * i))
+  const pathId = random.u32()
+  const label = random.below(1 << 20)
+  const [high, low] = [random.u32(), random.u32()]
+  const isAdded =
+    family === FAMILY.ipv4Unicast
+      ? builder.addPrefix4(words[0]!, length, pathId)
+      : family === FAMILY.ipv6Unicast
+        ? builder.addPrefix6(words, 0, length, pathId)
+        : family === FAMILY.vpnv4
+          ? builder.addVpn4(label, high, low, words[0]!, length, pathId)
+          : builder.addVpn6(label, high, low, words, 0, length, pathId)
+  if (!isAdded) return false
+  const address = new Writer()
+  for (const word of words) address.u32(word)
+  const prefix = { address: address.finish().slice(0, addressBits / 8), length }
+  const hasIds = builder.addPath !== 0
+  const bytes = encodeNlri(family, [{ prefix, pathId, label, distinguisher: { high, low } }], hasIds)
+  // A withdrawal's label is none.
+  if (withdraws && families[family]!.headBits > 0) bytes.set([0x80, 0, 0], hasIds ? 5 : 1)
+  into.bytes(bytes)
+  return true
+}
+
+function mask(bits: number): number {
+  return bits <= 0 ? 0 : bits >= 32 ? -1 : -1 << (32 - bits)
+}
+
+/** The bytes of all prefixes in the messages. */
+function prefixesIn(
+  out: Uint8Array,
+  begin: number,
+  end: number,
+  context: AttributeContext,
+  bytesMax: number,
+): Uint8Array {
+  const found = new Writer()
+  const from = new Reader(out)
+  for (let at = begin; at < end; ) {
+    from.window(at, end)
+    const length = checkHeader(from, bytesMax)
+    equal(openBody(from, at, length), MESSAGE.update)
+    equal(splitUpdate(from, parts), true)
+    equal(checkAttributes(from, parts, context, facts), OUTCOME.fine)
+    for (const [from_, to] of [
+      [parts.withdrawnAt, parts.withdrawnEnd],
+      [parts.nlriAt, parts.nlriEnd],
+      [facts.mpReachNlriAt, facts.mpReachNlriEnd],
+      [facts.mpUnreachNlriAt, facts.mpUnreachNlriEnd],
+    ] as const)
+      found.bytes(out.subarray(from_, to))
+    at += length
+  }
+  return found.finish().slice()
+}
