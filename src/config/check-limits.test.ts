@@ -66,3 +66,17 @@ test('uplinks and ports together are numbered in a byte, and the error has its p
     },
   ])
 })
+
+test('each worker of a module may have a queue of each port, as long as there are frames for all', () => {
+  const ports = (count: number): string[] => many(count, (i) => `p${i}`)
+  const node = (count: number, workers: number): string[] =>
+    errorsOf({ clusters: [{ nodes: [{ ports: ports(count), workers }] }] })
+  deepEqual([...node(256, 2), ...node(8, 64), ...node(256, 1)], [])
+  deepEqual(node(256, 3), [
+    'clusters[0].nodes[0].workers: 256 ports of 3 workers have 768 queues; there are frames for 512',
+  ])
+  const edge = (uplinks: number, count: number, workers: number): string[] =>
+    errorsOf({ switches: [{ uplinks: ports(uplinks), ports: ports(count), workers }] })
+  deepEqual(edge(56, 200, 2), [])
+  deepEqual(edge(2, 7, 64), ['switches[0].workers: 9 ports of 64 workers have 576 queues; there are frames for 512'])
+})

@@ -8,6 +8,7 @@ import type { Cluster, Switch } from './fabric.ts'
 import {
   CLUSTER_TENANTS_MAX,
   MODULE_PORTS_MAX,
+  MODULE_QUEUES_MAX,
   RESILIENT_PLACES,
   SWITCH_ATTACHMENTS_MAX,
   SWITCH_PLACES_MAX,
@@ -20,24 +21,36 @@ import type { Site } from './site.ts'
 export function checkLimits(site: Loose<Site>, complain: Complain): void {
   const tenants = countBy(site.tenants, ({ vip }) => [vip])
   const attachments = countBy(site.tenants, ({ connections }) => connections?.map((one) => one?.switch) ?? [])
-  each(site.clusters, ({ vips }, i) => {
+  each(site.clusters, ({ vips, nodes }, i) => {
     const held = [...new Set(vips)].reduce((sum, vip) => sum + (tenants.get(vip) ?? 0), 0)
     if (held > CLUSTER_TENANTS_MAX)
       complain(
         ['clusters', i, 'vips'],
         `these VIPs have ${held} tenants; a cluster holds at most ${CLUSTER_TENANTS_MAX}`,
       )
+    each(nodes, (node, j) => checkQueues(node.ports?.length ?? 0, node, ['clusters', i, 'nodes', j], complain))
   })
   each(site.switches, (one, i) => {
     const path = ['switches', i]
     const ports = (one.uplinks?.length ?? 0) + (one.ports?.length ?? 0)
     if (ports > MODULE_PORTS_MAX)
       complain([...path, 'ports'], `with its uplinks the switch has ${ports} ports; it may have ${MODULE_PORTS_MAX}`)
+    else checkQueues(ports, one, path, complain)
     const attached = attachments.get(one.name) ?? 0
     if (attached > SWITCH_ATTACHMENTS_MAX)
       complain(path, `${attached} connections are attached here; a switch takes at most ${SWITCH_ATTACHMENTS_MAX}`)
     checkBalances(site, one, [...path, 'balances'], complain)
   })
+}
+
+/** Frames are memory that is pinned: a share for each port and worker. */
+function checkQueues(ports: number, { workers = 1 }: { workers?: number | undefined }, path: Path, complain: Complain) {
+  const queues = ports * workers
+  if (queues > MODULE_QUEUES_MAX)
+    complain(
+      [...path, 'workers'],
+      `${ports} ports of ${workers} workers have ${queues} queues; there are frames for ${MODULE_QUEUES_MAX}`,
+    )
 }
 
 /**

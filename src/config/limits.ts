@@ -54,6 +54,11 @@ export const WORKERS_MAX = 64
 
 /** Of a node, or of a switch with its uplinks: a batch numbers ports in a byte. */
 export const MODULE_PORTS_MAX = 256
+/**
+ * Ports times workers: as many queues as a device should have for each worker to have its own, and what 1 GB of frames
+ * is enough for when the rings are shortest (dataplane/frame-layout.ts). 256 ports of two workers, or 8 ports of 64.
+ */
+export const MODULE_QUEUES_MAX = 512
 /** 10 K (DSR section 3.2.3) of the 12,288 counter rows of a node; 2,046 for those that drain after they have moved. */
 export const CLUSTER_TENANTS_MAX = 10_240
 /** Of the 16,383 rows of a switch; a quarter for wires that change: the new one is in before the old one is out. */

@@ -11,6 +11,7 @@ import { ip, ScratchNetwork, unprivileged } from '../linux/scratch.ts'
 import { PacketSocket } from '../linux/socket.ts'
 import { setScheduling } from '../linux/thread.ts'
 import { ethernet, ipv4, text, udp, vxlan } from '../wire/build.ts'
+import { layFrames } from './frame-layout.ts'
 import { CounterReader, createCounterMemory, type Totals, unaccounted } from './ledger.ts'
 import { createQsbrMemory } from './qsbr.ts'
 import { queuesOf } from './queue-layout.ts'
@@ -20,6 +21,7 @@ import type { ChunksReport, TestMessage } from './test-program.ts'
 
 const options = { skip: unprivileged }
 const CHUNKS = 2048
+const RINGS = { receiveSize: 512, sendSize: 512, fillSize: 512, completionSize: 512 }
 const VTEP = parseAddress('192.0.2.1')!
 const TIMEOUT_ms = 20_000
 
@@ -59,12 +61,12 @@ class Scene {
     this.counters = new CounterReader(counters)
     enterNamespace(here) // this thread and its workers live there; the next test enters another
     this.options = {
-      ...{ workers, counters, qsbr: createQsbrMemory(workers), chunksPerWorker: CHUNKS },
+      ...{ workers, counters, qsbr: createQsbrMemory(workers) },
+      frames: { rings: RINGS, chunks: new Array<number>(workers).fill(CHUNKS) },
       ports: [{ interfaceName: 'port', steering: 'node' }],
       program: new URL('./test-program.ts', import.meta.url),
       parameters: { out: 0 },
       tunnels: [{ protocol: 17, port: 4789 }],
-      rings: { receiveSize: 512, sendSize: 512, fillSize: 512, completionSize: 512 },
       onMessage: (_, message) => void this.#reports.push(message as ChunksReport),
       onDeath: ({ error }) => {
         throw error
@@ -164,6 +166,16 @@ for (const queues of [1, 2, 4, 6])
       await scene.until('all chunks are back', async () => (await scene.chunks()) === 4 * CHUNKS)
     },
   )
+
+test('with the frames that the ports need as many go round, and all chunks are back', options, async () => {
+  const { chunks, ...layout } = layFrames(3, [2])
+  await using scene = new Scene(3, 2, { frames: { chunks, ...layout } })
+  await scene.start()
+  isInOrder(await roundTrip(scene, 3000))
+  deepEqual(scene.counters.node().drops, {})
+  const all = chunks.reduce((sum, count) => sum + count, 0)
+  await scene.until('all chunks are back', async () => (await scene.chunks()) === all)
+})
 
 test('one worker needs no dispatcher', options, async () => {
   await using scene = new Scene(1, 1)

@@ -23,21 +23,14 @@ import { statisticsOf, Umem, withMultiBufferIfKnown, XdpSocket } from '../linux/
 import { PORTS_MAX } from './batch.ts'
 import { createDispatchMemory } from './dispatch.ts'
 import { EXCHANGE_WORDS } from './exchange.ts'
+import { type FrameLayout, layFrames } from './frame-layout.ts'
 import { CHUNK_BYTES, createFrameMemory } from './frames.ts'
 import type { PortDrops } from './kernel-drops.ts'
 import type { CounterMemory } from './ledger.ts'
 import { queuesOf } from './queue-layout.ts'
 import { whileBusy } from './while-busy.ts'
 import { FLAG_WORDS, WorkerFlag, wake } from './worker.ts'
-import {
-  type FromWorker,
-  flagsOf,
-  type OpenedSocket,
-  type RingSizes,
-  type ToWorker,
-  type WorkerSetup,
-} from './worker-setup.ts'
-import { POOL_RESERVE } from './xdp-port.ts'
+import { type FromWorker, flagsOf, type OpenedSocket, type ToWorker, type WorkerSetup } from './worker-setup.ts'
 
 export interface StartPort {
   readonly interfaceName: string
@@ -56,8 +49,8 @@ export interface StartOptions {
   readonly counters: CounterMemory
   /** What the steering `node` and `underlay` take for tunnel packets. */
   readonly tunnels: readonly Tunnel[]
-  readonly rings?: RingSizes
-  readonly chunksPerWorker?: number
+  /** Without it, what the ports need. */
+  readonly frames?: FrameLayout
   /** A core a worker. Without them the scheduler decides. */
   readonly cores?: readonly number[]
   readonly spin_us?: number
@@ -73,14 +66,8 @@ export interface WorkerDeath {
   readonly error: Error
 }
 
-/** Two milliseconds of 1 M packets/s while the worker is off its core; the send side never waits that long. */
-const defaultRings: RingSizes = { receiveSize: 2048, sendSize: 1024, fillSize: 2048, completionSize: 1024 }
-
-/**
- * Chunks a worker beyond what its rings take: its reserve, and a ring's worth for what other workers are slow to pay
- * back.
- */
-const CHUNKS_BESIDE_RINGS = POOL_RESERVE + 512
+/** Chunk 0 is nobody's: its address means none. */
+const FIRST_CHUNK = 1
 
 /** How long a worker looks on before it sleeps, when there are cores to spare; see spin.ts. */
 const SPIN_us = 100
@@ -243,8 +230,12 @@ export class Workers {
 
   #setups(queues: readonly number[], abilities: Abilities): WorkerSetup[] {
     const { workers, ports, counters, qsbr, program, parameters, cores } = this.#options
-    const { rings = defaultRings, chunksPerWorker = chunksFor(workers, queues, rings) } = this.#options
-    const frames = createFrameMemory(workers * chunksPerWorker + 1, firstPageIn)
+    const { rings, chunks } = this.#options.frames ?? layFrames(workers, queues)
+    const frames = createFrameMemory(
+      chunks.reduce((sum, count) => sum + count, FIRST_CHUNK),
+      firstPageIn,
+    )
+    const firsts = chunks.map((_, worker) => chunks.slice(0, worker).reduce((sum, count) => sum + count, FIRST_CHUNK))
     const dispatch = createDispatchMemory(workers)
     const relays = new SharedArrayBuffer(ports.length * workers * EXCHANGE_WORDS * 4)
     for (const memory of [dispatch, relays, counters.buffer, ...sharedIn(parameters)]) excludeFromFork(memory)
@@ -262,7 +253,7 @@ export class Workers {
     return Array.from({ length: workers }, (_, worker) => ({
       ...common,
       worker,
-      chunks: { from: 1 + worker * chunksPerWorker, to: 1 + (worker + 1) * chunksPerWorker },
+      chunks: { from: firsts[worker]!, to: firsts[worker]! + chunks[worker]! },
       ports: ports.map(({ interfaceName: name }, port) => ({
         name,
         interfaceIndex: this.#indices[port]!,
@@ -337,12 +328,6 @@ function queueCount(netlink: Netlink, interfaceName: string): number {
     if (!(error instanceof LinuxError) || error.code !== 'EOPNOTSUPP') throw error
     return listLinks(netlink).find(({ name }) => name === interfaceName)?.receiveQueues ?? 1
   }
-}
-
-/** Enough for every ring of the busiest worker to be full: its fill rings, and what is sent and not yet said to be. */
-function chunksFor(workers: number, queues: readonly number[], rings: RingSizes): number {
-  const sockets = queues.reduce((sum, count) => sum + Math.ceil(count / workers), 0)
-  return sockets * (rings.fillSize + rings.sendSize) + CHUNKS_BESIDE_RINGS
 }
 
 /** Tried on a UMEM of one chunk: all sockets of the one that counts are as its first. */

@@ -17,6 +17,8 @@ export interface ToProcess {
 
 export const EXIT_CODE = 70
 
+const rings = { receiveSize: 2048, sendSize: 1024, fillSize: 2048, completionSize: 1024 }
+
 async function main(namespace: string, count: number): Promise<void> {
   enterNamespace(namespace)
   const workers = await startWorkers({
@@ -27,7 +29,7 @@ async function main(namespace: string, count: number): Promise<void> {
     tunnels: [],
     qsbr: createQsbrMemory(count),
     counters: createCounterMemory(count, 4),
-    chunksPerWorker: 4096,
+    frames: { rings, chunks: new Array<number>(count).fill(4096) },
     onMessage() {},
     onDeath({ worker, error }) {
       console.error(`worker ${worker} died: ${error.message}`)
