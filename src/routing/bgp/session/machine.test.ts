@@ -10,7 +10,7 @@ import type { Connection } from './connection.ts'
 import { SessionCounters } from './counters.ts'
 import { downByCollision } from './down.ts'
 import type { MachineEvent } from './event.ts'
-import { Machine, type MachineOwner } from './machine.ts'
+import { Machine, type MachineOwner, type Verdict } from './machine.ts'
 import { type Negotiated, negotiate, type Offer, openOf } from './negotiate.ts'
 import { defaultSessionOptions, type SessionOptions } from './session-options.ts'
 import type { State } from './states.ts'
@@ -29,7 +29,7 @@ const negotiated = negotiate(offer, { ...openOf(offer), as: 65_002, identifier: 
 const LETTER: Readonly<Record<number, string>> = { [MESSAGE.open]: 'O', [MESSAGE.keepalive]: 'K' }
 
 /** One machine, on a connection that notes what is sent: O, K, or the code and subcode of a NOTIFICATION. */
-function machineOf(options: Partial<SessionOptions> = {}, mayConfirm = true) {
+function machineOf(options: Partial<SessionOptions> = {}, verdict: Verdict = 'stay') {
   const clock = new ManualClock()
   const said: string[] = []
   const connection = (): Connection => ({
@@ -55,7 +55,7 @@ function machineOf(options: Partial<SessionOptions> = {}, mayConfirm = true) {
     clock,
     random: new Random(3),
     changed: () => {},
-    mayConfirm: () => mayConfirm,
+    judge: (_machine, _negotiated, hasWaited) => (hasWaited ? 'stay' : verdict),
     update: () => void said.push('u'),
     refresh: () => void said.push('r'),
   }
@@ -202,10 +202,28 @@ suite('a machine', () => {
   })
 
   test('whose connection is the one to drop says so, whatever the peer has sent', () => {
-    const { machine, said } = machineOf({}, false)
+    const { machine, said } = machineOf({}, 'give-way')
     goTo(machine, 'openSent')
     machine.handle(EVENTS['OPEN']!)
     deepEqual([machine.state, machine.counts, ...said.slice(2)], ['idle', false, '6.7', 'x'])
+  })
+
+  test('whose OPEN waits for another connection is not up before that is settled, whatever the peer says', () => {
+    for (const early of [true, false]) {
+      const { machine, said, clock } = machineOf({}, 'wait')
+      goTo(machine, 'openSent')
+      machine.handle(EVENTS['OPEN']!)
+      if (early) machine.handle({ type: 'keepalive' })
+      deepEqual([machine.state, ...said], ['openSent', 'c', 'O'])
+      if (early) machine.settle()
+      else clock.advance(2000)
+      deepEqual([machine.state, ...said], [early ? 'established' : 'openConfirm', 'c', 'O', 'K'])
+    }
+    const { machine } = machineOf({}, 'wait')
+    goTo(machine, 'openSent')
+    machine.handle(EVENTS['OPEN']!)
+    machine.handle(EVENTS['OPEN']!)
+    equal(machine.state, 'idle')
   })
 
   test('sends a hard reset when the peer would keep routes over a shutdown, and none when it is to keep them', () => {

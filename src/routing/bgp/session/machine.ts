@@ -41,6 +41,9 @@ import { backOff, type SessionOptions } from './session-options.ts'
 import { jittered, SessionTimer } from './session-timer.ts'
 import { nextState, type State } from './states.ts'
 
+/** Of a connection whose peer may have another one: it stays, it ends, or the other one is waited for. */
+export type Verdict = 'stay' | 'give-way' | 'wait'
+
 /** What a machine needs of its session. */
 export interface MachineOwner {
   readonly options: SessionOptions
@@ -49,14 +52,16 @@ export interface MachineOwner {
   readonly clock: Clock
   readonly random: Random
   changed(machine: Machine, from: State, to: State): void
-  /** RFC 4271 section 6.8: whether this machine's connection stays, now that its OPEN is good. */
-  mayConfirm(machine: Machine, negotiated: Negotiated): boolean
+  /** RFC 4271 section 6.8, now that this machine's OPEN is good. Who has waited once is not told to wait again. */
+  judge(machine: Machine, negotiated: Negotiated, hasWaited: boolean): Verdict
   update(message: Message): void
   refresh(message: Message): void
 }
 
 /** RFC 4271 section 8.2.2 suggests four minutes for a peer to answer our OPEN. */
 const OPEN_HOLD_MS = 240_000
+/** How long an OPEN may wait for one on the peer's other connection: a few round trips around the world. */
+const WAIT_MS = 2000
 /** RFC 9687 section 4. */
 const SEND_HOLD_MIN_MS = 480_000
 
@@ -88,12 +93,18 @@ export class Machine implements ConnectionHandler {
   readonly #hold: SessionTimer
   readonly #keepalive: SessionTimer
   readonly #sendHold: SessionTimer
+  /** While the peer's other connection is waited for: see `judge`. */
+  readonly #wait: SessionTimer
+  readonly #timers: readonly SessionTimer[]
   readonly #events: MachineEvent[] = []
   #state: State
   #connection: Connection | undefined
   #handling = false
   #hold_ms = OPEN_HOLD_MS
   #tries = 0
+  #undecided: Negotiated | undefined
+  #hasWaited = false
+  #heardEarly = false
 
   /** The machine of a connection that the peer has opened begins where one of ours would that waits for it. */
   constructor(owner: MachineOwner, direction: 'outgoing' | 'incoming') {
@@ -106,6 +117,8 @@ export class Machine implements ConnectionHandler {
     this.#hold = timer(() => this.#fellSilent())
     this.#keepalive = timer(() => this.handle({ type: 'keepalive-expired' }))
     this.#sendHold = timer(() => this.handle({ type: 'send-hold-expired' }))
+    this.#wait = timer(() => this.settle())
+    this.#timers = [this.#connectRetry, this.#delayOpen, this.#hold, this.#keepalive, this.#sendHold, this.#wait]
   }
 
   get state(): State {
@@ -243,7 +256,14 @@ export class Machine implements ConnectionHandler {
 
   /** The peer's OPEN is good: says so, unless the peer's other connection is the one to keep. */
   confirm(negotiated: Negotiated): State {
-    if (!this.#owner.mayConfirm(this, negotiated)) return this.giveWay(downByCollision)
+    const verdict = this.#owner.judge(this, negotiated, this.#hasWaited)
+    if (verdict === 'give-way') return this.giveWay(downByCollision)
+    if (verdict === 'wait') {
+      this.#undecided = negotiated
+      this.#hasWaited = true
+      this.#wait.restart(WAIT_MS)
+      return 'openSent'
+    }
     this.negotiated = negotiated
     this.#tries = 0
     this.#connection!.allow(negotiated.receiveBytesMax)
@@ -251,6 +271,26 @@ export class Machine implements ConnectionHandler {
     this.#hold.restart(this.#hold_ms)
     this.sendKeepalive()
     return 'openConfirm'
+  }
+
+  /** The peer's other connection has come to nothing, or says nothing: goes on with the OPEN that waits, if one does. */
+  settle(): void {
+    const negotiated = this.#undecided
+    if (!negotiated) return
+    this.#undecided = undefined
+    this.handle({ type: 'open', negotiated })
+    if (this.#heardEarly) this.handle({ type: 'keepalive' })
+  }
+
+  /** The peer has said OPEN, and hears from us once its other connection is decided on. */
+  get isUndecided(): boolean {
+    return this.#undecided !== undefined
+  }
+
+  /** A KEEPALIVE meanwhile: the peer has not waited. */
+  hearEarly(): State {
+    this.#heardEarly = true
+    return this.#state
   }
 
   sendKeepalive(): void {
@@ -345,10 +385,13 @@ export class Machine implements ConnectionHandler {
   }
 
   #release(): void {
-    for (const timer of [this.#connectRetry, this.#delayOpen, this.#hold, this.#keepalive, this.#sendHold]) timer.stop()
+    for (const timer of this.#timers) timer.stop()
     this.#connection?.close()
     this.#connection = undefined
     this.isOpen = false
     this.negotiated = undefined
+    this.#undecided = undefined
+    this.#hasWaited = false
+    this.#heardEarly = false
   }
 }

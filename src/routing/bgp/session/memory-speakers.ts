@@ -95,7 +95,7 @@ export class Speakers {
   /** A session for the speaker, in the place of the one that it had. */
   begin(speaker: Speaker, options: Partial<SessionOptions> & { offer: Offer }): void {
     const other = speaker === this.one ? this.two : this.one
-    const connector = this.network.connector(speaker.address, other.address, other.accept)
+    const connector = this.network.connector(speaker.address, other.address, () => other.accept())
     const { clock } = this
     const all = { ...defaultSessionOptions, ...options }
     speaker.session = new BgpSession({ options: all, connector, events: speaker, clock, random: this.#random })
@@ -104,7 +104,7 @@ export class Speakers {
   /** A connection to the speaker from where it expects its peer, held by nobody's session. */
   connectTo(speaker: Speaker): MemoryConnection {
     const other = speaker === this.one ? this.two : this.one
-    this.network.connector(other.address, speaker.address, speaker.accept).open()
+    this.network.connector(other.address, speaker.address, () => speaker.accept()).open()
     return this.network.connections.at(-1)!
   }
 

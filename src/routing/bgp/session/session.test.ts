@@ -1,8 +1,12 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { MESSAGE, messageOf } from '../../../wire/bgp/message.ts'
-import { CEASE, ceaseWithText, notification } from '../../../wire/bgp/notification.ts'
+import { KEEPALIVE, MESSAGE, messageOf } from '../../../wire/bgp/message.ts'
+import { CEASE, ceaseWithText, encodeNotification, notification } from '../../../wire/bgp/notification.ts'
+import { encodeOpen } from '../../../wire/bgp/open.ts'
+import type { Connection } from './connection.ts'
+import type { MemoryConnection } from './memory-network.ts'
 import { offerOf, Speakers } from './memory-speakers.ts'
+import { openOf } from './negotiate.ts'
 
 const MINUTE_MS = 60_000
 const update = messageOf(MESSAGE.update, new Uint8Array(4))
@@ -96,6 +100,64 @@ suite('two sessions', () => {
       site.clock.advance(1000)
     }
     equal(counters.messagesOut[MESSAGE.keepalive], before)
+  })
+})
+
+/** Peers may confirm one connection in the moment in which they choose the other: nothing may be established by that. */
+suite('a peer of the higher identifier that opens both connections at once', () => {
+  const open = encodeOpen(openOf(offerOf(2, 1)))
+  const deaf = { opened() {}, message() {}, fault() {}, failed() {}, wrote() {} }
+
+  /** It has said OPEN and KEEPALIVE on our connection, and nothing yet on its own. */
+  const collide = () => {
+    const site = new Speakers()
+    let ours!: Connection
+    site.two.accept = () => (connection) => {
+      ours = connection
+      connection.start(deaf)
+    }
+    site.one.session.start()
+    const theirs = site.connectTo(site.one)
+    theirs.start(deaf)
+    site.clock.advance(3)
+    ours.send(open)
+    ours.send(KEEPALIVE)
+    site.clock.advance(5)
+    equal(site.one.session.state, 'openSent')
+    return { site, ours: ours as MemoryConnection, theirs, session: site.one.session }
+  }
+
+  test('gets its own', () => {
+    const { site, ours, theirs, session } = collide()
+    theirs.send(open)
+    theirs.send(KEEPALIVE)
+    site.clock.advance(5)
+    equal(session.state, 'established')
+    deepEqual([ours.peer.isClosed, theirs.peer.isClosed], [true, false])
+    deepEqual([session.counters.established, session.counters.flaps, session.counters.lastDown], [1, 0, undefined])
+  })
+
+  test('gets ours when it drops its own, or says nothing on it', () => {
+    for (const drops of [true, false]) {
+      const { site, ours, theirs, session } = collide()
+      if (drops) theirs.close()
+      site.clock.advance(drops ? 5 : 2000)
+      equal(session.state, 'established')
+      equal(ours.peer.isClosed, false)
+      equal(session.counters.established, 1)
+    }
+  })
+
+  test('gets its own when it has dropped ours', () => {
+    const { site, ours, theirs, session } = collide()
+    ours.send(encodeNotification(notification(CEASE.code, CEASE.collision)))
+    ours.close()
+    site.clock.advance(5)
+    theirs.send(open)
+    theirs.send(KEEPALIVE)
+    site.clock.advance(5)
+    equal(session.state, 'established')
+    equal(session.counters.lastDown, undefined)
   })
 })
 

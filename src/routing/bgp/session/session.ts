@@ -14,7 +14,7 @@ import type { Connection, Connector, Message } from './connection.ts'
 import { SessionCounters } from './counters.ts'
 import { type Down, downByCollision } from './down.ts'
 import type { MachineEvent } from './event.ts'
-import { Machine, type MachineOwner } from './machine.ts'
+import { Machine, type MachineOwner, type Verdict } from './machine.ts'
 import type { Negotiated } from './negotiate.ts'
 import { backOff, type SessionOptions } from './session-options.ts'
 import { jittered, SessionTimer } from './session-timer.ts'
@@ -133,8 +133,7 @@ export class BgpSession implements MachineOwner {
     const held = this.#established()
     if (!this.#isStarted) this.#refuse(connection, CEASE.rejected)
     else if (this.#idleHold.running && !this.#isAlive()) this.#keepWaiting(connection)
-    else if (this.#theirs?.state === 'openConfirm' || (held && !this.#mayReplace(held)))
-      this.#refuse(connection, CEASE.collision)
+    else if (this.#isConfirming() || (held && !this.#mayReplace(held))) this.#refuse(connection, CEASE.collision)
     else {
       // Of two connections of the peer's the newer is the one that it knows of: nobody opens a second one to keep both.
       this.#theirs?.handle(held === this.#theirs ? { type: 'peer-restarted' } : giveWay)
@@ -170,26 +169,30 @@ export class BgpSession implements MachineOwner {
     if (to === 'established') this.#events.established(machine.negotiated!)
   }
 
-  mayConfirm(machine: Machine, negotiated: Negotiated): boolean {
+  // Section 6.8 has it decided by an OPEN that finds the other connection in OpenConfirm. But a KEEPALIVE may come first
+  // and establish the one that the peer is about to drop. So an OPEN on that one waits for the other's. And a connection
+  // on which we have said nothing yet can always be dropped: the peer has not chosen it.
+  judge(machine: Machine, negotiated: Negotiated, hasWaited: boolean): Verdict {
     const other = machine === this.#ours ? this.#theirs : this.#ours
+    const stays = isHigher(this.options.offer, negotiated) === (machine === this.#ours)
     switch (other?.state) {
       case undefined:
       case 'idle':
-      case 'openSent': // Its OPEN, when it comes, finds this machine in OpenConfirm.
-        return true
+        return 'stay'
       case 'connect':
       case 'active':
-        if (!other!.isOpen) other!.handle(giveWay)
-        return true
-      case 'openConfirm': {
-        const stays = isHigher(this.options.offer, negotiated) === (machine === this.#ours)
+        other!.handle(giveWay)
+        return 'stay'
+      case 'openSent':
+        if (stays && other!.isUndecided) other!.handle(giveWay)
+        return stays || hasWaited ? 'stay' : 'wait'
+      case 'openConfirm':
         if (stays) other!.handle(giveWay)
-        return stays
-      }
+        return stays ? 'stay' : 'give-way'
       default:
-        if (!this.#mayReplace(other!)) return false
+        if (!this.#mayReplace(other!)) return 'give-way'
         other!.handle({ type: 'peer-restarted' })
-        return true
+        return 'stay'
     }
   }
 
@@ -220,6 +223,7 @@ export class BgpSession implements MachineOwner {
     if (to === 'idle' && this.#isStarted && !this.options.once && !this.#isAlive()) this.#hold()
     this.#tell(reason)
     if (from === 'established') this.#events.down(reason)
+    other?.settle()
   }
 
   #hold(): void {
@@ -240,6 +244,10 @@ export class BgpSession implements MachineOwner {
     const from = this.#state
     this.#state = furtherOf(this.#ours.state, this.#theirs?.state ?? 'idle')
     if (from !== this.#state) this.#events.stateChanged(from, this.#state, reason)
+  }
+
+  #isConfirming(): boolean {
+    return this.#ours.state === 'openConfirm' || this.#theirs?.state === 'openConfirm'
   }
 
   #isAlive(): boolean {

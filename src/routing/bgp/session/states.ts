@@ -72,11 +72,13 @@ function beforeOpen(state: State, machine: Machine, event: MachineEvent): State 
   }
 }
 
-/** Our OPEN is out. */
+/** Our OPEN is out. When the peer's is there too, it may still have to wait for one on another connection. */
 function openSent(machine: Machine, event: MachineEvent): State {
   switch (event.type) {
     case 'open':
-      return machine.confirm(event.negotiated)
+      return machine.isUndecided ? inAnyState(machine, event) : machine.confirm(event.negotiated)
+    case 'keepalive':
+      return machine.isUndecided ? machine.hearEarly() : inAnyState(machine, event)
     case 'connection-failed':
       return machine.retry(event.why)
     default:
