@@ -46,7 +46,7 @@ export class Reader {
     this.#failed = false
     this.#at = from
     this.#end = to
-    if (from < 0 || from > to || to > this.#bytes.length) {
+    if (!(from >= 0 && from <= to && to <= this.#bytes.length)) {
       this.#at = 0
       this.#end = 0
       this.#failed = true

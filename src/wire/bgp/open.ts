@@ -11,7 +11,7 @@ import { type Capability, capabilitiesOf, readCapability, writeCapability } from
 import { MESSAGE, messageOf } from './message.ts'
 import { type Notification, notification, OPEN_ERROR } from './notification.ts'
 
-export const BGP_VERSION = 4
+const BGP_VERSION = 4
 /** Stands for an AS number that two octets do not hold (RFC 6793). */
 export const AS_TRANS = 23_456
 
