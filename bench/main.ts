@@ -10,6 +10,10 @@ import { type Bench, formatReport } from './report.ts'
 
 /** A line each. Modules are loaded when they are asked for, because of what some of them need. */
 const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Bench> }>> = {
+  bgp: {
+    about: 'BGP: a table from one peer to another, beside FRR and BIRD',
+    load: async () => (await import('./bgp.ts')).benchBgp,
+  },
   fib: {
     about: 'the FIB: lookups beside DPDK rte_fib, updates, memory',
     load: async () => (await import('./fib.ts')).benchFib,

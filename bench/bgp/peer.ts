@@ -8,12 +8,12 @@
  */
 
 import { connect, type Socket } from 'node:net'
-import { internetRoutes4 } from '../fib/internet.ts'
 import { Random } from '../../src/base/random.ts'
 import { FAMILY } from '../../src/wire/bgp/family.ts'
 import { BGP_HEADER_BYTES, KEEPALIVE, MESSAGE } from '../../src/wire/bgp/message.ts'
 import { encodeOpen } from '../../src/wire/bgp/open.ts'
 import { UpdateBuilder } from '../../src/wire/bgp/update-builder.ts'
+import { internetRoutes4 } from '../fib/internet.ts'
 
 export interface PeerSetup {
   readonly role: 'sender' | 'receiver'
@@ -25,7 +25,9 @@ export interface PeerSetup {
   readonly seed: number
 }
 
-export type ToPeer = { readonly kind: 'announce' | 'withdraw' } | { readonly kind: 'expect'; readonly announced: number; readonly withdrawn: number }
+export type ToPeer =
+  | { readonly kind: 'announce' | 'withdraw' }
+  | { readonly kind: 'expect'; readonly announced: number; readonly withdrawn: number }
 export type FromPeer =
   | { readonly kind: 'up' | 'down' }
   | { readonly kind: 'started' | 'sent' | 'complete'; readonly at_ms: number }
@@ -144,7 +146,7 @@ function start(): void {
     }
   }
   socket.on('data', (bytes) => {
-    counter.take(bytes)
+    counter.take(bytes as Uint8Array)
     if (!expected || counter.announced < expected.announced || counter.withdrawn < expected.withdrawn) return
     expected = undefined
     tell({ kind: 'complete', at_ms: now_ms() })
