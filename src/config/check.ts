@@ -5,6 +5,7 @@
 
 import { checkFabric, indexFabric } from './check-fabric.ts'
 import { checkLimits } from './check-limits.ts'
+import { checkPolicies } from './check-policy.ts'
 import { checkTenant } from './check-tenant.ts'
 import { checkTunnelIds } from './check-tunnel-ids.ts'
 import { type Complain, each } from './complain.ts'
@@ -19,6 +20,7 @@ export function checkSite(site: Loose<Site>): Finding[] {
   checkFabric(site, fabric, complain)
   checkLimits(site, complain)
   checkTunnelIds(site, complain)
+  checkPolicies(site.routing, complain)
   each(site.tenants, (tenant, i) => checkTenant(tenant, ['tenants', i], fabric, complain))
   return findings
 }

@@ -75,6 +75,15 @@ export const RESILIENT_PLACES = 4096
 /** BGP neighbours and ranges of them: one a tenant (DSR section 4.2 keeps 10 K of them), and some more. */
 export const NEIGHBOURS_MAX = 16_384
 export const LISTENERS_MAX = 64
+/** Lists and policies, and names of them in one place; as many as there are neighbours would need, twice. */
+export const POLICY_NAMES_MAX = 32_768
+export const TERMS_MAX = 1000
+/** Of one list: all that a large network may announce, by its registry. */
+export const PREFIX_LIST_ENTRIES_MAX = 1 << 18
+export const AS_PATH_PATTERNS_MAX = 4096
+export const COMMUNITIES_MAX = 1024
+/** More only makes paths that others drop for their length. */
+export const PREPENDS_MAX = 32
 
 /** 10 K tenants of 30 lines are 15 MB. */
 export const SITE_BYTES_MAX = 64 * 1024 * 1024

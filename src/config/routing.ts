@@ -3,11 +3,8 @@
 import { z } from 'zod'
 import { parseAddress } from '../base/address.ts'
 import { LISTENERS_MAX, NEIGHBOURS_MAX } from './limits.ts'
-import { address, interfaceAddress, listOf, name, whole } from './scalar.ts'
-
-const AS_MAX = 0xffff_ffff
-
-const as = whole('AS number', 1, AS_MAX)
+import { policyNames, policyParts } from './policy.ts'
+import { address, as, familyName, interfaceAddress, listOf, name, whole } from './scalar.ts'
 
 /** Written as an IPv4 address, as people do (RFC 4271 section 4.2). */
 const routerId = address.refine((text) => parseAddress(text)!.length === 4 && text !== '0.0.0.0', {
@@ -15,8 +12,6 @@ const routerId = address.refine((text) => parseAddress(text)!.length === 4 && te
 })
 
 const listener = z.strictObject({ address, port: whole('port', 1, 65_535).default(179) })
-
-export const FAMILY_NAMES = ['ipv4-unicast', 'ipv6-unicast'] as const
 
 const maximumPrefixes = z.strictObject({
   /** The session ends when the peer has sent more. */
@@ -45,7 +40,7 @@ const neighbour = z
     password: z.string().min(1).max(80).optional(),
     /** GTSM (RFC 5082): how many hops away it may be; 1 is the next one. */
     ttl_security_hops: whole('number of hops', 1, 254).optional(),
-    families: z.array(z.enum(FAMILY_NAMES)).min(1).default(['ipv4-unicast']),
+    families: z.array(familyName).min(1).default(['ipv4-unicast']),
     /** RFC 7947: routes are passed on as they are, our AS and next hop stay out of them. */
     route_server_client: z.boolean().default(false),
     /** RFC 4456. */
@@ -57,6 +52,9 @@ const neighbour = z
     enforce_first_as: z.boolean().default(true),
     maximum_prefixes: maximumPrefixes.optional(),
     extended_messages: z.boolean().default(true),
+    /** What becomes of routes from it, and of routes to it: policies by name. */
+    import: policyNames,
+    export: policyNames,
   })
   .refine((one) => (one.address === undefined) !== (one.prefix === undefined), {
     error: 'a neighbour has an address, or a prefix that addresses come from',
@@ -73,6 +71,7 @@ export const routing = z.strictObject({
   cluster_id: routerId.optional(),
   /** Compare MEDs of different neighbouring ASes too. */
   always_compare_med: z.boolean().default(false),
+  ...policyParts,
   listen: listOf('listeners', listener, LISTENERS_MAX).default([]),
   neighbours: listOf('neighbours', neighbour, NEIGHBOURS_MAX).default([]),
 })

@@ -86,6 +86,11 @@ export function whole(what: string, min: number, max: number) {
 export const vni = whole('VNI', 1, VNI_MAX)
 export const mtu = whole('MTU', MTU_MIN, MTU_MAX)
 export const weight = whole('weight', 1, WEIGHT_MAX)
+export const as = whole('AS number', 1, 0xffff_ffff)
+
+const FAMILY_NAMES = ['ipv4-unicast', 'ipv6-unicast'] as const
+/** A kind of routes, as BGP names it. */
+export const familyName = z.enum(FAMILY_NAMES)
 
 /** A list of bounded length. What may be left out is an empty one. */
 export function listOf<T extends z.ZodType>(what: string, element: T, max: number) {
