@@ -8,7 +8,7 @@
 
 import type { Clock } from '../../../base/clock.ts'
 import type { Random } from '../../../base/random.ts'
-import { BGP_HEADER_BYTES, MESSAGE } from '../../../wire/bgp/message.ts'
+import { BGP_HEADER_BYTES } from '../../../wire/bgp/message.ts'
 import { CEASE, encodeNotification, type Notification, notification } from '../../../wire/bgp/notification.ts'
 import type { Connection, Connector, Message } from './connection.ts'
 import { SessionCounters } from './counters.ts'
@@ -144,10 +144,12 @@ export class BgpSession implements MachineOwner {
     }
   }
 
-  /** A whole message of ours, while the session is established. */
+  /** A whole message of ours; nothing while the session is not established. */
   send(message: Uint8Array): void {
-    this.connection?.send(message)
-    this.sent(message[BGP_HEADER_BYTES - 1] ?? MESSAGE.update, 1)
+    const { connection } = this
+    if (!connection) return
+    connection.send(message)
+    this.sent(message[BGP_HEADER_BYTES - 1]!, 1)
   }
 
   /** So many messages of the type were written to the connection. */
