@@ -1,7 +1,7 @@
 /** For tests: how much of a core a process takes while it has nothing to do. */
 
 import { readFileSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { systemClock } from '../base/clock.ts'
 
 /** Of proc(5)'s times of a process: hundredths of a second. */
 const TICKS_per_s = 100
@@ -16,7 +16,7 @@ export async function idleShare(pid: number, limit: number): Promise<number> {
   let least = Number.POSITIVE_INFINITY
   for (let window = 0; window < WINDOWS_MAX && least >= limit; window++) {
     const before = ticksOf(pid)
-    await sleep(WINDOW_s * 1000)
+    await new Promise<void>((resolve) => systemClock.after(WINDOW_s * 1000, resolve))
     least = Math.min(least, (ticksOf(pid) - before) / (WINDOW_s * TICKS_per_s))
   }
   return least
