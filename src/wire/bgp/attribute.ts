@@ -254,8 +254,8 @@ export const aigp: AttributeRow<readonly AigpTlv[]> = attribute(26, {
   malformed: 'attribute-discard', // RFC 7311 section 3
   scope: SCOPE.aigp,
   check(from, facts) {
-    facts.aigpAt = from.at
-    facts.aigpEnd = from.at + from.remaining
+    const at = from.at
+    const end = at + from.remaining
     let hasMetric = false
     while (from.remaining > 0) {
       const type = from.u8()
@@ -265,7 +265,10 @@ export const aigp: AttributeRow<readonly AigpTlv[]> = attribute(26, {
       if (type === AIGP_METRIC) hasMetric = true
       from.skip(bytes - AIGP_HEAD_BYTES)
     }
-    return from.failed || !hasMetric ? UPDATE_ERROR.optionalAttribute : 0
+    if (from.failed || !hasMetric) return UPDATE_ERROR.optionalAttribute
+    facts.aigpAt = at
+    facts.aigpEnd = end
+    return 0
   },
   read: (from) => readList(from, () => ({ type: from.u8(), value: from.bytes(from.u16() - AIGP_HEAD_BYTES) })),
   write(out, values) {

@@ -162,7 +162,8 @@ suite('where AIGP is enabled', () => {
   ] as const)
     test(`${what}: ${outcome}`, () => {
       const body = updateBody({ attributes: `${GOOD} 80 1a ${value}`, nlri: NLRI })
-      equal(judge(body, { aigp: true }).outcome, outcome)
+      const { outcome: found, facts } = judge(body, { aigp: true })
+      deepEqual([found, facts.aigpEnd > facts.aigpAt], [outcome, outcome === 'fine'])
     })
 })
 

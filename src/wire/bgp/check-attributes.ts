@@ -13,7 +13,7 @@ import { CODE_MP_REACH, CODE_MP_UNREACH, EXTENDED_LENGTH, FLAG, SCOPE } from './
 import { type AttributeContext, type AttributeFacts, OUTCOME, type Outcome, SEEN } from './facts.ts'
 import { FAMILY, hasFamily } from './family.ts'
 import { type Notification, notification, UPDATE_ERROR } from './notification.ts'
-import { checkNlri } from './prefix.ts'
+import { checkNlri, isHost4 } from './prefix.ts'
 import type { UpdateParts } from './update.ts'
 
 /** `parts` is what splitUpdate found in the same reader. */
@@ -43,7 +43,7 @@ function walk(from: Reader, begin: number, end: number, context: AttributeContex
     const valueAt = from.at
     // The attributes' total length is believed, so the prefixes can still be found (RFC 7606 section 4).
     if (from.failed || bytes > end - valueAt) {
-      facts.seenBeyond = true
+      facts.seenBeyond = true // something that is none of the others
       facts.judgeRange(OUTCOME.withdraw, UPDATE_ERROR.attributeLength, code, at, end)
       return
     }
@@ -146,11 +146,6 @@ function checkMandatory(announces: boolean, facts: AttributeFacts): void {
   // Only here: with MP_REACH_NLRI alone NEXT_HOP is ignored, and 0.0.0.0 is what some peers then write.
   if (announces && (facts.seen & SEEN.nextHop) !== 0 && !isHost4(facts.nextHop4))
     facts.judgeRange(OUTCOME.withdraw, UPDATE_ERROR.invalidNextHop, 3, facts.nextHopAt, facts.nextHopEnd)
-}
-
-/** Not 0.0.0.0/8, and neither a group nor reserved. */
-function isHost4(address: number): boolean {
-  return address >= 0x0100_0000 && address < 0xe000_0000
 }
 
 /**

@@ -15,6 +15,7 @@ import { type AttributeRow, attribute, CODE_MP_REACH, CODE_MP_UNREACH, OPTIONAL 
 import { type AttributeContext, type AttributeFacts, OUTCOME } from './facts.ts'
 import { FAMILY, familyName, familyOf, hasFamily, NO_FAMILY, SAFI } from './family.ts'
 import { UPDATE_ERROR } from './notification.ts'
+import { isHost4 } from './prefix.ts'
 
 export interface MpReach {
   readonly afi: number
@@ -133,7 +134,7 @@ function isNextHopLength(family: number, bytes: number, extended: boolean): bool
 function isHost(from: Reader, family: number, bytes: number): boolean {
   if (family === FAMILY.vpnv4 || family === FAMILY.vpnv6) from.skip(8)
   const first = from.u32()
-  if (bytes === 4 || bytes === 12) return first >= 0x0100_0000 && first < 0xe000_0000
+  if (bytes === 4 || bytes === 12) return isHost4(first)
   if (first >= 0xff00_0000) return false
   return first !== 0 || from.u32() !== 0 || from.u32() !== 0 || from.u32() !== 0
 }

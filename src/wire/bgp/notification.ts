@@ -223,16 +223,20 @@ export function readable(bytes: Uint8Array): string {
 
 /** `cease, administrative shutdown: "fibre works until 18:00"`: one line for people. */
 export function formatNotification(told: Notification): string {
+  const inside = insideHardReset(told)
+  return inside ? `${namesOf(told)}: ${namesOf(inside)}${details(inside)}` : `${namesOf(told)}${details(told)}`
+}
+
+function namesOf(told: Notification): string {
   const row = codes[told.code]
   const name = row?.name ?? `code ${told.code}`
   const subcode = row?.subcodes[told.subcode] ?? (told.subcode === 0 ? undefined : `subcode ${told.subcode}`)
-  return `${name}${subcode ? `, ${subcode}` : ''}${details(told)}`
+  return `${name}${subcode ? `, ${subcode}` : ''}`
 }
 
+// A hard reset in a hard reset means nothing, and thousands of them, one in the other, would fit a message.
 function details(told: Notification): string {
   if (told.data.length === 0) return ''
-  const inside = insideHardReset(told)
-  if (inside) return `: ${formatNotification(inside)}`
   const text = shutdownText(told)
   if (text !== undefined) return `: "${text}"`
   const from = new Reader(told.data)

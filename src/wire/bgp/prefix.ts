@@ -102,3 +102,8 @@ export function checkNlri(from: Reader, at: number, end: number, family: number,
   }
   return !from.failed
 }
+
+/** Not of 0.0.0.0/8, and neither a group nor reserved: a next hop can be this. */
+export function isHost4(address: number): boolean {
+  return address >= 0x0100_0000 && address < 0xe000_0000
+}
