@@ -6,13 +6,14 @@
  */
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { KeptBatches } from '../agent/kept-batches.ts'
 import { switchFeed } from '../agent/names.ts'
 import { formatMac, parseAddress } from '../base/address.ts'
@@ -198,14 +199,17 @@ suite('a switch as a process', { skip: unprivileged, timeout: TIMEOUT_ms }, () =
     socket.close()
   })
 
-  test('loses what was in flight when a path is cut', async () => {
+  test('loses what was in flight when a path is cut', async (t) => {
     for (const path of ['path-a', 'path-b']) {
-      const losing = scene.ping(scene.customer, '192.168.1.1', { count: 60 })
+      // So many flows that either path has some of them.
+      const losing = Array.from({ length: 8 }, () => scene.ping(scene.customer, '192.168.1.1', { count: 60 }))
       await sleep(200)
-      ip('-n', scene.gateway, 'link', 'set', path, 'down')
-      const lost = await losing
-      // 10 ms to see it, and a busy machine: a tenth of a second at most.
-      ok(lost <= 10, `${lost} lost with ${path}`)
+      // Not in this thread, which is to go on sending.
+      await promisify(execFile)('ip', ['-n', scene.gateway, 'link', 'set', path, 'down'])
+      const lost = await Promise.all(losing)
+      t.diagnostic(`lost by flow with ${path}: ${lost.join(' ')}`)
+      // It is seen within 10 ms, one ping of a flow; two more on a busy machine.
+      ok(Math.max(...lost) <= 3, `${lost.join(' ')} lost with ${path}`)
       ip('-n', scene.gateway, 'link', 'set', path, 'up')
       scene.layRoutes()
       await scene.untilReachable()
