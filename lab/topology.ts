@@ -6,8 +6,8 @@
  *                                                                                       -- hosts -- virtual machines
  *
  * The underlay is routed: every wire is a subnet of two addresses, the addresses that the site file names are on `lo`,
- * and the routes between them are all the shortest ones. A port of a switch leads to what has the same name: another
- * switch's port, a node or a host.
+ * and the routes between them are all the shortest ones. A port of a switch leads to what has the same name: a node or a
+ * host, else another switch's port.
  */
 
 import { formatAddress, ipv4Bytes, masked, parseAddress, parseInterface, prefixContains } from '../src/base/address.ts'
@@ -164,18 +164,18 @@ class Fabric {
 
   #connect(entry: Switch, port: string): void {
     const here = this.#member(entry.name)!
+    const there = this.#member(port)
+    if (there && !there.transit) {
+      this.#wire(here, port, there, this.#portTowards(entry.name, there))
+      return
+    }
     const index = this.#site.switches.indexOf(entry)
     const others = this.#site.switches.filter((other) => other !== entry && other.uplinks.includes(port))
     if (others.length > 1) throw new Error(`lab: three switches have an uplink ${port}, a wire has two ends`)
     const [other] = others
-    if (other) {
-      // The switch that stands first in the file makes the wire.
-      if (this.#site.switches.indexOf(other) > index) this.#wire(here, port, this.#member(other.name)!, port)
-      return
-    }
-    const there = this.#member(port)
-    if (!there || there.transit) throw new Error(`lab: ${entry.name}'s uplink ${port} leads to nothing of that name`)
-    this.#wire(here, port, there, this.#portTowards(entry.name, there))
+    if (!other) throw new Error(`lab: ${entry.name}'s uplink ${port} leads to nothing of that name`)
+    // The switch that stands first in the file makes the wire.
+    if (this.#site.switches.indexOf(other) > index) this.#wire(here, port, this.#member(other.name)!, port)
   }
 
   /**

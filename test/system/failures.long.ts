@@ -8,7 +8,7 @@ import { failedConnections, leaveAlone, sumOf, underTraffic } from './under-traf
 const ALONE_ms = 60_000
 
 test('supervisor, control and bus killed: a minute of forwarding without loss', { skip: needs('ip') }, async () => {
-  const traffic = await underTraffic((running) => leaveAlone(running, ALONE_ms))
+  const traffic = await underTraffic({ during: (running) => leaveAlone(running, ALONE_ms) })
   equal(failedConnections(traffic), 0)
   equal(
     sumOf(traffic, ({ ping }) => ping.lost),

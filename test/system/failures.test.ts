@@ -13,6 +13,7 @@ import {
   leaveAlone,
   nodesOf,
   pidOf,
+  type Quiet,
   type Running,
   sumOf,
   underTraffic,
@@ -28,25 +29,26 @@ suite('when parts of a site die', { skip: needs('ip') }, () => {
     let nodes = new Map<number, string>()
     let killed = ''
     let interval_ms = 0
-    const kill = async ({ gateway, plan }: Running): Promise<void> => {
+    const during = async ({ gateway, plan }: Running): Promise<void> => {
       interval_ms = plan.pingInterval_ms
       // The busiest: some flows must be its own, and some must not.
       const flows = Map.groupBy(nodes.values(), (node) => node)
       ok(flows.size > 1)
       killed = [...flows].toSorted(([, a], [, b]) => b.length - a.length)[0]![0]
-      const before = await pidOf(gateway, killed)
-      ok(before)
-      process.kill(before, 'SIGKILL')
-      await until(`${killed} runs again`, async () => ((await pidOf(gateway, killed)) ?? before) !== before)
+      const pid = await pidOf(gateway, killed)
+      ok(pid)
+      process.kill(pid, 'SIGKILL')
+      await until(`${killed} runs again`, async () => ((await pidOf(gateway, killed)) ?? pid) !== pid)
       await until(`${killed} takes traffic again`, async () => {
         const [node] = (await gateway.observer.modules()).filter(({ name }) => name === killed)
         return (node?.totals?.received ?? 0) > 100
       })
       await sleep(500)
     }
-    const traffic = await underTraffic(kill, async (quiet) => {
+    const before = async (quiet: Quiet): Promise<void> => {
       nodes = await nodesOf(quiet)
-    })
+    }
+    const traffic = await underTraffic({ before, during })
     equal(failedConnections(traffic), 0)
     equal(traffic.pings.length, nodes.size)
     t.diagnostic(`lost by flow: ${traffic.pings.map(({ lost }) => lost).join(' ')}`)
@@ -59,7 +61,7 @@ suite('when parts of a site die', { skip: needs('ip') }, () => {
   })
 
   test('supervisor, control and bus killed: forwarding goes on and loses nothing', async () => {
-    const traffic = await underTraffic((running) => leaveAlone(running, ALONE_ms))
+    const traffic = await underTraffic({ during: (running) => leaveAlone(running, ALONE_ms) })
     equal(failedConnections(traffic), 0)
     equal(
       sumOf(traffic, ({ ping }) => ping.lost),
@@ -69,9 +71,11 @@ suite('when parts of a site die', { skip: needs('ip') }, () => {
   })
 
   test('one of the two paths cut: only what was in flight is lost', async () => {
-    const traffic = await underTraffic(async ({ made }) => {
-      execFileSync('ip', ['-n', made.lab.fullName('edge-1'), 'link', 'set', 'path-a', 'down'])
-      await sleep(2000)
+    const traffic = await underTraffic({
+      during: async ({ made }) => {
+        execFileSync('ip', ['-n', made.lab.fullName('edge-1'), 'link', 'set', 'path-a', 'down'])
+        await sleep(2000)
+      },
     })
     equal(failedConnections(traffic), 0)
     // In flight until the other end has seen it too: 300 pings a second, 10 ms.

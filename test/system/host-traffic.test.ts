@@ -4,39 +4,17 @@
  */
 
 import { deepEqual, equal } from 'node:assert/strict'
-import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { suite, test } from 'node:test'
 import { Gateway } from '../../lab/gateway.ts'
-import type { Lab } from '../../lab/namespaces.ts'
 import { needs } from '../../lab/needs.ts'
 import { reach } from '../../lab/reach.ts'
 import { Surroundings } from '../../lab/site.ts'
 import { planTraffic } from '../../lab/traffic/plan.ts'
 import { Traffic } from '../../lab/traffic/traffic.ts'
+import { TRANSFER_BYTES, transfer } from './transfer.ts'
 
 const SITE = resolve(import.meta.dirname, '../../examples/two-tenants.yaml')
-const BYTES = 2_000_000
-
-/** Sends BYTES from one namespace to a server in another; returns what the server counted. */
-async function transfer(lab: Lab, from: string, to: string, address: string): Promise<string> {
-  const server = `
-    const net = require('node:net')
-    const server = net.createServer((socket) => {
-      let bytes = 0
-      socket.on('data', (data) => { bytes += data.length })
-      socket.on('end', () => { socket.end(String(bytes)); server.close() })
-    })
-    server.listen(2222, '${address}', () => console.log('listening'))`
-  const client = `
-    const socket = require('node:net').connect(2222, '${address}')
-    socket.on('data', (data) => process.stdout.write(data))
-    socket.end(Buffer.alloc(${BYTES}))`
-  const listening = lab.spawn(to, process.execPath, ['-e', server], { stdio: ['ignore', 'pipe', 'inherit'] })
-  await once(listening.stdout!, 'data')
-  return await lab.run(from, process.execPath, '-e', client)
-}
-
 suite("the host's own traffic", { skip: needs('ip') }, () => {
   test('to and from a node works while the gateway forwards on the same interfaces', async () => {
     await using made = await Surroundings.build(SITE)
@@ -56,8 +34,8 @@ suite("the host's own traffic", { skip: needs('ip') }, () => {
         { tenant: 'host', namespace: 'edge-1', to: '10.255.0.1' },
       ]
       deepEqual(await reach(made.lab, own, { timeout_ms: 10_000 }), [])
-      equal(await transfer(made.lab, 'host-1', 'fn-1', '10.0.1.1'), String(BYTES))
-      equal(await transfer(made.lab, 'fn-2', 'host-2', '10.0.2.2'), String(BYTES))
+      equal(await transfer(made.lab, 'host-1', 'fn-1', '10.0.1.1'), String(TRANSFER_BYTES))
+      equal(await transfer(made.lab, 'fn-2', 'host-2', '10.0.2.2'), String(TRANSFER_BYTES))
       await traffic.stop()
       for (const { ping, tcp, http } of traffic.tenants) equal(ping.lost + tcp.failed + http.failed, 0)
     } catch (error) {

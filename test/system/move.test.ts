@@ -4,17 +4,16 @@
  */
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Gateway } from '../../lab/gateway.ts'
 import { needs } from '../../lab/needs.ts'
 import { reach } from '../../lab/reach.ts'
-import { Surroundings } from '../../lab/site.ts'
 import { planTraffic } from '../../lab/traffic/plan.ts'
 import { Traffic } from '../../lab/traffic/traffic.ts'
+import { surroundingsOf } from './site-of.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
 const SITE = `
@@ -48,16 +47,6 @@ tenants:
 const POLL_ms = 50
 const MOVES_ms = 20_000
 
-async function build(): Promise<Surroundings> {
-  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-move-'))
-  try {
-    writeFileSync(join(folder, 'site.yaml'), SITE)
-    return await Surroundings.build(join(folder, 'site.yaml'))
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
-}
-
 async function receivedBy(gateway: Gateway, name: string): Promise<number> {
   const module = (await gateway.observer.modules()).find((each) => each.name === name)
   return module?.totals?.received ?? 0
@@ -77,7 +66,7 @@ async function untilSilent(gateway: Gateway, name: string): Promise<void> {
 
 suite('a tenant moves between VIPs', { skip: needs('ip') }, () => {
   test('under traffic and without loss', async () => {
-    await using made = await build()
+    await using made = await surroundingsOf(SITE)
     const gateway = Gateway.up(made)
     try {
       await gateway.whenReady()

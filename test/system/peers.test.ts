@@ -5,9 +5,6 @@
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { Gateway } from '../../lab/gateway.ts'
 import type { Lab } from '../../lab/namespaces.ts'
@@ -15,8 +12,8 @@ import { needs } from '../../lab/needs.ts'
 import { startKernelVxlan } from '../../lab/peers/kernel-vxlan.ts'
 import { OpenVSwitch } from '../../lab/peers/open-vswitch.ts'
 import { reach } from '../../lab/reach.ts'
-import { Surroundings } from '../../lab/site.ts'
 import { planTraffic } from '../../lab/traffic/plan.ts'
+import { surroundingsOf } from './site-of.ts'
 
 const SITE = `
 site: peers
@@ -64,16 +61,6 @@ tenants:
 const HOSTS = ['host-1', 'host-2', 'host-3']
 const SECONDS = 2
 
-function build(): Promise<Surroundings> {
-  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-peers-'))
-  try {
-    writeFileSync(join(folder, 'site.yaml'), SITE)
-    return Surroundings.build(join(folder, 'site.yaml'), { bareHosts: HOSTS })
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
-}
-
 interface Iperf {
   readonly end: { readonly sum_received: { readonly bytes: number } }
 }
@@ -92,7 +79,7 @@ async function iperf(lab: Lab, from: string, to: string, address: string, ...opt
 
 suite("between the kernel's VXLAN and Open vSwitch", { skip: needs('ip', 'ovs-vswitchd', 'iperf3') }, () => {
   test('ping and iperf3 cross the gateway, over GRE with IP, GRE with Ethernet and VXLAN', async () => {
-    await using made = await build()
+    await using made = await surroundingsOf(SITE, { bareHosts: HOSTS })
     await startKernelVxlan(made.lab, made.site, 'edge-1')
     for (const host of made.topology.hosts) await OpenVSwitch.start(made.lab, made.site, host)
     const gateway = await Gateway.withoutUp(made, ['edge-1'])

@@ -8,6 +8,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Gateway } from '../../lab/gateway.ts'
+import type { ModuleCounters } from '../../lab/observe.ts'
 import { reach } from '../../lab/reach.ts'
 import { Surroundings } from '../../lab/site.ts'
 import { PingSet } from '../../lab/traffic/pinger.ts'
@@ -29,26 +30,30 @@ export interface Running extends Quiet {
   readonly traffic: Traffic
 }
 
-/**
- * A site with traffic on it; what `act` does happens to it meanwhile, and `look` is done before there is any. Returns the
- * traffic when all is over.
- */
-export async function underTraffic(
-  act: (running: Running) => Promise<void>,
-  look: (quiet: Quiet) => Promise<void> = async () => {},
-): Promise<Traffic> {
-  await using made = await Surroundings.build(SITE)
+export interface Scenario {
+  /** The example of two tenants unless a test has a site of its own. */
+  build?(): Promise<Surroundings>
+  /** Before there is any traffic, and when there is none any more. */
+  before?(quiet: Quiet): Promise<void>
+  during(running: Running): Promise<void>
+  after?(quiet: Quiet): Promise<void>
+}
+
+/** A site with traffic on it, and what happens to it. Returns the traffic when all is over. */
+export async function underTraffic(scenario: Scenario): Promise<Traffic> {
+  await using made = await (scenario.build?.() ?? Surroundings.build(SITE))
   const gateway = Gateway.up(made)
   try {
     await gateway.whenReady()
     const plan = planTraffic(made.topology, { total_bit_per_s: 80e6, pings_per_s: 300, fetches_per_s: 40 })
     deepEqual(await reach(made.lab, plan.pings, { timeout_ms: 15_000 }), [])
-    await look({ made, gateway, plan })
+    await scenario.before?.({ made, gateway, plan })
     const traffic = await Traffic.prepare(made.lab, plan)
     traffic.start()
     await sleep(1000)
-    await act({ made, gateway, plan, traffic })
+    await scenario.during({ made, gateway, plan, traffic })
     await traffic.stop()
+    await scenario.after?.({ made, gateway, plan })
     return traffic
   } catch (error) {
     throw new Error(gateway.lastLines(), { cause: error })
@@ -65,12 +70,12 @@ const PROBE_INTERVAL_ms = 2
 export async function nodesOf({ made, gateway, plan }: Quiet): Promise<Map<number, string>> {
   const nodes = new Map<number, string>()
   for (const { namespace, to, identifier } of plan.pings) {
-    const before = await receivedByNodes(gateway)
+    const before = await receivedBy(gateway, 'forwarding')
     const set = withNamespace(made.lab.fullName(namespace), () => new PingSet([{ to, identifier }]))
     set.start(PROBE_INTERVAL_ms)
     while (set.report().sent < PROBES) await sleep(PROBE_INTERVAL_ms)
     await set.stop()
-    const after = await receivedByNodes(gateway)
+    const after = await receivedBy(gateway, 'forwarding')
     const busy = [...after].filter(([name, received]) => received - (before.get(name) ?? 0) >= PROBES)
     equal(busy.length, 1, `the flow to ${to} is on ${busy.map(([name]) => name).join(' and ')}`)
     nodes.set(identifier, busy[0]![0])
@@ -78,8 +83,9 @@ export async function nodesOf({ made, gateway, plan }: Quiet): Promise<Map<numbe
   return nodes
 }
 
-async function receivedByNodes(gateway: Gateway): Promise<Map<string, number>> {
-  const modules = (await gateway.observer.modules()).filter(({ role }) => role === 'forwarding')
+/** What the nodes or the switches have received so far. */
+export async function receivedBy(gateway: Gateway, role: ModuleCounters['role']): Promise<Map<string, number>> {
+  const modules = (await gateway.observer.modules()).filter((each) => each.role === role)
   return new Map(modules.map(({ name, totals }) => [name, totals?.received ?? 0]))
 }
 

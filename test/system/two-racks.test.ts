@@ -1,0 +1,99 @@
+/**
+ * Two rack switches side by side. Each spreads the VIP over the same nodes and chooses alike, without a word between them:
+ * whichever of the two a packet comes by, its flow is on one node. One that loses its power takes nothing along but what
+ * was in flight.
+ *
+ *            +-- path-a -- rack-1 --+-- fn-1, fn-2, fn-3
+ *   edge-1 --+                      x
+ *            +-- path-b -- rack-2 --+-- host-1
+ */
+
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { suite, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { needs } from '../../lab/needs.ts'
+import type { Surroundings } from '../../lab/site.ts'
+import { surroundingsOf } from './site-of.ts'
+import { failedConnections, nodesOf, receivedBy, underTraffic } from './under-traffic.ts'
+
+const SITE = `
+site: two-racks
+gateway: { mac: '02:67:68:00:00:01' }
+vips: [{ name: vip-1, address: 10.255.0.1 }]
+clusters:
+  - name: blue
+    vips: [vip-1]
+    nodes:
+      - { name: fn-1, namespace: fn-1, address: 10.0.1.1, ports: [rack-1, rack-2] }
+      - { name: fn-2, namespace: fn-2, address: 10.0.1.2, ports: [rack-1, rack-2] }
+      - { name: fn-3, namespace: fn-3, address: 10.0.1.3, ports: [rack-1, rack-2] }
+switches:
+  - { name: edge-1, namespace: edge-1, address: 10.0.0.1, uplinks: [path-a, path-b], ports: [acme] }
+  - name: rack-1
+    namespace: rack-1
+    address: 10.0.0.2
+    uplinks: [path-a, fn-1, fn-2, fn-3, host-1]
+    balances: [{ vip: vip-1 }]
+  - name: rack-2
+    namespace: rack-2
+    address: 10.0.0.3
+    uplinks: [path-b, fn-1, fn-2, fn-3, host-1]
+    balances: [{ vip: vip-1 }]
+hosts:
+  - { name: host-1, address: 10.0.2.1, tunnel: gre }
+tenants:
+  - name: acme
+    vni: 1001
+    vip: vip-1
+    connections:
+      - { name: dc, switch: edge-1, port: acme, gateway: [192.168.1.1/24], peers: [192.168.1.2] }
+    vpcs:
+      - name: prod
+        machines:
+          - { name: a, address: 172.16.0.5, host: host-1 }
+          - { name: b, address: 172.16.0.6, host: host-1 }
+          - { name: c, address: 172.16.0.7, host: host-1 }
+          - { name: d, address: 172.16.0.8, host: host-1 }
+`
+const RACKS = ['rack-1', 'rack-2']
+/** The kernels' news of a lost carrier, and a busy machine. */
+const IN_FLIGHT_ms = 100
+
+/** Every wire of the switch loses its carrier at once. */
+function powerOff({ lab, site }: Surroundings, name: string): void {
+  const { uplinks } = site.switches.find((each) => each.name === name)!
+  const lines = uplinks.map((port) => `link set ${port} down\n`).join('')
+  execFileSync('ip', ['-n', lab.fullName(name), '-batch', '-'], { input: lines })
+}
+
+suite('two rack switches side by side', { skip: needs('ip') }, () => {
+  test('send a flow to the same node, and one that goes dark takes no flow with it', async (t) => {
+    let before = new Map<number, string>()
+    let after = new Map<number, string>()
+    let interval_ms = 0
+    const traffic = await underTraffic({
+      build: () => surroundingsOf(SITE),
+      before: async (quiet) => {
+        const counted = await receivedBy(quiet.gateway, 'access')
+        before = await nodesOf(quiet)
+        const now = await receivedBy(quiet.gateway, 'access')
+        for (const rack of RACKS) ok(now.get(rack)! - counted.get(rack)! > 50, `${rack} carries a part`)
+        interval_ms = quiet.plan.pingInterval_ms
+      },
+      during: async ({ made }) => {
+        powerOff(made, 'rack-2')
+        await sleep(2000)
+      },
+      after: async (quiet) => {
+        const counted = await receivedBy(quiet.gateway, 'access')
+        after = await nodesOf(quiet)
+        equal((await receivedBy(quiet.gateway, 'access')).get('rack-2'), counted.get('rack-2'))
+      },
+    })
+    equal(failedConnections(traffic), 0)
+    t.diagnostic(`lost by flow: ${traffic.pings.map(({ lost }) => lost).join(' ')}`)
+    for (const { lost } of traffic.pings) ok(lost <= Math.ceil(IN_FLIGHT_ms / interval_ms), `${lost} pings lost`)
+    deepEqual(after, before)
+  })
+})
