@@ -230,7 +230,7 @@ export class RouteEngine {
         clusterId: settings.clusterId,
         allowAsIn: handling.allowAsIn,
         firstAs: external && handling.enforceFirstAs ? negotiated.remoteAs : 0,
-        policy: undefined,
+        policies: [],
         onEndOfRib: () => {},
       },
       this.#sets,

@@ -9,11 +9,13 @@
  *   MED                left out                 as it is                 as it is
  *   LOCAL_PREF         left out                 left out                 always there
  *   ORIGINATOR_ID ...  left out                 left out                 as a reflector adds them (RFC 4456)
+ *
+ * A next hop or MED that policy has set for these peers is sent as it is.
  */
 
 import type { Family } from '../../../wire/bgp/family.ts'
 import { AS_TRANS } from '../../../wire/bgp/open.ts'
-import { type AttributeSets, HAS } from './attribute-sets.ts'
+import { type AttributeSets, FIXED, HAS } from './attribute-sets.ts'
 
 export interface ExportForm {
   readonly external: boolean
@@ -56,6 +58,9 @@ export class AttributeRewriter {
   nextHopLength = 0
   readonly #sets: AttributeSets
   #source: Uint8Array = new Uint8Array(0)
+  // Of the set that is being written.
+  #fixed = 0
+  #nextHopSelf: Uint8Array | undefined = undefined
 
   constructor(sets: AttributeSets) {
     this.#sets = sets
@@ -68,6 +73,8 @@ export class AttributeRewriter {
   write(set: number, form: ExportForm, reflectedFrom: number): void {
     const { arena, at, bytes } = this.#sets
     this.#source = arena.bytes
+    this.#fixed = this.#sets.fixed[set]!
+    this.#nextHopSelf = (this.#fixed & FIXED.nextHop) === 0 ? form.nextHopSelf : undefined
     this.length = 0
     const end = at[set]! + bytes[set]!
     let needsLocalPref = !form.external
@@ -114,7 +121,7 @@ export class AttributeRewriter {
 
   #passes(code: number, flags: number, form: ExportForm): boolean {
     if (!form.external) return true
-    if (code === CODE.med) return form.transparent
+    if (code === CODE.med) return form.transparent || (this.#fixed & FIXED.med) !== 0
     if (code === CODE.localPref || code === CODE.originatorId || code === CODE.clusterList) return false
     // Optional and not transitive: for the next AS only what we understand to be for it.
     return (flags & OPTIONAL) === 0 || (flags & TRANSITIVE) !== 0
@@ -167,11 +174,13 @@ export class AttributeRewriter {
   #classicNextHop(form: ExportForm, value: number, length: number): void {
     if (!form.classic) return
     this.#head(TRANSITIVE, CODE.nextHop, 4)
-    if (form.nextHopSelf === undefined) this.#copy(value, value + length)
-    else for (let i = 0; i < 4; i++) this.#u8(form.nextHopSelf[i]!)
+    const self = this.#nextHopSelf
+    if (self === undefined) this.#copy(value, value + length)
+    else for (let i = 0; i < 4; i++) this.#u8(self[i]!)
   }
 
-  #mpNextHop(set: number, { nextHopSelf, classic }: ExportForm): void {
+  #mpNextHop(set: number, { classic }: ExportForm): void {
+    const nextHopSelf = this.#nextHopSelf
     const { at, bytes, nextHopBytes } = this.#sets
     const from = at[set]! + bytes[set]!
     this.nextHopLength = 0

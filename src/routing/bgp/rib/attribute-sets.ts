@@ -19,6 +19,12 @@ export const NO_SET = 0
 /** Which optional facts a set has. */
 export const HAS = { med: 1, localPref: 2, nextHop: 4 } as const
 
+/**
+ * What policy has set for the peers that a route goes to, and is therefore sent as it stands, in whatever form they get
+ * routes. A set with such a mark is another one than the same bytes without.
+ */
+export const FIXED = { med: 1, nextHop: 2 } as const
+
 /** Well-known communities that say where a route must not go (RFC 1997), and that it is about to go (RFC 8326). */
 export const RESTRICT = { noExport: 1, noAdvertise: 2, noExportSubconfed: 4, gracefulShutdown: 8 } as const
 const WELL_KNOWN: readonly (readonly [number, number])[] = [
@@ -41,6 +47,10 @@ export class AttributeSets {
   bytes = new Int32Array(16)
   nextHopBytes = new Uint8Array(16)
   has = new Uint8Array(16)
+  /** Bits of FIXED. */
+  fixed = new Uint8Array(16)
+  /** Grows when the number's set goes: who remembers both knows whether it still is the set that he means. */
+  version = new Int32Array(16)
   /** Bits of RESTRICT. */
   restrict = new Uint8Array(16)
   origin = new Uint8Array(16)
@@ -72,12 +82,14 @@ export class AttributeSets {
     nextHopAt: number,
     nextHopBytes: number,
     facts: AttributeFacts,
+    fixed = 0,
   ): number {
-    const hash = hashBytes(message, nextHopAt, nextHopBytes, hashBytes(source, from, length, length))
+    const hash = hashBytes(message, nextHopAt, nextHopBytes, hashBytes(source, from, length, length ^ (fixed << 24)))
     let place = hash & this.#mask
     for (; this.#index[place] !== 0; place = (place + 1) & this.#mask) {
       const set = this.#index[place]!
       if (this.#hash[set] !== hash || this.bytes[set] !== length || this.nextHopBytes[set] !== nextHopBytes) continue
+      if (this.fixed[set] !== fixed) continue
       if (this.#same(set, source, from, length) && this.#sameNextHop(set, message, nextHopAt)) return set
     }
     const set = this.#take()
@@ -87,6 +99,7 @@ export class AttributeSets {
     this.at[set] = at
     this.bytes[set] = length
     this.nextHopBytes[set] = nextHopBytes
+    this.fixed[set] = fixed
     this.#hash[set] = hash
     this.#uses[set] = 0
     this.#describe(set, facts)
@@ -117,6 +130,8 @@ export class AttributeSets {
     this.bytes = grown32(this.bytes, set + 1)
     this.nextHopBytes = grown8(this.nextHopBytes, set + 1)
     this.has = grown8(this.has, set + 1)
+    this.fixed = grown8(this.fixed, set + 1)
+    this.version = grown32(this.version, set + 1)
     this.restrict = grown8(this.restrict, set + 1)
     this.origin = grown8(this.origin, set + 1)
     this.asPathLength = grown32(this.asPathLength, set + 1)
@@ -164,6 +179,7 @@ export class AttributeSets {
     }
     index[place] = 0
     this.arena.free(this.at[set]!, this.bytes[set]! + this.nextHopBytes[set]!)
+    this.version[set]!++
     this.#free.push(set)
     this.count--
   }

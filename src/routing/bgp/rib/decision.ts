@@ -31,7 +31,7 @@ export interface DecisionOptions {
 }
 
 /** A path's flags that keep it out; see routing-table.ts. */
-const INELIGIBLE = 3
+const INELIGIBLE = 11
 const NONE = 0
 /** Paths of one prefix that are compared; more than any exchange has members. */
 const CANDIDATES_MAX = 4096

@@ -12,11 +12,9 @@ import { endOfRib, splitUpdate, UpdateParts } from '../../../wire/bgp/update.ts'
 import type { Reader } from '../../../wire/cursor.ts'
 import { type AttributeSets, NO_SET } from './attribute-sets.ts'
 import { NO_PREFIX } from './prefix-table.ts'
+import { ASK_ROUTE, type RoutePolicy } from './route-policy.ts'
 import { PATH_FLAG, type RoutingTable } from './routing-table.ts'
 import type { SetAssembler } from './set-assembler.ts'
-
-/** What policy makes of a route that came in: the set that takes part in the decision, NO_SET for none. */
-export type ImportPolicy = (table: RoutingTable, prefix: number, set: number) => number
 
 export interface InboundOptions {
   /** The session's number in the RIB. */
@@ -31,7 +29,8 @@ export interface InboundOptions {
   readonly allowAsIn: number
   /** The path of an external peer must begin with its AS; 0 lets it be (RFC 4271 section 6.3; RFC 7947 section 2.2.2). */
   readonly firstAs: number
-  readonly policy: ImportPolicy | undefined
+  /** By family; undefined accepts all as it is. */
+  readonly policies: readonly (RoutePolicy | undefined)[]
   /** All that was to come of the family has come (RFC 4724). */
   readonly onEndOfRib: (family: number) => void
 }
@@ -44,12 +43,15 @@ export class Inbound {
   /** Messages whose routes were withdrawn, and from which attributes were taken, for what was wrong with them. */
   treatedAsWithdraw = 0
   discarded = 0
+  /** For what comes from now on; what is in the tables is reconsidered there. */
+  policies: readonly (RoutePolicy | undefined)[]
   readonly #options: InboundOptions
   readonly #sets: AttributeSets
   readonly #assembler: SetAssembler
 
   constructor(options: InboundOptions, sets: AttributeSets, assembler: SetAssembler) {
     this.#options = options
+    this.policies = options.policies
     this.#sets = sets
     this.#assembler = assembler
   }
@@ -148,7 +150,10 @@ export class Inbound {
     set: number,
     flags: number,
   ): void {
-    const { peer, context, policy } = this.#options
+    const { peer, context } = this.#options
+    const policy = this.policies[family]
+    // Mostly all of a message's routes have the same fate.
+    const common = policy === undefined ? set : policy.ofSet(set)
     const hasIds = hasFamily(context.addPath, family)
     const { found, pathIds } = table.prefixes
     let added = 0
@@ -156,13 +161,14 @@ export class Inbound {
     for (let count = 1; count > 0; ) {
       count = table.prefixes.read(from, hasIds, true)
       for (let i = 0; i < count; i++) {
-        const chosen = policy === undefined ? set : policy(table, found[i]!, set)
+        const chosen = common === ASK_ROUTE ? policy!.ofRoute(table.prefixes, found[i]!, set, peer) : common
         const isAccepted = chosen !== NO_SET
-        const withFlags = isAccepted ? flags : flags | PATH_FLAG.rejected
+        const withFlags = isAccepted ? flags : flags | PATH_FLAG.denied
         if (table.announce(found[i]!, peer, pathIds[i]!, set, isAccepted ? chosen : set, withFlags)) added++
       }
     }
     this.paths[family]! += added
+    if (common > NO_SET && common !== set) this.#sets.dropUnused(common)
     this.#sets.dropUnused(set)
   }
 

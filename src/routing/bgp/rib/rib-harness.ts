@@ -110,7 +110,7 @@ export class RibHarness {
         clusterId: ROUTER_ID,
         allowAsIn: 0,
         firstAs: external ? as : 0,
-        policy: undefined,
+        policies: [],
         onEndOfRib: () => {},
       },
       this.sets,

@@ -11,26 +11,29 @@
  * second table nor the peer's help.
  */
 
-import type { AttributeSets } from './attribute-sets.ts'
+import { type AttributeSets, NO_SET } from './attribute-sets.ts'
 import { grown8, grown16, grown32, grownUnsigned32 } from './columns.ts'
 import type { Decision, PathColumns } from './decision.ts'
 import type { PrefixTable } from './prefix-table.ts'
+import { ASK_ROUTE, type RoutePolicy } from './route-policy.ts'
 
 /** No path. */
 export const NONE = 0
 
 /** Why a path takes no part in the decision. */
 export const PATH_FLAG = {
-  /** Policy does not accept it, or it comes back to us (our AS, our router ID, our cluster). */
+  /** It comes back to us (our AS, our router ID, our cluster). */
   rejected: 1,
   /** Its next hop leads nowhere. */
   unreachable: 2,
   /** Its session is gone and may come back (RFC 4724). */
   stale: 4,
+  /** Policy does not accept it. */
+  denied: 8,
 } as const
 
 /** Takes no part. */
-export const INELIGIBLE = PATH_FLAG.rejected | PATH_FLAG.unreachable
+export const INELIGIBLE = PATH_FLAG.rejected | PATH_FLAG.unreachable | PATH_FLAG.denied
 
 /** More than there are followers. */
 const RELEASED = 0xffff
@@ -151,6 +154,39 @@ export class RoutingTable implements PathColumns {
       }
     }
     return purged
+  }
+
+  /**
+   * Asks policy anew about the paths of these peers, as they were received, at prefixes `from` to before `to`. Returns how
+   * many of them have become others.
+   */
+  reconsider(policies: ReadonlyMap<number, RoutePolicy | undefined>, from: number, to: number): number {
+    let changed = 0
+    const end = Math.min(to, this.prefixes.end, this.first.length)
+    for (let prefix = from; prefix < end; prefix++) {
+      const before = changed
+      for (let path = this.first[prefix]!; path !== NONE; path = this.next[path]!) {
+        const peer = this.peer[path]!
+        if (policies.has(peer) && this.#reconsiderPath(prefix, path, policies.get(peer))) changed++
+      }
+      if (changed > before) this.#decide(prefix)
+    }
+    return changed
+  }
+
+  #reconsiderPath(prefix: number, path: number, policy: RoutePolicy | undefined): boolean {
+    const received = this.received[path]!
+    let chosen = policy === undefined ? received : policy.ofSet(received)
+    if (chosen === ASK_ROUTE) chosen = policy!.ofRoute(this.prefixes, prefix, received, this.peer[path]!)
+    const isDenied = chosen === NO_SET
+    const set = isDenied ? received : chosen
+    const flags = (this.flags[path]! & ~PATH_FLAG.denied) | (isDenied ? PATH_FLAG.denied : 0)
+    if (set === this.set[path] && flags === this.flags[path]) return false
+    this.sets.use(set)
+    this.sets.drop(this.set[path]!)
+    this.set[path] = set
+    this.flags[path] = flags
+    return true
   }
 
   /** The path that the peer announced; NONE when there is none. */

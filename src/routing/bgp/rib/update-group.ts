@@ -13,6 +13,7 @@ import type { AttributeRewriter, ExportForm } from './attribute-rewriter.ts'
 import { type AttributeSets, NO_SET, RESTRICT } from './attribute-sets.ts'
 import type { Packer } from './packer.ts'
 import type { RibPeers } from './rib-peers.ts'
+import { ASK_ROUTE, type RoutePolicy } from './route-policy.ts'
 import type { RouteFollower, RoutingTable } from './routing-table.ts'
 import { Track } from './track.ts'
 
@@ -22,17 +23,12 @@ export interface GroupOptions {
   readonly clients: boolean
 }
 
-/** What policy makes of a route on its way out: the set to be sent, NO_SET for none. */
-export type ExportPolicy = (prefix: number, set: number) => number
-
-const acceptAll: ExportPolicy = (_prefix, set) => set
-
 export class UpdateGroup implements RouteFollower {
   readonly table: RoutingTable
   readonly options: GroupOptions
   readonly #sets: AttributeSets
   readonly #peers: RibPeers
-  readonly #policy: ExportPolicy
+  readonly #policy: RoutePolicy | undefined
   readonly #wake: (group: UpdateGroup) => void
   #isAwake = false
   #main: Track | undefined
@@ -44,7 +40,7 @@ export class UpdateGroup implements RouteFollower {
     peers: RibPeers,
     options: GroupOptions,
     wake: (group: UpdateGroup) => void,
-    policy: ExportPolicy = acceptAll,
+    policy?: RoutePolicy,
   ) {
     this.table = table
     this.options = options
@@ -106,15 +102,58 @@ export class UpdateGroup implements RouteFollower {
       track.awaiting.delete(peer)
       if (track.members.size > 0) continue
       track.clear()
-      if (track !== this.#main) this.#others.delete(track)
-      else {
-        // Another may be the main one; it only has to catch up.
-        const [next] = this.#others
-        this.#main = next
-        if (next) this.#others.delete(next)
-      }
+      this.#forget(track)
     }
-    if (this.isEmpty) this.table.followers.splice(this.table.followers.indexOf(this), 1)
+    if (this.isEmpty) this.#end()
+  }
+
+  /**
+   * Members that are to go on under another policy, with what they were told so far: tracks for another group's `adopt`.
+   * Who else is on such a track stays.
+   */
+  release(peers: ReadonlySet<number>): Track[] {
+    const released: Track[] = []
+    for (const track of [this.#main, ...this.#others]) {
+      const going = [...(track?.members ?? [])].filter((peer) => peers.has(peer))
+      if (!track || going.length === 0) continue
+      if (going.length < track.members.size) {
+        const copy = track.copy()
+        for (const peer of going) {
+          track.members.delete(peer)
+          copy.members.add(peer)
+          if (track.awaiting.delete(peer)) copy.awaiting.add(peer)
+        }
+        released.push(copy)
+        continue
+      }
+      released.push(track)
+      this.#forget(track)
+    }
+    if (this.isEmpty) this.#end()
+    return released
+  }
+
+  /** Goes on with what another group released. What this policy makes of all routes is compared with what was told. */
+  adopt(track: Track): void {
+    if (this.#main) this.#others.add(track)
+    else this.#main = track
+    track.enqueueAll()
+    this.#awake()
+  }
+
+  // The track is not ours any more. Another may be the main one; it only has to catch up.
+  #forget(track: Track): void {
+    if (track !== this.#main) {
+      this.#others.delete(track)
+      return
+    }
+    const [next] = this.#others
+    this.#main = next
+    if (next) this.#others.delete(next)
+  }
+
+  #end(): void {
+    this.table.followers.splice(this.table.followers.indexOf(this), 1)
   }
 
   /** All routes again for one member (RFC 2918): what it was told so far counts for nothing. */
@@ -201,7 +240,10 @@ export class UpdateGroup implements RouteFollower {
     // From one internal peer to another only as a reflector (RFC 4456 section 6).
     if (!form.external && this.#peers.external[source] === 0 && this.#peers.client[source] === 0 && !clients)
       return NO_SET
-    return this.#policy(prefix, set)
+    const policy = this.#policy
+    if (policy === undefined) return set
+    const chosen = policy.ofSet(set)
+    return chosen === ASK_ROUTE ? policy.ofRoute(this.table.prefixes, prefix, set, source) : chosen
   }
 
   #reflectedFrom(source: number): number {
