@@ -66,6 +66,14 @@ suite('a path from a peer of two octets', () => {
       1,
       65537,
     ],
+    [
+      "that is cut before a confederation's segment",
+      '02 02 0001 5ba0 03 01 fc00',
+      '02 01 00010001',
+      '1 65537',
+      1,
+      65537,
+    ],
     ['of a set that is taken whole', '01 02 0001 0002 02 01 5ba0', '02 01 00010001', '{1,2} 65537', 0, 65537],
   ] as const)
     test(what, () => {

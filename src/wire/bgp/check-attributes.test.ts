@@ -6,8 +6,8 @@ import { Reader } from '../cursor.ts'
 import { checkAttributes, errorNotification } from './check-attributes.ts'
 import { drawn, EVERYTHING, judge, updateBody } from './drawn.ts'
 import { AttributeFacts, attributeContext, OUTCOME } from './facts.ts'
-import { FAMILY, familyBit } from './family.ts'
-import { splitUpdate, UpdateParts } from './update.ts'
+import { FAMILY, familyBit, NO_FAMILY } from './family.ts'
+import { endOfRib, splitUpdate, UpdateParts } from './update.ts'
 
 const ORIGIN = '40 01 01 00'
 const AS_PATH = '40 02 06 02 01 0000fde9'
@@ -64,6 +64,7 @@ const cases: readonly Case[] = [
   ['7.2', 'AS_PATH of an unknown segment', `${ORIGIN} 40 02 06 05 01 0000fde9 ${NEXT_HOP}`, 'withdraw'],
   ['7.2', 'AS_PATH of segment type 0', `${ORIGIN} 40 02 06 00 01 0000fde9 ${NEXT_HOP}`, 'withdraw'],
   ['7.2', 'a segment of no ASes', `${ORIGIN} 40 02 02 02 00 ${NEXT_HOP}`, 'withdraw'],
+  ['7.2', 'a segment of no ASes before what could be one', `${ORIGIN} 40 02 06 02 00 0000fde9 ${NEXT_HOP}`, 'withdraw'],
   ['7.2', 'a segment of no ASes behind a good one', `${ORIGIN} 40 02 08 02 01 0000fde9 01 00 ${NEXT_HOP}`, 'withdraw'],
   ['7.2', 'a segment that is longer than the path', `${ORIGIN} 40 02 06 02 02 0000fde9 ${NEXT_HOP}`, 'withdraw'],
   ['7.2', 'a segment that is shorter than the path', `${ORIGIN} 40 02 07 02 01 0000fde9 02 ${NEXT_HOP}`, 'withdraw'],
@@ -200,6 +201,8 @@ suite('whole messages', () => {
     ['7606 5.2', 'lengths that do not add up, and no routes', { attributes: `${GOOD} 80` }, 'reset'],
     ['7606 5.2', 'an error beside MP_UNREACH_NLRI', { attributes: `${MP_UNREACH} 80 04 01 00` }, 'reset'],
     ['7606 5.2', 'MP_UNREACH_NLRI alone with wrong flags', { attributes: `c0${MP_UNREACH.slice(2)}` }, 'withdraw'],
+    ['7606 5.2', 'the same beside what is discarded', { attributes: `c0${MP_UNREACH.slice(2)} 40 05 00` }, 'reset'],
+    ['7606 5.2', 'MP_UNREACH_NLRI and half an attribute', { attributes: `${MP_UNREACH} 80` }, 'reset'],
     ['4760', 'MP_UNREACH_NLRI alone', { attributes: MP_UNREACH }, 'fine'],
     ['4760', 'MP_REACH_NLRI', { attributes: `${MP_REACH} ${MP}` }, 'fine'],
     ['7606 5.1', 'MP_REACH_NLRI that is not the first', { attributes: `${MP} ${MP_REACH}` }, 'fine'],
@@ -259,6 +262,35 @@ suite('whole messages', () => {
       const body = typeof parts === 'string' ? drawn(parts) : updateBody(parts)
       equal(judge(body, EVERYTHING).outcome, outcome)
     })
+})
+
+test("a VPN's next hop is judged without its distinguisher", () => {
+  const judged = (nextHop: string) =>
+    judge(updateBody({ attributes: `80 0e 20 0001 80 0c ${nextHop} 00 ${VPN4} ${MP}` }), EVERYTHING).outcome
+  equal(judged('0000000000000000 c0000201'), 'fine')
+  equal(judged('0000fde900000001 00000000'), 'withdraw')
+})
+
+test('what was there of large codes is forgotten with its message', () => {
+  const from = new Reader(updateBody({ attributes: `${GOOD} c0 fe 01 00`, nlri: NLRI }))
+  const parts = new UpdateParts()
+  const facts = new AttributeFacts()
+  equal(splitUpdate(from, parts), true)
+  for (let times = 0; times < 2; times++) {
+    checkAttributes(from, parts, attributeContext(), facts)
+    deepEqual([facts.unknownCount, facts.droppedCount], [1, 0])
+  }
+})
+
+test('an End-of-RIB with an error is none', () => {
+  const endOf = (attributes: string) => {
+    const { facts, parts } = judge(updateBody({ attributes }), EVERYTHING)
+    return endOfRib(parts, facts)
+  }
+  equal(endOf('80 0f 03 0002 01'), FAMILY.ipv6Unicast)
+  equal(endOf('80 0f 03 0001 01'), FAMILY.ipv4Unicast)
+  equal(endOf('c0 0f 03 0002 01'), NO_FAMILY)
+  equal(endOf('80 0f 03 0002 01 80 04 04 00000001'), NO_FAMILY)
 })
 
 suite('what was not agreed on', () => {
