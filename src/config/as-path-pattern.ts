@@ -15,7 +15,8 @@
 
 export type PathPattern =
   | { readonly kind: 'as'; readonly from: number; readonly to: number }
-  | { readonly kind: 'sequence' | 'choice'; readonly parts: readonly PathPattern[] }
+  | { readonly kind: 'sequence'; readonly parts: readonly PathPattern[] }
+  | { readonly kind: 'choice'; readonly parts: readonly PathPattern[] }
   /** `to` is Infinity where there is no end. */
   | { readonly kind: 'repeat'; readonly part: PathPattern; readonly from: number; readonly to: number }
 

@@ -45,6 +45,9 @@ test('policies come out with their defaults and read again as the same', () => {
   deepEqual([last!.then, last!.set.next_hop], ['next', 'fd00::1'])
   deepEqual(neighbours[0]!.import, ['from-left'])
   deepEqual(parseSite(JSON.stringify(site)).site, site)
+  const bare = parseSite(WHOLE.replace(', import: from-left, export: [from-left]', '')).site
+  deepEqual(bare!.routing!.neighbours[0]!.export, [])
+  deepEqual(parseSite(JSON.stringify(bare)).site, bare)
 })
 
 test('what is wrong in a policy is told with its place', () => {

@@ -27,7 +27,8 @@ const PATH_LENGTH_MAX = 16_384
 
 /** One value or a list of them. */
 function some<T extends z.ZodType>(what: string, element: T, max: number) {
-  return z.union([element.transform((one): z.output<T>[] => [one]), listOf(what, element, max).min(1)])
+  const one = element.transform((value): z.output<T>[] => [value])
+  return z.union([one, listOf(what, element, max).min(1, { error: `an empty list of ${what} matches nothing` })])
 }
 
 /** A number, or from one to another. */
@@ -183,4 +184,6 @@ export const policyParts = {
 }
 
 /** A neighbour's policies, one behind the other: a route that one of them does not decide on meets the next. */
-export const policyNames = some('policies', name, POLICY_NAMES_MAX).default([])
+export const policyNames = z
+  .union([name.transform((one) => [one]), listOf('policies', name, POLICY_NAMES_MAX)])
+  .default([])

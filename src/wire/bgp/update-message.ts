@@ -49,7 +49,7 @@ export function encodeAttribute<T>(out: Writer, row: AttributeRow<T>, value: T, 
 }
 
 /** Attributes in the order in which they came; undefined when their lengths do not add up. */
-function decodeAttributes(bytes: Uint8Array, context: AttributeContext): PathAttribute[] | undefined {
+export function decodeAttributes(bytes: Uint8Array, context: AttributeContext): PathAttribute[] | undefined {
   const from = new Reader(bytes)
   const found: PathAttribute[] = []
   while (from.remaining > 0) {
