@@ -22,6 +22,8 @@ import { Traffic } from './traffic/traffic.ts'
 
 const DEFAULT_SITE = resolve(import.meta.dirname, '../examples/two-tenants.yaml')
 const USAGE = 'usage: gatehouse demo [SITE.yaml] [--for 20s] [--json]'
+/** The gateway's own need: neighbours that the kernel keeps resolved for it, Linux 5.16. */
+const LINUX_MIN = [5, 16] as const
 const REACH_MS = 15_000
 const SETTLE_MS = 5000
 const EVENTS_SHOWN = 5
@@ -62,7 +64,7 @@ function say(text: string): void {
 /** Why it cannot run here, undefined when it can. */
 function obstacle(): string | undefined {
   if (!isRoot()) return 'the demo makes network namespaces and needs root: sudo ./gatehouse demo'
-  const kernel = needsLinux(6, 6)
+  const kernel = needsLinux(...LINUX_MIN)
   if (kernel) return `the demo ${kernel}`
   const state = ensurePackage('iproute2', 'ip')
   return typeof state === 'string' ? undefined : `the demo needs iproute2, and ${state.missing}`

@@ -19,10 +19,7 @@ export const PEERS: readonly Peer[] = [
   { debian: 'exabgp', command: 'exabgp' },
 ]
 
-/**
- * False when this kernel is of that version or later, otherwise why that is not enough. A lab with VLANs needs Linux
- * 6.6 for its trunk boxes, and jumbo frames need it for AF_XDP's multi-buffer.
- */
+/** False when this kernel is of that version or later, otherwise why that is not enough. */
 export function needsLinux(major: number, minor: number, running = release()): string | false {
   const [is, has] = running.split('.').map((part) => Number.parseInt(part, 10))
   if (is! > major || (is === major && has! >= minor)) return false

@@ -1,21 +1,24 @@
 /**
  * The provider's box between a trunk port and the customers on it: pushes the customer's VLAN tag on the way in and
- * pops it on the way out, as two BPF programs on the box's interfaces (tc's express hook, Linux 6.6). Kernels without
- * 802.1Q devices have it too, and frames pass in the kernel for a few hundred nanoseconds. What is attached is gone
- * with this process.
+ * pops it on the way out, as two BPF programs on the box's interfaces (tc's clsact, which every kernel has that has
+ * AF_XDP). Kernels without 802.1Q devices have it too, and frames pass in the kernel for a few hundred nanoseconds.
+ * What is attached is gone with the box's namespace.
  */
 
 import { Assembler } from '../src/linux/assembler.ts'
-import { closeDescriptor, interfaceIndex, libc, must } from '../src/linux/libc.ts'
+import { LinuxError } from '../src/linux/error.ts'
+import { closeDescriptor, errno, interfaceIndex, libc, must } from '../src/linux/libc.ts'
 import { addressOf } from '../src/linux/memory.ts'
 import { withNamespace } from '../src/linux/namespace.ts'
-import { bytes, struct, text, u32, u64 } from '../src/linux/struct.ts'
+import { encodeBody, Flag, Netlink } from '../src/linux/netlink.ts'
+import { bytes, i32, struct, text, u32, u64 } from '../src/linux/struct.ts'
 import type { TrunkBox } from './topology.ts'
 
 const SYS_BPF = process.arch === 'arm64' ? 280 : 321
-const Command = { load: 5, linkCreate: 28 } as const
+const BPF_PROG_LOAD = 5
 const BPF_PROG_TYPE_SCHED_CLS = 3
-const BPF_TCX_INGRESS = 46
+const EAGAIN = LinuxError.numberOf('EAGAIN')
+const LOAD_TRIES = 20
 const TC_ACT_SHOT = 2
 const Helper = { vlanPush: 18, vlanPop: 19, redirect: 23 } as const
 
@@ -38,7 +41,16 @@ const loadAttr = struct('BPF_PROG_LOAD', {
   flags: u32,
   name: text(16),
 })
-const linkAttr = struct('BPF_LINK_CREATE', { program: u32, target: u32, attachType: u32, flags: u32, rest: bytes(48) })
+/** tc(8), rtnetlink: linux/rtnetlink.h, linux/pkt_sched.h, linux/pkt_cls.h. */
+const Tc = { newQdisc: 36, deleteQdisc: 37, newFilter: 44 } as const
+const tcmsg = struct('struct tcmsg', { family: u32, interfaceIndex: i32, handle: u32, parent: u32, info: u32 })
+const CLSACT = { handle: 0xffff0000, parent: 0xfffffff1, ingress: 0xfffffff2 } as const
+const TcAttribute = { kind: 1, options: 2 } as const
+const TcBpf = { program: 6, name: 7, flags: 8 } as const
+/** What the program returns is what becomes of the frame. */
+const DIRECT_ACTION = 1
+/** The first filter, of frames of all protocols: ETH_P_ALL in network order. */
+const FIRST_OF_ALL = (1 << 16) | 0x0300
 
 const SIOCETHTOOL = 0x8946
 const ETHTOOL_GET_FLAGS = 0x25
@@ -54,10 +66,12 @@ export function attachTrunk(box: TrunkBox, fullName: string): () => void {
     const customers = box.customers.map(({ vlan, interface: name }) => ({ vlan, index: interfaceIndex(name) }))
     // Else the tag stays beside the frame, where an XDP program at the other end does not see it.
     tagInFrame('trunk')
-    const links = customers.map(({ vlan, index }) => attach(towardsTrunk(vlan, trunk), index))
-    links.push(attach(towardsCustomers(customers), trunk))
+    const netlink = new Netlink()
+    for (const { vlan, index } of customers) attach(netlink, towardsTrunk(vlan, trunk), index)
+    attach(netlink, towardsCustomers(customers), trunk)
     return () => {
-      for (const link of links) closeDescriptor(link)
+      for (const index of [trunk, ...customers.map((customer) => customer.index)]) detach(netlink, index)
+      netlink.close()
     }
   })
 }
@@ -85,16 +99,27 @@ function towardsCustomers(customers: readonly { vlan: number; index: number }[])
   return code.move('r0', TC_ACT_SHOT).exit().assemble()
 }
 
-function attach(code: Uint8Array, target: number): number {
+function attach(netlink: Netlink, code: Uint8Array, interfaceIndex: number): void {
+  const { handle, parent, ingress } = CLSACT
+  const qdisc = tcmsg.make({ interfaceIndex, handle, parent })
+  netlink.request(Tc.newQdisc, Flag.create | Flag.exclusive, encodeBody(qdisc, [[TcAttribute.kind, 'clsact']]))
   const program = load(code)
   try {
-    const attr = linkAttr.make({ program, target, attachType: BPF_TCX_INGRESS })
-    return must('bpf(BPF_LINK_CREATE)', libc.syscall(SYS_BPF, Command.linkCreate, attr, attr.length), {
-      EINVAL: 'this kernel has no tcx hook, which came with Linux 6.6',
-    })
+    const filter = tcmsg.make({ interfaceIndex, parent: ingress, info: FIRST_OF_ALL })
+    const options = [
+      [TcBpf.program, program],
+      [TcBpf.name, 'trunk'],
+      [TcBpf.flags, DIRECT_ACTION],
+    ] as const
+    const attributes = [[TcAttribute.kind, 'bpf'] as const, [TcAttribute.options, options] as const]
+    netlink.request(Tc.newFilter, Flag.create | Flag.exclusive, encodeBody(filter, attributes))
   } finally {
     closeDescriptor(program)
   }
+}
+
+function detach(netlink: Netlink, interfaceIndex: number): void {
+  netlink.request(Tc.deleteQdisc, 0, tcmsg.make({ interfaceIndex, handle: CLSACT.handle, parent: CLSACT.parent }))
 }
 
 function load(code: Uint8Array): number {
@@ -106,7 +131,11 @@ function load(code: Uint8Array): number {
     license: addressOf(license),
     name: 'trunk',
   })
-  return must('bpf(BPF_PROG_LOAD)', libc.syscall(SYS_BPF, Command.load, attr, attr.length))
+  const again = (): number => libc.syscall(SYS_BPF, BPF_PROG_LOAD, attr, attr.length)
+  let program = again()
+  // The verifier gives up when a signal comes, which one of Node's threads may send another at any time.
+  for (let tries = 1; program < 0 && errno() === EAGAIN && tries < LOAD_TRIES; tries++) program = again()
+  return must('bpf(BPF_PROG_LOAD)', program)
 }
 
 function tagInFrame(interfaceName: string): void {

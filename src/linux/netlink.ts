@@ -170,7 +170,7 @@ function explanation(type: number, flags: number, payload: Uint8Array): string {
 }
 
 const REQUEST_NAMES = ['new', 'delete', 'get', 'set']
-const OBJECT_NAMES = ['link', 'address', 'route', 'neighbour']
+const OBJECT_NAMES = ['link', 'address', 'route', 'neighbour', 'rule', 'qdisc', 'class', 'filter']
 
 function nameOf(request: Uint8Array): string {
   const kind = nlmsghdr.read(request).type - 16
