@@ -25,73 +25,77 @@ const VRF = 3
 /** A batch of the data plane, and a call of rte_fib's bulk mode in dpdk-test-fib. */
 const BATCH = 64
 
-interface Table {
+/** One FIB, as a worker has. */
+interface Fib {
   readonly memory: FibMemory
   readonly qsbrMemory: SharedArrayBuffer
   readonly writer: FibWriter
+  readonly reader: FibReader
+}
+
+function createFib(): Fib {
+  const memory = createFibMemory()
+  const qsbrMemory = createQsbrMemory(1)
+  const writer = new FibWriter(memory, new QsbrWriter(qsbrMemory))
+  return { memory, qsbrMemory, writer, reader: new FibReader(memory) }
+}
+
+/** Routes in one of its VRFs, and what is looked up there. */
+interface Table {
+  readonly fib: Fib
+  readonly vrf: number
   readonly routes: RouteColumns
   readonly addresses: Uint32Array
 }
 
-function table4(routes: number, addresses: number): Table {
+function table4(fib: Fib, vrf: number, routes: number, addresses: number): Table {
   const random = new Random(SEED)
   const columns = internetRoutes4(random, routes)
-  return load(4, columns, halfRandomAddresses(random, columns, addresses))
+  fib.writer.load(vrf, 4, columns)
+  return { fib, vrf, routes: columns, addresses: halfRandomAddresses(random, columns, addresses) }
 }
 
-function table6(routes: number, addresses: number): Table {
+function table6(fib: Fib, vrf: number, routes: number, addresses: number): Table {
   const random = new Random(SEED)
   const columns = internetRoutes6(random, routes)
-  return load(6, columns, halfRandomAddresses(random, columns, addresses))
-}
-
-function load(family: 4 | 6, routes: RouteColumns, addresses: Uint32Array): Table {
-  const memory = createFibMemory()
-  const qsbrMemory = createQsbrMemory(1)
-  const writer = new FibWriter(memory, new QsbrWriter(qsbrMemory))
-  writer.load(VRF, family, routes)
-  return { memory, qsbrMemory, writer, routes, addresses }
+  fib.writer.load(vrf, 6, columns)
+  return { fib, vrf, routes: columns, addresses: halfRandomAddresses(random, columns, addresses) }
 }
 
 /** Lookups a second, one pass over all addresses, 64 at a time as the data plane does. */
-function lookUpBatches({ memory, addresses }: Table): () => number {
-  const fib = new FibReader(memory)
-  const vrfs = new Uint32Array(BATCH).fill(VRF)
-  const wanted = new Uint32Array(BATCH)
-  const slots = new Uint32Array(BATCH)
+function lookUpBatches({ fib: { reader }, vrf, addresses }: Table): () => number {
   const pass = (): void => {
+    reader.vrfs.fill(vrf)
     for (let at = 0; at < addresses.length; at += BATCH) {
-      for (let i = 0; i < BATCH; i++) wanted[i] = addresses[at + i]!
-      fib.lookup4Batch(vrfs, wanted, slots, BATCH)
+      for (let i = 0; i < BATCH; i++) reader.addresses[i] = addresses[at + i]!
+      reader.lookup4Batch(BATCH)
     }
   }
   for (let warm = 0; warm < 3; warm++) pass()
   return () => addresses.length / seconds(pass)
 }
 
-function lookUpSingly4({ memory, addresses }: Table): () => number {
-  const fib = new FibReader(memory)
-  const slots = new Uint32Array(BATCH)
+function lookUpSingly4({ fib: { reader }, vrf, addresses }: Table): () => number {
+  const { slots } = reader
   const pass = (): void => {
-    for (let i = 0; i < addresses.length; i++) slots[i & (BATCH - 1)] = fib.lookup4(VRF, addresses[i]!)
+    for (let i = 0; i < addresses.length; i++) slots[i & (BATCH - 1)] = reader.lookup4(vrf, addresses[i]!)
   }
   for (let warm = 0; warm < 3; warm++) pass()
   return () => addresses.length / seconds(pass)
 }
 
 /** The same for IPv6, whose addresses stand in a frame. */
-function lookUpBatches6({ memory, addresses }: Table): () => number {
-  const fib = new FibReader(memory)
+function lookUpBatches6({ fib: { reader }, vrf, addresses }: Table): () => number {
   const frame = new DataView(new SharedArrayBuffer(addresses.length * 4))
   for (const [i, word] of addresses.entries()) frame.setUint32(4 * i, word)
-  const vrfs = new Uint32Array(BATCH).fill(VRF)
+  const vrfs = new Uint32Array(BATCH).fill(vrf)
   const at = new Uint32Array(BATCH)
   const slots = new Uint32Array(BATCH)
   const count = addresses.length / 4
   const pass = (): void => {
     for (let first = 0; first < count; first += BATCH) {
       for (let i = 0; i < BATCH; i++) at[i] = 16 * (first + i)
-      fib.lookup6Batch(vrfs, frame, at, slots, BATCH)
+      reader.lookup6Batch(vrfs, frame, at, slots, BATCH)
     }
   }
   for (let warm = 0; warm < 3; warm++) pass()
@@ -117,6 +121,8 @@ class FibBench {
   readonly #options: BenchOptions
   readonly #noPeer: string | undefined
   readonly #rounds: number
+  /** A process has one: all that is looked up here is in it. */
+  readonly #fib = createFib()
 
   constructor(options: BenchOptions) {
     this.#options = options
@@ -151,9 +157,9 @@ class FibBench {
   async #lookups4(): Promise<BenchRow[]> {
     const sizes = this.#options.quick ? [1000, 100_000] : [1000, 10_000, 100_000, 1_000_000]
     const rates: { routes: number; batch: number; single: number; peer: number }[] = []
-    for (const routes of sizes) {
+    for (const [i, routes] of sizes.entries()) {
       this.#options.say(`lookups among ${routes} IPv4 routes`)
-      const table = table4(routes, this.#options.quick ? 1 << 18 : 1 << 21)
+      const table = table4(this.#fib, VRF + i, routes, this.#options.quick ? 1 << 18 : 1 << 21)
       const [batch, single, peer] = await this.#compare(4, table, [lookUpBatches(table), lookUpSingly4(table)])
       rates.push({ routes, batch: batch!, single: single!, peer: peer! })
     }
@@ -184,7 +190,7 @@ class FibBench {
   async #lookups6(): Promise<BenchRow[]> {
     const routes = this.#options.quick ? 20_000 : 200_000
     this.#options.say(`lookups among ${routes} IPv6 routes`)
-    const table = table6(routes, this.#options.quick ? 1 << 16 : 1 << 19)
+    const table = table6(this.#fib, VRF, routes, this.#options.quick ? 1 << 16 : 1 << 19)
     const [batch, peer] = await this.#compare(6, table, [lookUpBatches6(table)])
     const what = `IPv6 lookup, ${routes / 1000} K Internet-like prefixes, half of the addresses random`
     return [
@@ -196,7 +202,7 @@ class FibBench {
   async #updates(): Promise<BenchRow[]> {
     const routes = this.#options.quick ? 100_000 : 1_000_000
     this.#options.say(`updates among ${routes} IPv4 routes beside a reader`)
-    const table = table4(routes, 1 << 20)
+    const table = table4(createFib(), VRF, routes, 1 << 20)
     const cores = allowedCores()
     const reader = await startReader(table, cores.at(-1)!)
     pinTo([cores[0]!])
@@ -305,10 +311,10 @@ interface RunningReader {
   stop(): Promise<void>
 }
 
-async function startReader({ memory, qsbrMemory, addresses }: Table, core: number): Promise<RunningReader> {
+async function startReader({ fib, vrf, addresses }: Table, core: number): Promise<RunningReader> {
   const progress = new SharedArrayBuffer(8)
   const words = new Int32Array(progress)
-  const data: ReaderData = { memory, qsbr: qsbrMemory, vrf: VRF, addresses, progress, core }
+  const data: ReaderData = { memory: fib.memory, qsbr: fib.qsbrMemory, vrf, addresses, progress, core }
   const thread = new Worker(new URL('./fib/reader.ts', import.meta.url), { workerData: data })
   await once(thread, 'message')
   return {
@@ -325,7 +331,11 @@ async function startReader({ memory, qsbrMemory, addresses }: Table, core: numbe
 }
 
 /** Takes random routes out and puts them back, each a single update; returns updates a second. */
-function churner({ writer, routes: { count, addresses, lengths, slots } }: Table): (during_ms: number) => number {
+function churner({
+  fib: { writer },
+  vrf,
+  routes: { count, addresses, lengths, slots },
+}: Table): (during_ms: number) => number {
   // A stride without a common factor visits every route.
   const STRIDE = 611_953
   let route = 0
@@ -335,8 +345,8 @@ function churner({ writer, routes: { count, addresses, lengths, slots } }: Table
     while (performance.now() - start_ms < during_ms)
       for (let i = 0; i < 1000; i++) {
         route = (route + STRIDE) % count
-        writer.remove4(VRF, addresses[route]!, lengths[route]!)
-        writer.insert4(VRF, addresses[route]!, lengths[route]!, slots[route]!)
+        writer.remove4(vrf, addresses[route]!, lengths[route]!)
+        writer.insert4(vrf, addresses[route]!, lengths[route]!, slots[route]!)
         updates += 2
       }
     return (updates * 1000) / (performance.now() - start_ms)

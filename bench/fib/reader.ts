@@ -26,15 +26,13 @@ function run({ memory, qsbr, vrf, addresses, progress, core }: ReaderData): void
   const words = new Int32Array(progress)
   const worker = new QsbrReader(qsbr, 0)
   const fib = new FibReader(memory)
-  const vrfs = new Uint32Array(BATCH).fill(vrf)
-  const wanted = new Uint32Array(BATCH)
-  const slots = new Uint32Array(BATCH)
+  fib.vrfs.fill(vrf)
   parentPort!.postMessage('ready')
   worker.online()
   while (Atomics.load(words, 0) === 0) {
     for (let at = 0; at + BATCH <= addresses.length && words[0] === 0; at += BATCH) {
-      for (let i = 0; i < BATCH; i++) wanted[i] = addresses[at + i]!
-      fib.lookup4Batch(vrfs, wanted, slots, BATCH)
+      for (let i = 0; i < BATCH; i++) fib.addresses[i] = addresses[at + i]!
+      fib.lookup4Batch(BATCH)
       worker.quiescent()
       words[1]!++
     }

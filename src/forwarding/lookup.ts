@@ -11,11 +11,8 @@ import type { Shared } from './shared.ts'
 
 export class Lookup {
   readonly #shared: Shared
-  // The IPv4 rows of the batch, gathered.
+  // The IPv4 rows of the batch, gathered; the FIB has columns for the rest.
   readonly #rows = new Uint8Array(BATCH_MAX)
-  readonly #vrfs = new Uint32Array(BATCH_MAX)
-  readonly #addresses = new Uint32Array(BATCH_MAX)
-  readonly #slots = new Uint32Array(BATCH_MAX)
 
   constructor(shared: Shared) {
     this.#shared = shared
@@ -29,14 +26,14 @@ export class Lookup {
       const etherType = columns.etherType[row]!
       if (etherType === ETHERTYPE.ipv4) {
         this.#rows[count] = row
-        this.#vrfs[count] = batch.tenant[row]!
-        this.#addresses[count++] = ipv4.destination.get(frames.view, batch.l3[row]!)
+        fib.vrfs[count] = batch.tenant[row]!
+        fib.addresses[count++] = ipv4.destination.get(frames.view, batch.l3[row]!)
       } else if (etherType === ETHERTYPE.ipv6) {
         const destination = batch.l3[row]! + ipv6.destination.offset
         columns.slot[row] = fib.lookup6(batch.tenant[row]!, frames.view, destination)
       }
     }
-    fib.lookup4Batch(this.#vrfs, this.#addresses, this.#slots, count)
-    for (let i = 0; i < count; i++) columns.slot[this.#rows[i]!] = this.#slots[i]!
+    fib.lookup4Batch(count)
+    for (let i = 0; i < count; i++) columns.slot[this.#rows[i]!] = fib.slots[i]!
   }
 }

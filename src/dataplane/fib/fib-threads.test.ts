@@ -91,10 +91,12 @@ class Checker {
   }
 
   #lookUp4(vrf: number, addresses: Uint8Array[]): number[] {
-    this.#vrfs.fill(vrf)
-    this.#addresses.set(addresses.map(ipv4Number))
-    this.#reader.lookup4Batch(this.#vrfs, this.#addresses, this.#slots, BATCH)
-    return Array.from(this.#slots, (slot, i) => (i % 2 === 0 ? slot : this.#reader.lookup4(vrf, this.#addresses[i]!)))
+    const reader = this.#reader
+    reader.vrfs.fill(vrf)
+    reader.addresses.set(addresses.map(ipv4Number))
+    reader.lookup4Batch(BATCH)
+    const slots = reader.slots.subarray(0, BATCH)
+    return Array.from(slots, (slot, i) => (i % 2 === 0 ? slot : reader.lookup4(vrf, reader.addresses[i]!)))
   }
 
   #lookUp6(vrf: number, addresses: Uint8Array[]): number[] {

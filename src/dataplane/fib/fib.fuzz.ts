@@ -109,10 +109,11 @@ class Run {
       return slots[0]!
     }
     const number = ipv4Number(address)
-    addresses[0] = number
-    this.#reader.lookup4Batch(vrfs, addresses, slots, 1)
-    equal(slots[0], this.#reader.lookup4(vrf, number))
-    return slots[0]!
+    this.#reader.vrfs[0] = vrf
+    this.#reader.addresses[0] = number
+    this.#reader.lookup4Batch(1)
+    equal(this.#reader.slots[0], this.#reader.lookup4(vrf, number))
+    return this.#reader.slots[0]!
   }
 
   routesAgree(vrf: number): void {

@@ -4,7 +4,7 @@ import { ipv4Number, type Prefix, parseAddress, parsePrefix } from '../../base/a
 import { Random } from '../../base/random.ts'
 import { createQsbrMemory, QsbrReader, QsbrWriter } from '../qsbr.ts'
 import { SMALL_MAX, WIDE_FROM, type WideFrom } from './build.ts'
-import { createFibMemory, FibFullError, FibReader, FibWriter } from './fib.ts'
+import { createFibMemory, FibFullError, FibReader, FibWriter, LOOKUPS_MAX } from './fib.ts'
 import { drawAddress, drawNear, drawPrefix, Model, type Shape } from './model.ts'
 
 interface Site {
@@ -21,7 +21,7 @@ function site({ words = 1 << 22, vrfs = 16, poison = 0x00badbad, wideFrom = WIDE
   const qsbrMemory = createQsbrMemory(1)
   const qsbr = new QsbrWriter(qsbrMemory)
   const reader = new FibReader(memory)
-  const batch = { vrfs: new Uint32Array(1), addresses: new Uint32Array(1), slots: new Uint32Array(1) }
+  const slots = new Uint32Array(1)
   return {
     writer: new FibWriter(memory, qsbr, { poison, wideFrom }),
     reader,
@@ -31,15 +31,15 @@ function site({ words = 1 << 22, vrfs = 16, poison = 0x00badbad, wideFrom = WIDE
       if (address.length === 16) {
         const frame = new DataView(new ArrayBuffer(24))
         for (let i = 0; i < 16; i++) frame.setUint8(3 + i, address[i]!)
-        reader.lookup6Batch(Uint32Array.of(vrf), frame, Uint32Array.of(3), batch.slots, 1)
-        equal(batch.slots[0], reader.lookup6(vrf, frame, 3), 'a batch finds what a single lookup finds')
-        return batch.slots[0]!
+        reader.lookup6Batch(Uint32Array.of(vrf), frame, Uint32Array.of(3), slots, 1)
+        equal(slots[0], reader.lookup6(vrf, frame, 3), 'a batch finds what a single lookup finds')
+        return slots[0]!
       }
-      batch.vrfs[0] = vrf
-      batch.addresses[0] = ipv4Number(address)
-      reader.lookup4Batch(batch.vrfs, batch.addresses, batch.slots, 1)
-      equal(batch.slots[0], reader.lookup4(vrf, ipv4Number(address)), 'a batch finds what a single lookup finds')
-      return batch.slots[0]!
+      reader.vrfs[0] = vrf
+      reader.addresses[0] = ipv4Number(address)
+      reader.lookup4Batch(1)
+      equal(reader.slots[0], reader.lookup4(vrf, ipv4Number(address)), 'a batch finds what a single lookup finds')
+      return reader.slots[0]!
     },
   }
 }
@@ -278,14 +278,15 @@ suite('a VRF', () => {
     insertAll(writer, 1, { '10.0.5.64/26': 5000, '10.0.5.80/28': 5001 })
     insertAll(writer, 2, { '10.0.0.0/8': 9000 })
     equal(writer.stats().direct, 1)
-    const addresses = Uint32Array.from({ length: 300 }, (_, i) => ((10 << 24) | (i << 8) | 85) >>> 0)
+    const { vrfs, addresses, slots } = reader
+    const count = LOOKUPS_MAX
+    for (let i = 0; i < count; i++) addresses[i] = ((10 << 24) | (i << 8) | 85) >>> 0
     for (const others of [0, 1, 150]) {
-      const vrfs = Uint32Array.from(addresses, (_, i) => (i < 300 - others ? 1 : 2))
-      const slots = new Uint32Array(300)
-      reader.lookup4Batch(vrfs, addresses, slots, 300)
+      for (let i = 0; i < count; i++) vrfs[i] = i < count - others ? 1 : 2
+      reader.lookup4Batch(count)
       deepEqual(
         slots,
-        Uint32Array.from(addresses, (_, i) => (i >= 300 - others ? 9000 : i === 5 ? 5001 : 1 + i)),
+        Uint32Array.from(addresses, (_, i) => (i >= count - others ? 9000 : i === 5 ? 5001 : 1 + i)),
       )
     }
   })

@@ -9,6 +9,6 @@
 
 export { FibFullError } from './build.ts'
 export { createFibMemory, type FibLimits, type FibMemory } from './memory.ts'
-export { FibReader } from './reader.ts'
+export { FibReader, LOOKUPS_MAX } from './reader.ts'
 export type { RouteColumns } from './route-list.ts'
 export { FibWriter } from './writer.ts'

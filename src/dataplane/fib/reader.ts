@@ -10,23 +10,27 @@ import { TableGroup } from './table-group.ts'
 import { searchTable4, searchTable6 } from './table-search.ts'
 
 /** Addresses that are looked up side by side: some 20 cache misses are under way at a time, and the columns stay in L1. */
-const STRIDE = 256
+export const LOOKUPS_MAX = 256
 
 const WIDE_NODE = NODE | WIDE
 const DIRECT_NODE = WIDE_NODE | DIRECT
-/** No block begins there. */
-const NONE = 0
 
 export class FibReader {
+  /** The columns of a batch: whoever looks up fills the first two and finds the slots in the third. */
+  readonly vrfs = new Uint32Array(LOOKUPS_MAX)
+  readonly addresses = new Uint32Array(LOOKUPS_MAX)
+  readonly slots = new Uint32Array(LOOKUPS_MAX)
   readonly #words: Int32Array
+  readonly #lookUpDirect: (count: number) => number
   // For the batches: which word to read next; for IPv6 also of which row, and how far its address has been followed.
-  readonly #at = new Int32Array(STRIDE)
-  readonly #rows = new Int32Array(STRIDE)
-  readonly #bytes = new Int32Array(STRIDE)
-  readonly #tables = new TableGroup(STRIDE)
+  readonly #at = new Int32Array(LOOKUPS_MAX)
+  readonly #rows = new Int32Array(LOOKUPS_MAX)
+  readonly #bytes = new Int32Array(LOOKUPS_MAX)
+  readonly #tables = new TableGroup(LOOKUPS_MAX)
 
   constructor(memory: FibMemory) {
     this.#words = wordsOf(memory)
+    this.#lookUpDirect = directLookup(this.#words, this.vrfs, this.addresses, this.slots)
   }
 
   /** The slot of the longest prefix that contains the address, an unsigned number; 0 when there is none. */
@@ -46,55 +50,31 @@ export class FibReader {
   }
 
   /**
-   * lookup4 for `count` rows of the columns. It works in steps over many addresses rather than address by address, so that
-   * the memory's latency is waited for once for many.
+   * lookup4 for the first `count` rows of the columns, LOOKUPS_MAX at most. It works in steps over many addresses rather
+   * than address by address, so that the memory's latency is waited for once for many.
    */
-  lookup4Batch(vrfs: Uint32Array, addresses: Uint32Array, slots: Uint32Array, count: number): void {
-    for (let from = 0; from < count; from += STRIDE) {
-      const to = Math.min(from + STRIDE, count)
-      const entries = this.#directEntries(vrfs, from, to)
-      if (entries !== NONE) {
-        if (this.#readDirect(entries, addresses, slots, from, to)) continue
-      } else {
-        this.#locate(vrfs, addresses, from, to)
-        this.#read(slots, from, to)
-      }
-      this.#finish(vrfs, addresses, slots, from, to)
+  lookup4Batch(count: number): void {
+    const found = this.#lookUpDirect(count)
+    if (isSlot(found)) return
+    if (found === NOT_DIRECT) {
+      this.#locate(count)
+      this.#read(count)
     }
-  }
-
-  // Where the entries of the wide root of 24 bits are that all of these rows are looked up in; NONE when there is none.
-  #directEntries(vrfs: Uint32Array, from: number, to: number): number {
-    const root = this.#words[ROOTS + 2 * vrfs[from]!]!
-    if ((root & DIRECT_NODE) !== DIRECT_NODE) return NONE
-    let others = 0
-    for (let row = from; row < to; row++) others |= vrfs[row]! ^ vrfs[from]!
-    return others === 0 ? blockOf(root) : NONE
-  }
-
-  // Full tables come in runs, and short loops have the most misses under way. True when all that was found are slots.
-  #readDirect(entries: number, addresses: Uint32Array, slots: Uint32Array, from: number, to: number): boolean {
-    const words = this.#words
-    let all = 0
-    for (let row = from; row < to; row++) {
-      const entry = words[entries + (addresses[row]! >>> 8)]!
-      slots[row] = entry
-      all |= entry
-    }
-    return isSlot(all)
+    this.#finish(count)
   }
 
   // The word that two steps lead to: root, node, node or, in a wide root, which has two or three steps in one, root and
   // node. Without branches, which would be mispredicted: a step that does not lead on stays where it is, and so do all after it,
   // as the word there may have changed when it is read again. Packets of one tenant often come in a row.
-  #locate(vrfs: Uint32Array, addresses: Uint32Array, from: number, to: number): void {
+  #locate(count: number): void {
+    const { vrfs, addresses } = this
     const words = this.#words
     const places = this.#at
     let vrf = -1
     let base = 0
     let shift = 0
     let leads = 0
-    for (let row = from; row < to; row++) {
+    for (let row = 0; row < count; row++) {
       if (vrfs[row] !== vrf) {
         vrf = vrfs[row]!
         base = ROOTS + 2 * vrf
@@ -107,20 +87,22 @@ export class FibReader {
       const first = base + ((address >>> shift) & leads)
       const entry = words[first]!
       const second = blockOf(entry) + ((address >>> (shift - 8)) & 255)
-      places[row - from] = first ^ ((first ^ second) & (entry >> 31) & leads)
+      places[row] = first ^ ((first ^ second) & (entry >> 31) & leads)
     }
   }
 
-  #read(slots: Uint32Array, from: number, to: number): void {
+  #read(count: number): void {
+    const { slots } = this
     const words = this.#words
     const places = this.#at
-    for (let row = from; row < to; row++) slots[row] = words[places[row - from]!]!
+    for (let row = 0; row < count; row++) slots[row] = words[places[row]!]!
   }
 
   // Follows what is no slot yet. A node starts anew: the word may have changed since it was located, so how deep the node
   // lies is not known for sure.
-  #finish(vrfs: Uint32Array, addresses: Uint32Array, slots: Uint32Array, from: number, to: number): void {
-    for (let row = from; row < to; row++) {
+  #finish(count: number): void {
+    const { vrfs, addresses, slots } = this
+    for (let row = 0; row < count; row++) {
       const entry = slots[row]! | 0
       if (isSlot(entry)) continue
       if (entry < 0) slots[row] = this.lookup4(vrfs[row]!, addresses[row]!)
@@ -148,8 +130,8 @@ export class FibReader {
     const rows = this.#rows
     const bytes = this.#bytes
     const places = this.#at
-    for (let from = 0; from < count; from += STRIDE) {
-      const to = Math.min(from + STRIDE, count)
+    for (let from = 0; from < count; from += LOOKUPS_MAX) {
+      const to = Math.min(from + LOOKUPS_MAX, count)
       for (let row = from; row < to; row++) {
         rows[row - from] = row
         bytes[row - from] = at[row]!
@@ -184,5 +166,38 @@ export class FibReader {
       }
     }
     return going
+  }
+}
+
+/** Not all of these rows are looked up in one wide root of 24 bits. It is no slot. */
+const NOT_DIRECT = -1
+
+/**
+ * For full tables, whose packets come in runs: reads the one entry of each row. Returns all that it found, or-ed together,
+ * which is a slot's number when it was slots alone, or NOT_DIRECT. A function of its own and not a method: where a process
+ * has one reader, as workers do, the compiler takes these arrays for constants, and a lookup takes two thirds of the time.
+ */
+function directLookup(
+  words: Int32Array,
+  vrfs: Uint32Array,
+  addresses: Uint32Array,
+  slots: Uint32Array,
+): (count: number) => number {
+  return (count) => {
+    const vrf = vrfs[0]!
+    const root = words[ROOTS + 2 * vrf]!
+    if ((root & DIRECT_NODE) !== DIRECT_NODE) return NOT_DIRECT
+    let others = 0
+    for (let row = 1; row < count; row++) others |= vrfs[row]! ^ vrf
+    if (others !== 0) return NOT_DIRECT
+    const entries = blockOf(root)
+    let all = 0
+    for (let row = 0; row < count; row++) {
+      const entry = words[entries + (addresses[row]! >>> 8)]!
+      slots[row] = entry
+      all |= entry
+    }
+    // An entry of its own would be taken for NOT_DIRECT.
+    return all === NOT_DIRECT ? NODE : all
   }
 }
