@@ -35,6 +35,7 @@ const FLUSH_PREFIXES = 20_000
 const WAITING_MAX_BYTES = 2 << 20
 /** So long the members of a group wait for the slowest one. */
 const PATIENCE_us = 200_000
+const NOT_BLOCKED = -1
 /** RFC 4486: what a session ends with that has sent more prefixes than it may. */
 const CEASE = { code: 6, maximumPrefixes: 1 } as const
 
@@ -250,7 +251,7 @@ export class RouteEngine {
     const name = JSON.stringify([up.handling.vrf, clients, { ...form, nextHopSelf: form.nextHopSelf?.join('.') }])
     let group = this.#groups.get(name)
     if (!group) {
-      group = new UpdateGroup(table, this.#peers, { form, clients }, (awake) => this.#awake.set(awake, 0))
+      group = new UpdateGroup(table, this.#peers, { form, clients }, (awake) => this.#awake.set(awake, NOT_BLOCKED))
       this.#groups.set(name, group)
     }
     session.groups[family] = group
@@ -318,8 +319,8 @@ export class RouteEngine {
         if (track.waiting + track.awaiting.size < before) toldHere = true
       }
       if (group.rest()) this.#awake.delete(group)
-      else if (toldHere) this.#awake.set(group, 0)
-      else if (blocked_us === 0) this.#awake.set(group, now_us)
+      else if (toldHere) this.#awake.set(group, NOT_BLOCKED)
+      else if (blocked_us === NOT_BLOCKED) this.#awake.set(group, now_us)
       else if (now_us - blocked_us > PATIENCE_us && this.#detachSlow(group)) toldHere = true
       told ||= toldHere
     }

@@ -1,0 +1,187 @@
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import { ManualClock } from '../../base/clock.ts'
+import { FAMILY } from '../../wire/bgp/family.ts'
+import { BGP_HEADER_BYTES } from '../../wire/bgp/message.ts'
+import { UpdateBuilder } from '../../wire/bgp/update-builder.ts'
+import type { FromRoutes, OutChunk, RouteHandling, SessionUp, Updates } from './messages.ts'
+import { attributeBytes, type RouteText } from './rib/rib-harness.ts'
+import { RouteEngine } from './route-engine.ts'
+
+const HANDLING: RouteHandling = {
+  vrf: 0,
+  routeServerClient: false,
+  reflectorClient: false,
+  nextHopSelf: false,
+  nextHopUnchanged: false,
+  allowAsIn: 0,
+  enforceFirstAs: true,
+  maximumPrefixes: 0,
+  warningPercent: 0,
+}
+
+/** An engine, and what its sessions were sent: the bytes of each. */
+class Bed {
+  readonly clock = new ManualClock()
+  readonly sent = new Map<number, number>()
+  readonly messages: FromRoutes[] = []
+  /** By slot: what the network has not taken. */
+  readonly waiting = new Map<number, number>()
+  readonly engine = new RouteEngine({
+    settings: { as: 65_001, routerId: 1, clusterId: 1, alwaysCompareMed: false },
+    clock: this.clock,
+    send: (message) => this.#take(message),
+    pace: (slot) => ({ received: this.sent.get(slot) ?? 0, waiting: this.waiting.get(slot) ?? 0 }),
+  })
+
+  up(session: number, handling: Partial<RouteHandling> = {}): void {
+    const up: SessionUp = {
+      kind: 'up',
+      session,
+      slot: session,
+      peer: `peer-${session}`,
+      local: Uint8Array.of(192, 0, 2, 1),
+      remote: Uint8Array.of(192, 0, 2, session + 1),
+      negotiated: {
+        remoteAs: 65_100 + session,
+        remoteId: session + 1,
+        external: true,
+        as4: true,
+        holdTime_s: 90,
+        families: 1 << FAMILY.ipv4Unicast,
+        addPathReceive: 0,
+        addPathSend: 0,
+        extendedNextHop: 0,
+        receiveBytesMax: 4096,
+        sendBytesMax: 4096,
+        refresh: true,
+        enhancedRefresh: true,
+      },
+      handling: { ...HANDLING, ...handling },
+    }
+    this.engine.take(up)
+  }
+
+  updates(session: number, count: number, route: RouteText | undefined): void {
+    const memory = new SharedArrayBuffer(count * 64 + 4096)
+    const builder = new UpdateBuilder()
+    builder.target(new Uint8Array(memory))
+    builder.begin(0, FAMILY.ipv4Unicast, route && attributeBytes(route))
+    for (let i = 0; i < count; i++) builder.addPrefix4(((10 << 24) | (i << 8)) >>> 0, 24)
+    const message: Updates = { kind: 'updates', memory, runs: Int32Array.of(session, 0, builder.finish()) }
+    this.engine.take(message)
+  }
+
+  run(): void {
+    while (this.engine.step());
+  }
+
+  #take(message: FromRoutes): void {
+    this.messages.push(message)
+    if (message.kind !== 'chunk') return
+    for (const { audience, except, from, to } of message.runs)
+      for (const session of audience)
+        if (session !== except) this.sent.set(session, (this.sent.get(session) ?? 0) + to - from)
+  }
+
+  chunks(): OutChunk[] {
+    return this.messages.filter((message) => message.kind === 'chunk')
+  }
+}
+
+const ROUTE = { path: [65_101, 7] }
+const END_OF_RIB = BGP_HEADER_BYTES + 4
+
+suite('the route engine', () => {
+  test('says how much it has taken, and counts what it holds', () => {
+    const bed = new Bed()
+    bed.up(1)
+    bed.updates(1, 1000, ROUTE)
+    bed.run()
+    const taken = bed.messages.filter((message) => message.kind === 'taken')
+    equal(taken.length, 1)
+    deepEqual(bed.engine.counts(), { sessions: 1, tables: 1, prefixes: 1000, paths: 1000, attributeSets: 1 })
+  })
+
+  test('encodes once for all peers of a group that keep up', () => {
+    const bed = new Bed()
+    for (const session of [1, 2, 3, 4]) bed.up(session)
+    bed.run()
+    bed.messages.length = 0
+    bed.updates(1, 1000, ROUTE)
+    bed.run()
+    const runs = bed.chunks().flatMap((chunk) => chunk.runs)
+    equal(runs.length, 1)
+    deepEqual([...runs[0]!.audience].sort(), [1, 2, 3, 4])
+    equal(runs[0]!.except, 1)
+  })
+
+  test('takes everything away with the session it came from', () => {
+    const bed = new Bed()
+    bed.up(1)
+    bed.up(2)
+    bed.updates(1, 70_000, ROUTE)
+    bed.run()
+    const announced = bed.sent.get(2)!
+    bed.engine.take({ kind: 'down', session: 1 })
+    bed.run()
+    ok(bed.sent.get(2)! > announced)
+    deepEqual(bed.engine.counts(), { sessions: 1, tables: 1, prefixes: 0, paths: 0, attributeSets: 0 })
+  })
+
+  test('waits for a member that takes nothing for a while only, and tells it the rest later', () => {
+    const bed = new Bed()
+    for (const session of [1, 2, 3]) bed.up(session)
+    bed.run()
+    bed.waiting.set(3, 1 << 30)
+    bed.updates(1, 1000, ROUTE)
+    bed.run()
+    equal(bed.sent.get(2), END_OF_RIB, 'nobody is told while one takes nothing')
+    ok(bed.engine.isBlocked)
+    bed.clock.advance(500)
+    bed.run()
+    ok(bed.sent.get(2)! > END_OF_RIB, 'and then the others are')
+    equal(bed.sent.get(3), END_OF_RIB)
+    bed.waiting.set(3, 0)
+    bed.run()
+    equal(bed.sent.get(3), bed.sent.get(2))
+    ok(!bed.engine.isBlocked)
+  })
+
+  test('sends all of it again to whoever asks (RFC 2918), and to nobody else', () => {
+    const bed = new Bed()
+    for (const session of [1, 2, 3]) bed.up(session)
+    bed.updates(1, 100, ROUTE)
+    bed.run()
+    const [before2, before3] = [bed.sent.get(2)!, bed.sent.get(3)!]
+    bed.engine.take({ kind: 'refresh', session: 2, family: FAMILY.ipv4Unicast })
+    bed.run()
+    equal(bed.sent.get(3), before3)
+    equal(bed.sent.get(2), 2 * before2)
+  })
+
+  test('ends a session that sends more prefixes than it may (RFC 4486), and looks at nothing it still sends', () => {
+    const bed = new Bed()
+    bed.up(1, { maximumPrefixes: 10 })
+    bed.updates(1, 11, ROUTE)
+    bed.updates(1, 500, ROUTE)
+    bed.run()
+    const resets = bed.messages.filter((message) => message.kind === 'reset')
+    equal(resets.length, 1)
+    deepEqual([resets[0]!.notification.code, resets[0]!.notification.subcode], [6, 1])
+    equal(bed.engine.counts().paths, 11)
+  })
+
+  test('ends a session whose update cannot be read, with the notification that the RFC names', () => {
+    const bed = new Bed()
+    bed.up(1)
+    const memory = new SharedArrayBuffer(64)
+    const bytes = new Uint8Array(memory)
+    // The attributes are said to be longer than the message.
+    bytes.set([...Array(16).fill(0xff), 0, 23, 2, 0, 0, 0, 200])
+    bed.engine.take({ kind: 'updates', memory, runs: Int32Array.of(1, 0, 23) })
+    bed.run()
+    const resets = bed.messages.filter((message) => message.kind === 'reset')
+    deepEqual([resets[0]?.notification.code, resets[0]?.notification.subcode], [3, 1])
+  })
+})
