@@ -44,6 +44,8 @@ export interface SessionUp {
   readonly slot: number
   readonly peer: string
   readonly local: IpAddress
+  /** Ours of the other family where the session is, if there is one: the next hop of that family's routes. */
+  readonly sibling?: IpAddress | undefined
   readonly remote: IpAddress
   readonly negotiated: Negotiated
   readonly handling: RouteHandling

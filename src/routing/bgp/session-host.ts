@@ -15,7 +15,7 @@ import { LinuxError } from '../../linux/error.ts'
 import { TcpListener } from '../../linux/tcp-listener.ts'
 import { CONTROL_TRAFFIC_CLASS, type TcpOptions } from '../../linux/tcp-option.ts'
 import type { TcpSocket } from '../../linux/tcp-socket.ts'
-import { familyNamed, familyOf, NO_FAMILY } from '../../wire/bgp/family.ts'
+import { FAMILY, familyNamed, familyOf, hasFamily, NO_FAMILY } from '../../wire/bgp/family.ts'
 import { MESSAGE } from '../../wire/bgp/message.ts'
 import { CEASE, isNotification, notification } from '../../wire/bgp/notification.ts'
 import { decodeRefresh, REFRESH } from '../../wire/bgp/refresh.ts'
@@ -27,6 +27,7 @@ import type { Negotiated } from './session/negotiate.ts'
 import { BgpSession } from './session/session.ts'
 import { defaultSessionOptions, type SessionOptions } from './session/session-options.ts'
 import type { State } from './session/states.ts'
+import { siblingAddress } from './sibling-address.ts'
 import { TcpConnection } from './tcp-connection.ts'
 
 /** Of updates on their way to the route thread. */
@@ -224,6 +225,7 @@ export class SessionHost {
       slot: held.slot,
       peer: held.neighbour.name,
       local: connection.local,
+      sibling: siblingOf(connection.local, negotiated),
       remote: held.remote,
       negotiated,
       handling: handlingOf(held.neighbour),
@@ -314,6 +316,12 @@ export class SessionHost {
   #pace({ slot }: Held, word: number, value: number): void {
     Atomics.store(this.#options.pace, slot * PACE_WORDS + word, value)
   }
+}
+
+/** It is looked for only where it is of use: where ten thousand sessions come up, there is one interface each. */
+function siblingOf(local: IpAddress, { families }: Negotiated): IpAddress | undefined {
+  const other = local.length === 4 ? FAMILY.ipv6Unicast : FAMILY.ipv4Unicast
+  return hasFamily(families, other) ? siblingAddress(local) : undefined
 }
 
 function sessionOptionsOf(routing: Routing, neighbour: Neighbour, once: boolean): SessionOptions {
