@@ -131,6 +131,16 @@ function isOver({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null
 }
 
+/** One of the users that packages make for their daemons. */
+export function userNamed(name: string): { uid: number; gid: number; home: string } {
+  const line = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .find((one) => one.startsWith(`${name}:`))
+  if (!line) throw new Error(`there is no user ${name}`)
+  const [, , uid, gid, , home] = line.split(':')
+  return { uid: Number(uid), gid: Number(gid), home: home! }
+}
+
 export function familyOfPrefix(prefix: string): BgpFamily {
   return prefix.includes(':') ? 'ipv6' : 'ipv4'
 }
