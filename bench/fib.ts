@@ -12,7 +12,7 @@ import { Random } from '../src/base/random.ts'
 import { createFibMemory, type FibMemory, FibReader, FibWriter, type RouteColumns } from '../src/dataplane/fib/fib.ts'
 import { createQsbrMemory, QsbrWriter } from '../src/dataplane/qsbr.ts'
 import { allowedCores, pinTo } from '../src/linux/thread.ts'
-import { DpdkFib, missingDpdk } from './fib/dpdk.ts'
+import { DpdkFib, isDpdkThere, missingDpdk } from './fib/dpdk.ts'
 import { halfRandomAddresses, internetRoutes4, internetRoutes6 } from './fib/internet.ts'
 import type { MemoryResult } from './fib/memory.ts'
 import type { ReaderData } from './fib/reader.ts'
@@ -24,6 +24,9 @@ const SEED = 1
 const VRF = 3
 /** A batch of the data plane, and a call of rte_fib's bulk mode in dpdk-test-fib. */
 const BATCH = 64
+/** Of fib/memory.ts. */
+const TENANTS = 10_000
+const POINTS = 100
 
 /** One FIB, as a worker has. */
 interface Fib {
@@ -126,7 +129,7 @@ class FibBench {
 
   constructor(options: BenchOptions) {
     this.#options = options
-    this.#noPeer = missingDpdk()
+    this.#noPeer = options.quick ? (isDpdkThere() ? undefined : 'not installed') : missingDpdk()
     this.#rounds = options.quick ? 1 : 5
   }
 
@@ -276,21 +279,25 @@ class FibBench {
   }
 
   #tenantsInTurn(): BenchRow[] {
-    const tenants = this.#options.quick ? 3 : 200
-    this.#options.say(`${tenants} of 10,000 tenants grow to 20,000 routes and shrink back, one after another`)
+    const tenants = this.#options.quick ? 50 : TENANTS
+    const all = tenants === TENANTS ? '10 K tenants' : `${tenants} of 10 K tenants`
+    this.#options.say(`${all} fill to 20 K routes and shrink back, one after another`)
     const { taken_bytes } = measureMemory('inTurn', tenants)
-    const points = taken_bytes.slice(0, 1 + 2 * Math.min(tenants, 20)).map((bytes, i) => [i / 2, bytes / 1e6] as const)
+    const points = inTurnPoints(taken_bytes)
     const svg = linePlot({
-      title: '10 K tenants, of which each in turn fills to 20 K routes',
+      title: `${all}, of which each in turn fills to 20 K routes`,
       x: { label: 'tenants that have had their turn' },
       y: { label: 'memory of the FIB [MB]' },
-      lines: [{ name: 'with 100 routes a tenant at rest', points }],
+      lines: [
+        { name: 'one is full, the others have 100 routes each', points: points.full },
+        { name: 'after it has shrunk back', points: points.shrunk },
+      ],
     })
     this.#options.plot('fib-memory.svg', svg)
     const [before, ...after] = taken_bytes
     return [
       benchRow({
-        what: 'FIB memory, at most, as 10 K tenants in turn fill to 20 K routes',
+        what: `FIB memory, at most, as ${all} in turn fill to 20 K routes`,
         value: Math.max(...after) / 1e6,
         unit: 'MB',
       }),
@@ -302,6 +309,17 @@ class FibBench {
         peerValue: before! / 1e6,
       }),
     ]
+  }
+}
+
+/** What memory.ts's case has noted: before, then with each full and after it; as many points as a plot can show. */
+function inTurnPoints(taken_bytes: readonly number[]): Record<'full' | 'shrunk', [turns: number, MB: number][]> {
+  const turns = (taken_bytes.length - 2) / 2
+  const step = Math.max(1, Math.floor(turns / POINTS))
+  const shown = Array.from({ length: Math.floor(turns / step) }, (_, i) => (i + 1) * step)
+  return {
+    full: shown.map((turn) => [turn, taken_bytes[2 * turn - 1]! / 1e6]),
+    shrunk: shown.map((turn) => [turn, taken_bytes[2 * turn]! / 1e6]),
   }
 }
 

@@ -44,11 +44,15 @@ suite('a short run of the forwarding benchmark', { skip: needs('ip') }, () => {
     }
     for (const { what, value, peer_value } of figure(/^figure 1[01]/)) ok(value! > 0 && peer_value! > 0, what)
     for (const { value } of figure(/^FIB updates while forwarding/)) ok(value! > 0)
+    const loads = figure(/^figure 10: .* at (half|full) load/)
+    const lost = figure(/^packets lost at (half|full) load/)
+    equal(loads.length, lost.length)
+    for (const { value, unit } of lost) ok(unit === '%' && value! >= 0 && value! <= 100)
   })
 
   test('a plot a figure', () => {
-    const names = ['forward-latency-full-load.svg', 'forward-latency-half-load.svg', 'forward-throughput.svg']
-    deepEqual([...plots.keys()].sort(), names)
+    const names = ['latency-full-load', 'latency-half-load', 'loss', 'throughput-by-load', 'throughput']
+    deepEqual([...plots.keys()].sort(), names.map((name) => `forward-${name}.svg`).sort())
     for (const svg of plots.values()) ok(svg.includes('</svg>') && !svg.includes('NaN'))
   })
 

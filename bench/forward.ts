@@ -17,7 +17,7 @@ import { type Pace, TestBed } from './forward/bed.ts'
 import { type Device, GatehouseNode, LinuxVxlan, Testpmd, Wire } from './forward/devices.ts'
 import { busySince_s, processorTime } from './forward/processor-time.ts'
 import { LARGE, routesText, type Size, SMALL } from './forward/site.ts'
-import { latencyPlots, measureSizes, type SizeFigures, sizeRows, throughputPlot } from './forward/sizes.ts'
+import { measureSizes, type SizeFigures, sizePlots, sizeRows } from './forward/sizes.ts'
 import { measureStalls, stallRows } from './forward/stalls.ts'
 import { type Field, measureSpeeds, type Speeds, speedRows } from './forward/throughput.ts'
 import { measureUpdates, updateRows } from './forward/updates.ts'
@@ -106,9 +106,8 @@ async function rowsOf(bed: TestBed, plan: Plan, options: BenchOptions): Promise<
   for (const device of devicesOf({ ...field, nodes: [] }))
     bySize.set(device, await bed.with(device, () => sizesOf(device)))
   const linuxFigures = linux.map((device) => bySize.get(device)!)
-  plot('forward-throughput.svg', throughputPlot(Array.from(bySize, ([{ name }, of]) => [name, of])))
-  for (const [load, svg] of latencyPlots(figures, linuxFigures[0] ?? []))
-    plot(`forward-latency-${load.replace(' ', '-')}.svg`, svg)
+  const named = Array.from(bySize, ([{ name }, of]) => [name, of] as const)
+  for (const [name, svg] of sizePlots(named, figures, linuxFigures)) plot(name, svg)
 
   say('stalls')
   const stalls = await bed.with(node, () => measureStalls(bed, node, plan.stalls))

@@ -1,12 +1,13 @@
 /**
  * `gatehouse bench NAME`: measures what the design promises, beside its peers, and prints a table, or with --json one
- * document. Plots are kept under bench/results/. The exit code tells whether it ran, not how fast.
+ * document. A full run's table, document and plots are kept under bench/results/. The exit code tells whether it ran, not how
+ * fast.
  */
 
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Bench, formatReport } from './report.ts'
+import { Results } from './results.ts'
 
 /** A line each. Modules are loaded when they are asked for, because of what some of them need. */
 const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Bench> }>> = {
@@ -41,13 +42,14 @@ async function main(): Promise<number> {
     console.error(usage())
     return 2
   }
-  mkdirSync(RESULTS, { recursive: true })
+  const results = new Results(values.quick ? undefined : RESULTS)
   const run = await bench.load()
   const result = await run({
     quick: values.quick,
     say: (text) => console.error(text),
-    plot: (name, svg) => writeFileSync(join(RESULTS, name), svg),
+    plot: (name, svg) => results.plot(name, svg),
   })
+  results.report(result)
   console.log(values.json ? JSON.stringify(result, null, 2) : formatReport(result))
   return 0
 }

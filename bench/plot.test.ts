@@ -1,6 +1,6 @@
 import { doesNotMatch, equal, match } from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { barPlot, linePlot } from './plot.ts'
+import { linePlot } from './plot.ts'
 
 /** All coordinates that a plot draws at. */
 function coordinates(svg: string): number[] {
@@ -24,17 +24,19 @@ suite('a plot', () => {
     for (const at of coordinates(svg)) equal(at >= -400 && at <= 720, true, `${at}`)
   })
 
-  test('of bars leaves out what was not measured', () => {
-    const svg = barPlot({
-      title: 'memory',
-      y: { label: 'MB' },
-      series: ['ours', 'theirs'],
-      groups: [
-        { name: '1 K', values: [10, null] },
-        { name: '10 K', values: [20, 30] },
-      ],
-    })
-    equal(svg.match(/<rect/g)!.length, 3 + 2, 'three bars, two in the legend')
+  test('with many lines has a legend of as many rows as fit beside each other', () => {
+    const lines = Array.from({ length: 6 }, (_, i) => ({
+      name: `a device with a long name, load ${i}`,
+      points: [[1, i] as const],
+    }))
+    const svg = linePlot({ title: 't', x: { label: 'x' }, y: { label: 'y' }, lines })
+    match(svg, /viewBox="0 0 720 440"/)
+    const names = Array.from(svg.matchAll(/x="([\d.]+)" y="([\d.]+)"[^>]*>a device/g), ([, x, y]) => [
+      Number(x),
+      Number(y),
+    ])
+    equal(names.length, 6)
+    for (const [x, y] of names) equal(x! + 34 * 6.6 <= 720 && y! <= 440, true, `${x} ${y}`)
   })
 
   test('of one value, of equal values and of zeros has no NaN in it', () => {

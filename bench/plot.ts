@@ -1,5 +1,5 @@
 /**
- * A small plot writer: lines or bars as one SVG file that reads on light and dark ground, with units on the axes and a
+ * A small plot writer: lines as one SVG file that reads on light and dark ground, with units on the axes and a
  * legend. Only what the benchmarks' figures need: no pies, no third dimension.
  */
 
@@ -19,21 +19,15 @@ export interface LinePlot {
   readonly lines: readonly { readonly name: string; readonly points: readonly (readonly [x: number, y: number])[] }[]
 }
 
-export interface BarPlot {
-  readonly title: string
-  readonly y: Axis
-  /** What the bars of each group stand for, in order. */
-  readonly series: readonly string[]
-  /** A null is a bar that could not be measured: it is left out. */
-  readonly groups: readonly { readonly name: string; readonly values: readonly (number | null)[] }[]
-}
-
 const WIDTH = 720
 const HEIGHT = 400
 const LEFT = 78
 const RIGHT = 20
 const TOP = 44
 const BOTTOM = 84
+const LEGEND_ROW = 20
+/** About. */
+const LETTER_WIDTH = 6.6
 const INNER_WIDTH = WIDTH - LEFT - RIGHT
 const INNER_HEIGHT = HEIGHT - TOP - BOTTOM
 
@@ -74,27 +68,7 @@ export function linePlot({ title, x, y, lines }: LinePlot): string {
   })
   const labels = across.ticks.map((tick) => text(at(tick), HEIGHT - BOTTOM + 18, formatTick(tick), 'middle'))
   const legend = lines.map(({ name }) => name)
-  return document(title, [...frame(up, y), ...labels, bottomLabel(x.label), ...drawn, ...legendOf(legend)])
-}
-
-export function barPlot({ title, y, series, groups }: BarPlot): string {
-  const values = groups.flatMap((group) => group.values).filter((value) => value !== null)
-  const up = scaleFor(values, y.log === true, true)
-  const groupWidth = INNER_WIDTH / groups.length
-  const barWidth = Math.min(60, (groupWidth * 0.8) / series.length)
-  const drawn = groups.flatMap(({ name, values }, group) => {
-    const middle = LEFT + (group + 0.5) * groupWidth
-    const bars = values.map((value, i) => {
-      if (value === null) return ''
-      const left = middle + (i - series.length / 2) * barWidth
-      const top = height(up, value)
-      const label = text(left + barWidth / 2, top - 4, formatNumber(value), 'middle')
-      const size = `width="${round(barWidth - 2)}" height="${round(HEIGHT - BOTTOM - top)}"`
-      return `<rect x="${round(left)}" y="${round(top)}" ${size} fill="${colour(i)}"/>${label}`
-    })
-    return [...bars, text(middle, HEIGHT - BOTTOM + 18, name, 'middle')]
-  })
-  return document(title, [...frame(up, y), ...drawn, ...legendOf(series)])
+  return document(title, [...frame(up, y), ...labels, bottomLabel(x.label), ...drawn], legendOf(legend))
 }
 
 function scaleFor(values: readonly number[], log: boolean, fromZero: boolean): Scale {
@@ -149,20 +123,36 @@ function bottomLabel(label: string): string {
   return text(LEFT + INNER_WIDTH / 2, HEIGHT - BOTTOM + 38, label, 'middle')
 }
 
-function legendOf(names: readonly string[]): string[] {
-  // 6.6 is about the width of a letter.
-  let at = LEFT
-  return names.map((name, i) => {
-    const entry = `<rect x="${round(at)}" y="${HEIGHT - 24}" width="12" height="12" fill="${colour(i)}"/>${text(at + 18, HEIGHT - 14, name, 'start')}`
-    at += 18 + name.length * 6.6 + 20
-    return entry
-  })
+interface Legend {
+  readonly parts: readonly string[]
+  readonly rows: number
 }
 
-function document(title: string, parts: readonly string[]): string {
+/** As many rows as the names need. */
+function legendOf(names: readonly string[]): Legend {
+  let at = LEFT
+  let row = 0
+  const parts = names.map((name, i) => {
+    const width = 18 + name.length * LETTER_WIDTH + 20
+    if (at > LEFT && at + width > WIDTH) {
+      at = LEFT
+      row++
+    }
+    const y = HEIGHT - 24 + row * LEGEND_ROW
+    const box = `<rect x="${round(at)}" y="${y}" width="12" height="12" fill="${colour(i)}"/>`
+    const entry = box + text(at + 18, y + 10, name, 'start')
+    at += width
+    return entry
+  })
+  return { parts, rows: row + 1 }
+}
+
+function document(title: string, parts: readonly string[], legend: Legend): string {
+  const height = HEIGHT + (legend.rows - 1) * LEGEND_ROW
   const heading = `<text class="title" x="${LEFT}" y="24">${escaped(title)}</text>`
-  const root = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}">`
-  return `${[root, `<style>${STYLE}\n</style>`, heading, ...parts, '</svg>'].join('\n')}\n`
+  const size = `viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}"`
+  const root = `<svg xmlns="http://www.w3.org/2000/svg" ${size}>`
+  return `${[root, `<style>${STYLE}\n</style>`, heading, ...parts, ...legend.parts, '</svg>'].join('\n')}\n`
 }
 
 function line(kind: string, x1: number, y1: number, x2: number, y2: number): string {

@@ -9,17 +9,22 @@ import { createWriteStream, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { ensurePackage } from '../../lab/packages.ts'
+import { ensurePackage, findCommand } from '../../lab/packages.ts'
 import type { RouteColumns } from '../../src/dataplane/fib/fib.ts'
 import type { Family } from '../../src/dataplane/fib/layout.ts'
 import { allowedCores } from '../../src/linux/thread.ts'
 
 const PROGRAM = 'dpdk-test-fib'
 
-/** Undefined when the program is there, otherwise why it is not. */
+/** Installs it where it is not there. Undefined when it is there now, otherwise why it is not. */
 export function missingDpdk(): string | undefined {
   const state = ensurePackage('dpdk-dev', PROGRAM)
   return typeof state === 'string' ? undefined : state.missing
+}
+
+/** A quick run takes what is there. */
+export function isDpdkThere(): boolean {
+  return findCommand(PROGRAM) !== undefined
 }
 
 /** The routes and addresses of one comparison, written to files once and looked up as often as wanted. */

@@ -59,66 +59,142 @@ const LATENCIES = [
   { name: 'p99', key: 'p99_us' },
 ] as const
 
+/** Of Linux, as it may be set up, the better figure at a size. */
+function bestOf(
+  linux: readonly (readonly SizeFigures[])[],
+  bytes: number,
+  choose: 'min' | 'max',
+  of: (figure: SizeFigures) => number | undefined,
+): number | undefined {
+  const all = linux.flatMap((figures) => figures.filter((figure) => figure.bytes === bytes))
+  const values = all.flatMap((figure) => of(figure) ?? [])
+  return values.length > 0 ? Math[choose](...values) : undefined
+}
+
 /** `linux`: as it may be set up; the better of them is held against the node, row by row. */
 export function sizeRows(node: readonly SizeFigures[], linux: readonly (readonly SizeFigures[])[]): BenchRow[] {
-  const best = (bytes: number, choose: 'min' | 'max', of: (figure: SizeFigures) => number | undefined) => {
-    const all = linux.flatMap((figures) => figures.filter((figure) => figure.bytes === bytes))
-    const values = all.flatMap((figure) => of(figure) ?? [])
-    return values.length > 0 ? Math[choose](...values) : undefined
-  }
   const throughput = node.map(({ bytes, packets_per_s }) =>
     benchRow({
       what: `figure 10: VXLAN to VXLAN, ${bytes} B`,
       ...{ value: packets_per_s, unit: 'packets/s', peer: 'Linux' },
-      peerValue: best(bytes, 'max', (figure) => figure.packets_per_s),
+      peerValue: bestOf(linux, bytes, 'max', (figure) => figure.packets_per_s),
     }),
   )
-  const latency = LOADS.flatMap(({ name: load }) =>
-    node.flatMap(({ bytes, loads }) =>
-      LATENCIES.map(({ name, key }) => {
-        const isPromised = load === 'half load' && name.startsWith('p')
-        return benchRow({
-          what: `figure 11: ${name} latency at ${load}, ${bytes} B`,
-          ...{ value: loads.get(load)?.[key] ?? null, unit: 'us', peer: 'Linux', better: 'lower' },
-          peerValue: best(bytes, 'min', (figure) => figure.loads.get(load)?.[key]),
-          ...(isPromised && { bar: 1.5, aim: 1 }),
-        })
-      }),
-    ),
-  )
-  return [...throughput, ...latency]
+  return [...throughput, ...LOADS.flatMap(({ name }) => loadRows(name, node, linux))]
 }
 
-/** A line a device: what it forwards of each size. */
-export function throughputPlot(devices: readonly (readonly [name: string, figures: readonly SizeFigures[]])[]): string {
+function loadRows(
+  load: LoadName,
+  node: readonly SizeFigures[],
+  linux: readonly (readonly SizeFigures[])[],
+): BenchRow[] {
+  const throughput = node.map(({ bytes, loads }) =>
+    benchRow({
+      what: `figure 10: VXLAN to VXLAN at ${load}, ${bytes} B`,
+      ...{ value: loads.get(load)?.packets_per_s ?? null, unit: 'packets/s', peer: 'Linux' },
+      peerValue: bestOf(linux, bytes, 'max', ({ loads }) => loads.get(load)?.packets_per_s),
+    }),
+  )
+  const latency = node.flatMap(({ bytes, loads }) =>
+    LATENCIES.map(({ name, key }) => {
+      const isPromised = load === 'half load' && name.startsWith('p')
+      return benchRow({
+        what: `figure 11: ${name} latency at ${load}, ${bytes} B`,
+        ...{ value: loads.get(load)?.[key] ?? null, unit: 'us', peer: 'Linux', better: 'lower' },
+        peerValue: bestOf(linux, bytes, 'min', ({ loads }) => loads.get(load)?.[key]),
+        ...(isPromised && { bar: 1.5, aim: 1 }),
+      })
+    }),
+  )
+  const lost = node.map(({ bytes, loads }) =>
+    benchRow({
+      what: `packets lost at ${load}, ${bytes} B`,
+      ...{ value: percent(loads.get(load)?.lost) ?? null, unit: '%', peer: 'Linux', better: 'lower' },
+      peerValue: bestOf(linux, bytes, 'min', ({ loads }) => percent(loads.get(load)?.lost)),
+    }),
+  )
+  return [...throughput, ...latency, ...lost]
+}
+
+function percent(part: number | undefined): number | undefined {
+  return part === undefined ? undefined : part * 100
+}
+
+const BY_SIZE = { label: 'inner Ethernet frame [bytes]' }
+
+type Devices = readonly (readonly [name: string, figures: readonly SizeFigures[]])[]
+
+/** By file name. `devices`: all that were measured; of those that were asked for latencies, `node` and `linux`. */
+export function sizePlots(
+  devices: Devices,
+  node: readonly SizeFigures[],
+  linux: readonly (readonly SizeFigures[])[],
+): Map<string, string> {
+  const loaded = devices.filter(([, figures]) => figures.some(({ loads }) => loads.size > 0))
+  const plots = new Map([
+    ['forward-throughput.svg', throughputPlot(devices)],
+    ['forward-throughput-by-load.svg', loadPlot(loaded)],
+    ['forward-loss.svg', lossPlot(loaded)],
+  ])
+  for (const { name } of LOADS)
+    plots.set(`forward-latency-${name.replace(' ', '-')}.svg`, latencyPlot(name, node, linux))
+  return plots
+}
+
+/** A line a device: what it forwards of each size when it is sent more than it can take. */
+function throughputPlot(devices: Devices): string {
   const lines = devices.map(([name, figures]) => ({
     name,
     points: figures.map(({ bytes, packets_per_s }) => [bytes, packets_per_s] as const),
   }))
+  return linePlot({ title: 'The most that is forwarded, by packet size', x: BY_SIZE, y: { label: 'packets/s' }, lines })
+}
+
+/** A line a device and load. */
+function linesByLoad(devices: Devices, of: (loaded: Loaded) => number): LinePlot['lines'] {
+  return devices.flatMap(([device, figures]) =>
+    LOADS.map(({ name: load }) => ({
+      name: `${device}, ${load}`,
+      points: figures.flatMap(({ bytes, loads }) => {
+        const loaded = loads.get(load)
+        return loaded ? [[bytes, of(loaded)] as const] : []
+      }),
+    })),
+  )
+}
+
+function loadPlot(devices: Devices): string {
   return linePlot({
-    title: 'Throughput by packet size (DSR figure 10)',
-    x: { label: 'inner Ethernet frame [bytes]' },
+    title: 'Throughput by packet size at half and full load (DSR figure 10)',
+    x: BY_SIZE,
     y: { label: 'packets/s' },
-    lines,
+    lines: linesByLoad(devices, ({ packets_per_s }) => packets_per_s),
   })
 }
 
-/** The node's four latencies by size, and the ends of Linux' range. */
-export function latencyPlots(node: readonly SizeFigures[], linux: readonly SizeFigures[]): Map<LoadName, string> {
-  const pointsOf = (figures: readonly SizeFigures[], load: LoadName, key: (typeof LATENCIES)[number]['key']) =>
-    figures.flatMap(({ bytes, loads }) => {
-      const latency = loads.get(load)?.[key]
+function lossPlot(devices: Devices): string {
+  return linePlot({
+    title: 'Packets lost by packet size at half and full load',
+    x: BY_SIZE,
+    y: { label: 'lost [%]' },
+    lines: linesByLoad(devices, ({ lost }) => lost * 100),
+  })
+}
+
+/** The node's four latencies by size, and the ends of Linux' range: of its set-ups, the better at each size. */
+function latencyPlot(load: LoadName, node: readonly SizeFigures[], linux: readonly (readonly SizeFigures[])[]): string {
+  const points = (of: (bytes: number, loads: SizeFigures['loads']) => number | undefined) =>
+    node.flatMap(({ bytes, loads }) => {
+      const latency = of(bytes, loads)
       return latency === undefined ? [] : [[bytes, latency] as const]
     })
-  return new Map(
-    LOADS.map(({ name: load }) => {
-      const lines: LinePlot['lines'] = [
-        ...LATENCIES.map(({ name, key }) => ({ name, points: pointsOf(node, load, key) })),
-        ...LATENCIES.slice(2).map(({ name, key }) => ({ name: `Linux ${name}`, points: pointsOf(linux, load, key) })),
-      ]
-      const title = `Latency by packet size at ${load} (DSR figure 11)`
-      const y = { label: 'latency [us]', log: true }
-      return [load, linePlot({ title, x: { label: 'inner Ethernet frame [bytes]' }, y, lines })]
-    }),
-  )
+  const lines: LinePlot['lines'] = [
+    ...LATENCIES.map(({ name, key }) => ({ name, points: points((_, loads) => loads.get(load)?.[key]) })),
+    ...LATENCIES.slice(2).map(({ name, key }) => ({
+      name: `Linux ${name}`,
+      points: points((bytes) => bestOf(linux, bytes, 'min', ({ loads }) => loads.get(load)?.[key])),
+    })),
+  ]
+  const title = `Latency by packet size at ${load} (DSR figure 11)`
+  return linePlot({ title, x: BY_SIZE, y: { label: 'latency [us]', log: true }, lines })
 }
