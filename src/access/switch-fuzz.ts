@@ -9,6 +9,7 @@ import { parseAddress } from '../base/address.ts'
 import { Random } from '../base/random.ts'
 import { type Totals, unaccounted } from '../dataplane/ledger.ts'
 import { spoilt, tunnelId } from '../wire/mutate.ts'
+import { UDP_PORT } from '../wire/udp.ts'
 import { type CorpusFrame, corpus } from './corpus.ts'
 import { ACME, GLOBEX, HOOLI, HOOLI_BRANCH, INITECH, OWN, OWN6, SampleSwitch } from './sample-switch.ts'
 
@@ -92,10 +93,13 @@ export function stays(port: string, frame: Uint8Array, vni: number | undefined):
     equal(vniOf(port, frame), vni, `${Buffer.from(frame).toString('hex')} left by ${port}`)
 }
 
-/** UDP from our own address; ICMP errors are ours too. */
+/** VXLAN from our own address; what others send from it is in transit, and may say so. */
 function isOurTunnel(frame: Uint8Array): boolean {
-  if (frame[12] === 0x08) return frame[23] === 17 && OWN4_BYTES.every((byte, i) => frame[26 + i] === byte)
-  return frame[20] === 17 && OWN6_BYTES.every((byte, i) => frame[22 + i] === byte)
+  const view = new DataView(frame.buffer)
+  const isIpv4 = view.getUint16(12) === 0x0800
+  const [source, l4, own] = isIpv4 ? [26, 34, OWN4_BYTES] : [22, 54, OWN6_BYTES]
+  if (frame[isIpv4 ? 23 : 20] !== 17 || frame.length < l4 + 4) return false
+  return view.getUint16(l4 + 2) === UDP_PORT.vxlan && own.every((byte, i) => frame[source + i] === byte)
 }
 
 function vlanOf(frame: Uint8Array): number {
