@@ -26,6 +26,9 @@ const USAGE = 'usage: gatehouse demo [SITE.yaml] [--for 20s] [--json]'
 const LINUX_MIN = [5, 16] as const
 const REACH_MS = 15_000
 const SETTLE_MS = 5000
+const WARM_UP_MS = 3000
+/** Of a second each: latencies shown are of this time. */
+const RECENT_MOMENTS = 5
 const EVENTS_SHOWN = 5
 
 interface Wish {
@@ -96,18 +99,21 @@ class Demo {
     if (silent.length > 0) throw new Error(`${unreached(silent)}\n${gateway.lastLines()}`)
     using outside = new Outside(surroundings)
     const watched = { gateway, traffic, outside }
-    const start = await momentOf(watched, 0)
+    const first = await momentOf(watched, 0)
     say('traffic flows')
     traffic.start()
     const start_us = systemClock.now_us()
     const elapsed_s = (): number => (systemClock.now_us() - start_us) / 1e6
+    // Losses count from the first packet on. Latencies of the first packets would be those of programs that compile.
+    await sleep(WARM_UP_MS, undefined, { signal: this.#stop }).catch(() => {})
+    const start = { ...first, tenants: traffic.tenants }
     await this.#watch(watched, start, elapsed_s)
     say('ending the traffic')
     await traffic.stop()
     const end = await settled(watched, start, elapsed_s())
     const summary = summaryOf(start, end)
     if (this.#wish.json) console.log(JSON.stringify(summary, null, 2))
-    else console.log(lineOf({ start, before: start, now: end }))
+    else console.log(lineOf({ start, recent: start, before: first, now: end }))
     for (const { name, trouble } of traffic.tenants) if (trouble) say(`${name}: ${trouble}`)
     const verdict = isFlawless(summary) ? 'nothing was lost, every frame is accounted for' : 'not flawless, see above'
     say(`${verdict}; taking everything down`)
@@ -116,14 +122,17 @@ class Demo {
 
   async #watch(watched: Watched, start: Moment, elapsed_s: () => number): Promise<void> {
     const { for_ms = Number.POSITIVE_INFINITY } = this.#wish
-    const left_ms = (): number => for_ms - elapsed_s() * 1000
-    let before = start
+    const end_s = elapsed_s() + for_ms / 1000
+    const left_ms = (): number => (end_s - elapsed_s()) * 1000
+    const moments = [start]
     while (!this.#stop.aborted && left_ms() > 0) {
       await sleep(Math.min(1000, left_ms()), undefined, { signal: this.#stop }).catch(() => {})
       const now = await momentOf(watched, elapsed_s())
+      const before = moments.at(-1)!
       for (const [i, module] of now.modules.entries()) this.#note(before.modules[i]!, module, now.seconds)
-      if (!this.#wish.json) this.#show({ start, before, now })
-      before = now
+      if (!this.#wish.json) this.#show({ start, recent: moments[0]!, before, now })
+      moments.push(now)
+      if (moments.length > RECENT_MOMENTS) moments.shift()
       const { gateway } = watched
       if (gateway.hasEnded) throw new Error(`gatehouse up has ended:\n${gateway.lastLines([])}`)
     }

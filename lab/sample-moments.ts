@@ -3,6 +3,7 @@
 import type { Totals } from '../src/dataplane/ledger.ts'
 import type { ModuleCounters } from './observe.ts'
 import type { Moment } from './summary.ts'
+import { Histogram } from './traffic/histogram.ts'
 import type { TenantTraffic } from './traffic/traffic.ts'
 
 export const totals = (values: Partial<Totals> = {}): Totals => ({
@@ -28,9 +29,16 @@ export const node = (values: Partial<ModuleCounters> = {}): ModuleCounters => ({
   ...values,
 })
 
+/** 38 of 40 pings took 311 us or a little less, the others 903. */
+export const ping = (values: Partial<TenantTraffic['ping']> = {}): TenantTraffic['ping'] => {
+  const histogram = new Histogram()
+  for (let i = 0; i < 40; i++) histogram.add(i < 38 ? 310 : 900)
+  return { sent: 40, lost: 0, p50_us: 0, p99_us: 0, latency: histogram.data(), ...values }
+}
+
 export const acme = (values: Partial<TenantTraffic> = {}): TenantTraffic => ({
   name: 'acme',
-  ping: { sent: 40, lost: 0, p50_us: 310, p99_us: 900 },
+  ping: ping(),
   tcp: { bytes: 250e6, failed: 0 },
   http: { requests: 100, failed: 0, p50_us: 800, p99_us: 2000 },
   trouble: undefined,

@@ -1,16 +1,18 @@
 /**
  * What a demo shows while it runs: a screen for a terminal, a line for everything else. Rates are of the time between
- * the last two moments; counts are since the traffic started.
+ * the last two moments, latencies of some seconds; counts are since the traffic started.
  */
 
 import type { Totals } from '../src/dataplane/ledger.ts'
 import { type Drops, sumOfDrops } from './observe.ts'
-import { difference, gbitPerSecond, lossesOf, type Moment, since } from './summary.ts'
+import { difference, gbitPerSecond, lossesOf, type Moment, pingSummary, since } from './summary.ts'
 import type { TenantTraffic } from './traffic/traffic.ts'
 
 export interface Moments {
-  /** Before the traffic's first packet. */
+  /** See summaryOf. */
   readonly start: Moment
+  /** Some seconds ago: latencies are since then. */
+  readonly recent: Moment
   readonly before: Moment
   readonly now: Moment
 }
@@ -29,8 +31,8 @@ export function screenOf(moments: Moments, events: readonly string[]): string[] 
   const rows = tenantRows(moments)
   const lines = [`${clock(now.seconds)}  real traffic of ${rows.length} tenants; Ctrl-C takes everything down`, '']
   lines.push(row('tenant', TENANT_COLUMNS, Object.keys(TENANT_COLUMNS), 'dropped'))
-  for (const { tenant, gbit, requests, drops } of rows.slice(0, TENANTS_SHOWN)) {
-    const { name, ping, tcp, http } = tenant
+  for (const { tenant, ping, gbit, requests, drops } of rows.slice(0, TENANTS_SHOWN)) {
+    const { name, tcp, http } = tenant
     const cells = [time(ping.p50_us), time(ping.p99_us), ping.lost, gbit, tcp.failed, requests, http.failed]
     lines.push(row(name, TENANT_COLUMNS, cells, reasons(drops)))
   }
@@ -48,7 +50,7 @@ export function screenOf(moments: Moments, events: readonly string[]): string[] 
 /** One plain line, for logs. */
 export function lineOf(moments: Moments): string {
   const rows = tenantRows(moments)
-  const tenants = rows.slice(0, TENANTS_SHOWN).map(({ tenant: { name, ping, tcp, http }, gbit, requests, drops }) => {
+  const tenants = rows.slice(0, TENANTS_SHOWN).map(({ tenant: { name, tcp, http }, ping, gbit, requests, drops }) => {
     const pings = `ping p50 ${time(ping.p50_us)}, p99 ${time(ping.p99_us)}, lost ${ping.lost} of ${ping.sent}`
     const rest = `TCP ${gbit} Gbit/s, broken ${tcp.failed}; HTTP ${requests}/s, failed ${http.failed}`
     return `${name}: ${pings}; ${rest}; dropped ${reasons(drops)}`
@@ -63,18 +65,20 @@ export function lineOf(moments: Moments): string {
 
 interface TenantRow {
   readonly tenant: TenantTraffic
+  readonly ping: ReturnType<typeof pingSummary>
   readonly gbit: string
   readonly requests: string
   readonly drops: Drops
 }
 
-function tenantRows({ start, before, now }: Moments): TenantRow[] {
+function tenantRows({ start, recent, before, now }: Moments): TenantRow[] {
   const seconds = now.seconds - before.seconds
   const modules = now.modules.map((module, i) => since(start.modules[i]!, module))
   return now.tenants.map((tenant, i) => {
     const then = before.tenants[i]
     return {
       tenant,
+      ping: pingSummary(recent.tenants[i], tenant.ping),
       gbit: gbitPerSecond(tenant.tcp.bytes - (then?.tcp.bytes ?? 0), seconds).toFixed(3),
       requests: perSecond(tenant.http.requests - (then?.http.requests ?? 0), seconds),
       drops: sumOfDrops(modules.map(({ tenants }) => tenants[tenant.name] ?? {})),

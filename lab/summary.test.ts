@@ -1,6 +1,6 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { acme, moment, node, totals } from './sample-moments.ts'
+import { acme, moment, node, ping, totals } from './sample-moments.ts'
 import { isFlawless, type Moment, summaryOf } from './summary.ts'
 
 const start: Moment = moment({ seconds: 0, tenants: [], modules: [node({ totals: totals() })] })
@@ -12,11 +12,11 @@ suite('the summary of a demo', () => {
       modules: [node(), node({ name: 'fn-2', kernelDrops: 3 })],
       outside: { 'host-1:no-machine': 1 },
     })
-    deepEqual(summaryOf(moment({ modules: [idle, idle] }), two), {
+    deepEqual(summaryOf(moment({ tenants: [], modules: [idle, idle] }), two), {
       tenants: [
         {
           name: 'acme',
-          ping: { sent: 40, lost: 0, p50_us: 310, p99_us: 900 },
+          ping: { sent: 40, lost: 0, p50_us: 311, p99_us: 903 },
           tcp: { bytes: 250e6, gbit_per_s: 1, failed: 0 },
           http: { requests: 100, failed: 0 },
         },
@@ -48,16 +48,20 @@ suite('the summary of a demo', () => {
     equal(isFlawless(summary), true)
   })
 
+  test('counts latencies from when the start’s tenants were looked at, and losses from the first packet', () => {
+    const early = moment({ tenants: [acme({ ping: ping({ sent: 38, latency: ping().latency.slice(0, 1) }) })] })
+    deepEqual(summaryOf(early, moment()).tenants[0]!.ping, { sent: 40, lost: 0, p50_us: 903, p99_us: 903 })
+  })
+
   test('is flawless only when nothing was lost and all is accounted for', () => {
     const whole = node({ totals: totals({ received: 10, sent: 10 }) })
     const flawless = (values: Partial<Moment> = {}): boolean =>
       isFlawless(summaryOf(start, moment({ modules: [whole], ...values })))
     equal(flawless(), true)
-    const ping = { sent: 40, lost: 1, p50_us: 1, p99_us: 1 }
     const flaws: Partial<Moment>[] = [
       { tenants: [] },
-      { tenants: [acme(), acme({ ping })] },
-      { tenants: [acme({ ping: { ...ping, sent: 0, lost: 0 } })] },
+      { tenants: [acme(), acme({ ping: ping({ lost: 1 }) })] },
+      { tenants: [acme({ ping: ping({ sent: 0 }) })] },
       { tenants: [acme({ tcp: { bytes: 1, failed: 1 } })] },
       { tenants: [acme({ http: { requests: 1, failed: 1, p50_us: 1, p99_us: 1 } })] },
       { modules: [node({ totals: totals({ received: 2, sent: 1 }) })] },

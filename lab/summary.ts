@@ -6,6 +6,7 @@
 import type { DropName } from '../src/dataplane/drop.ts'
 import { type Totals, unaccounted } from '../src/dataplane/ledger.ts'
 import { type Drops, type ModuleCounters, sumOfDrops } from './observe.ts'
+import { Histogram } from './traffic/histogram.ts'
 import type { TenantTraffic } from './traffic/traffic.ts'
 
 /** All that was counted until then: by the traffic since its start, by the modules since theirs. */
@@ -29,9 +30,16 @@ export interface Summary {
 
 interface TenantSummary {
   readonly name: string
-  readonly ping: TenantTraffic['ping']
+  readonly ping: PingSummary
   readonly tcp: { readonly bytes: number; readonly gbit_per_s: number; readonly failed: number }
   readonly http: { readonly requests: number; readonly failed: number }
+}
+
+interface PingSummary {
+  readonly sent: number
+  readonly lost: number
+  readonly p50_us: number
+  readonly p99_us: number
 }
 
 interface NodeSummary {
@@ -59,13 +67,16 @@ const CHATTER: ReadonlySet<string> = new Set<DropName>([
   'link-control',
 ])
 
-/** `start` is the moment before the first packet of the traffic. */
+/**
+ * `start` has the modules' counters from before the first packet of the traffic, so that none is missed, and the tenants'
+ * from when latencies begin to count.
+ */
 export function summaryOf(start: Moment, end: Moment): Summary {
   const nodes = end.modules.map((module, i) => nodeSummary(start.modules[i]!, module))
   return {
-    tenants: end.tenants.map(({ name, ping, tcp, http }) => ({
+    tenants: end.tenants.map(({ name, ping, tcp, http }, i) => ({
       name,
-      ping,
+      ping: pingSummary(start.tenants[i], ping),
       tcp: {
         bytes: tcp.bytes,
         gbit_per_s: Number(gbitPerSecond(tcp.bytes, end.seconds).toFixed(3)),
@@ -80,6 +91,15 @@ export function summaryOf(start: Moment, end: Moment): Summary {
     ]),
     conserved: nodes.every((node) => node.conserved),
   }
+}
+
+/** Losses are since the first packet, latencies since `then`. */
+export function pingSummary(
+  then: TenantTraffic | undefined,
+  { sent, lost, latency }: TenantTraffic['ping'],
+): PingSummary {
+  const histogram = Histogram.between(then?.ping.latency ?? [], latency)
+  return { sent, lost, p50_us: histogram.percentile_us(0.5), p99_us: histogram.percentile_us(0.99) }
 }
 
 function nodeSummary(start: ModuleCounters, end: ModuleCounters): NodeSummary {

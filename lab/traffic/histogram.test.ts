@@ -1,4 +1,4 @@
-import { equal, ok } from 'node:assert/strict'
+import { deepEqual, equal, ok } from 'node:assert/strict'
 import { test } from 'node:test'
 import { Random } from '../../src/base/random.ts'
 import { Histogram } from './histogram.ts'
@@ -24,4 +24,15 @@ test('no samples have no percentiles, and what is out of range is at its end', (
   equal(histogram.percentile_us(1), 0)
   histogram.add(1e15)
   equal(histogram.percentile_us(1), 2 ** 32 - 1)
+})
+
+test('what came between two looks has percentiles of its own', () => {
+  const histogram = new Histogram()
+  for (let i = 0; i < 10; i++) histogram.add(1_000_000)
+  const then = histogram.data()
+  for (let i = 0; i < 10; i++) histogram.add(100)
+  equal(histogram.percentile_us(0.99) > 900_000, true)
+  const between = Histogram.between(then, histogram.data())
+  deepEqual([between.percentile_us(0.5), between.percentile_us(1)], [100, 100])
+  equal(Histogram.between(then, then).percentile_us(1), 0)
 })

@@ -19,6 +19,14 @@ export class Histogram {
   readonly #counts = new Float64Array(BUCKETS)
   #total = 0
 
+  /** What came to one histogram between two looks at it. */
+  static between(then: HistogramData, now: HistogramData): Histogram {
+    const histogram = new Histogram()
+    histogram.merge(now)
+    histogram.merge(then.map(([bucket, count]) => [bucket, -count] as const))
+    return histogram
+  }
+
   add(value_us: number): void {
     this.#counts[bucketOf(value_us)]! += 1
     this.#total++

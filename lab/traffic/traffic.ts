@@ -5,13 +5,19 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Lab } from '../namespaces.ts'
-import { Histogram } from './histogram.ts'
+import { Histogram, type HistogramData } from './histogram.ts'
 import type { PingLosses, TrafficPlan, TrafficReport } from './plan.ts'
 
 /** Since the start. */
 export interface TenantTraffic {
   readonly name: string
-  readonly ping: { readonly sent: number; readonly lost: number; readonly p50_us: number; readonly p99_us: number }
+  readonly ping: {
+    readonly sent: number
+    readonly lost: number
+    readonly p50_us: number
+    readonly p99_us: number
+    readonly latency: HistogramData
+  }
   readonly tcp: { readonly bytes: number; readonly failed: number }
   readonly http: {
     readonly requests: number
@@ -99,7 +105,12 @@ function sumOf(name: string, all: readonly TrafficReport[]): TenantTraffic {
   }
   return {
     name,
-    ping: { sent: sum(({ ping }) => ping?.sent), lost: sum(({ ping }) => ping?.lost), ...percentiles(pings) },
+    ping: {
+      sent: sum(({ ping }) => ping?.sent),
+      lost: sum(({ ping }) => ping?.lost),
+      ...percentiles(pings),
+      latency: pings.data(),
+    },
     tcp: { bytes: sum(({ tcp }) => tcp?.bytes), failed: sum(({ tcp }) => tcp?.failed) },
     http: {
       requests: sum(({ http }) => http?.requests),
