@@ -10,7 +10,16 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Lab } from '../lab/namespaces.ts'
 import { ensurePackage, isRoot } from '../lab/packages.ts'
-import { ADDRESS, AS, type BgpDaemon, gatehouse, NAMESPACE, peersOrWhy, residentBytes } from './bgp/daemons.ts'
+import {
+  ADDRESS,
+  AS,
+  type BgpDaemon,
+  gatehouse,
+  NAMESPACE,
+  NEXT_HOP,
+  peersOrWhy,
+  residentBytes,
+} from './bgp/daemons.ts'
 import type { FromPeer, PeerSetup, ToPeer } from './bgp/peer.ts'
 import { median } from './measure.ts'
 import { linePlot } from './plot.ts'
@@ -109,6 +118,7 @@ class Peer {
       remote: ADDRESS.daemon,
       port: 179,
       as: AS[role],
+      nextHop: NEXT_HOP,
     }
     const file = join(import.meta.dirname, 'bgp', 'peer.ts')
     const args = ['--disable-warning=ExperimentalWarning', file, JSON.stringify(setup)]

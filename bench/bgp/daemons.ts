@@ -13,6 +13,9 @@ import { RoutingModule } from '../../lab/routing-module.ts'
 
 export const NAMESPACE = 'bgp'
 export const ADDRESS = { daemon: '10.99.0.1', sender: '10.99.0.2', receiver: '10.99.0.3' } as const
+/** In a subnet that leads there, for whoever asks. */
+export const NEXT_HOP = '10.99.0.254'
+const SUBNET = '10.99.0.0/24'
 export const AS = { daemon: 65_001, sender: 65_002, receiver: 65_003 } as const
 
 export interface BgpDaemon {
@@ -76,6 +79,8 @@ const bird: BgpDaemon = {
     const config = [
       `router id ${ADDRESS.daemon};`,
       'protocol device {}',
+      // Without it next hops lead nowhere, and their routes are passed on to nobody.
+      `protocol static { ipv4; route ${SUBNET} via "lo"; }`,
       ...neighbour('sender'),
       ...neighbour('receiver'),
       '',

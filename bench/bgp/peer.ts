@@ -21,6 +21,8 @@ export interface PeerSetup {
   readonly remote: string
   readonly port: number
   readonly as: number
+  /** Of all routes: an address of nobody's, since daemons take none of their own host's. */
+  readonly nextHop: string
   readonly routes: number
   readonly seed: number
 }
@@ -53,12 +55,24 @@ function attributesOf(i: number, as: number, nextHop: readonly number[]): Uint8A
   ])
 }
 
+/** As in the Internet, but for 127/8, which daemons do not take. */
+function tableOf(seed: number, routes: number): { addresses: Uint32Array; lengths: Uint8Array } {
+  const drawn = internetRoutes4(new Random(seed), Math.ceil(routes * 1.02) + 100)
+  let kept = 0
+  for (let i = 0; i < drawn.count; i++) {
+    if (drawn.addresses[i]! >>> 24 === 127) continue
+    drawn.addresses[kept] = drawn.addresses[i]!
+    drawn.lengths[kept++] = drawn.lengths[i]!
+  }
+  return drawn
+}
+
 /** Every route in an UPDATE with those that share its attributes; and their withdrawals, as many as fit a message. */
-function encodeTable({ routes, seed, as, local }: PeerSetup): { announce: Uint8Array; withdraw: Uint8Array } {
-  const { addresses, lengths } = internetRoutes4(new Random(seed), routes)
+function encodeTable({ routes, seed, as, nextHop: hop }: PeerSetup): { announce: Uint8Array; withdraw: Uint8Array } {
+  const { addresses, lengths } = tableOf(seed, routes)
   const builder = new UpdateBuilder()
   const announce = new Uint8Array(routes * 32 + 4096)
-  const nextHop = local.split('.').map(Number)
+  const nextHop = hop.split('.').map(Number)
   builder.target(announce)
   let end = 0
   for (let i = 0; i < routes; i += PREFIXES_PER_SET) {
