@@ -94,7 +94,9 @@ function changeList(kind: Kind, { remove = [], add = [], replace }: NonNullable<
       if (replace !== undefined) list.length = 0
       for (let i = 0; i < removed.length; i++) if (list.remove(removed[i]!)) isChanged = true
       for (let i = 0; i < added.length; i++) if (list.add(added[i]!)) isChanged = true
-      if (isChanged) draft.changed |= CHANGED[kind]
+      if (!isChanged) return
+      draft.changed |= CHANGED[kind]
+      draft.communityStamp++
     },
   }
 }

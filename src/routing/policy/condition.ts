@@ -3,13 +3,13 @@
  * here: they are not the attributes', and evaluator.ts has them.
  */
 
-import { formatAddress, type Prefix, parseAddress, parseInterface, prefixContains } from '../../base/address.ts'
+import { type Prefix, parseAddress, parseInterface, prefixContains } from '../../base/address.ts'
 import { assert } from '../../base/assert.ts'
 import { parsePathPattern } from '../../config/as-path-pattern.ts'
 import { communityKind } from '../../config/community-text.ts'
 import type { AsPathList, CommunityList, Match, NumberRange } from '../../config/policy.ts'
 import { parseCommunity, parseExtendedCommunity, parseLargeCommunity } from '../../wire/bgp/community.ts'
-import type { Draft } from './draft.ts'
+import type { Draft, Hops } from './draft.ts'
 import { PathMatcher } from './path-matcher.ts'
 import type { WordList, WordPattern } from './word-list.ts'
 
@@ -21,10 +21,10 @@ export interface Condition {
 
 export const ORIGINS = ['igp', 'egp', 'incomplete'] as const
 
-/** The lists of a site by name. */
+/** The lists of a site by name, each of which is looked at once for a route however many terms ask. */
 export interface Lists {
-  readonly asPath: ReadonlyMap<string, AsPathList>
-  readonly community: ReadonlyMap<string, CommunityList>
+  readonly asPath: ReadonlyMap<string, AsPathMatcher>
+  readonly community: ReadonlyMap<string, CommunityMatcher>
 }
 
 /** Those of one term, cheap ones first. */
@@ -71,8 +71,7 @@ function nextHopIn(texts: readonly string[]): Condition {
   const prefixes = texts.map(hostOrPrefix)
   return {
     text: `next hop ${texts.join(' or ')}`,
-    test({ nextHop, nextHopLength }) {
-      const address = nextHop.subarray(0, nextHopLength)
+    test({ nextHop: { address } }) {
       return prefixes.some((prefix) => prefixContains(prefix, address))
     },
   }
@@ -86,30 +85,82 @@ function hostOrPrefix(text: string): Prefix {
   return parsed
 }
 
-function inAsPathList(lists: readonly AsPathList[]): Condition {
-  const matchers = lists.flatMap(({ paths }) =>
-    paths.map((text) => {
+/** The patterns of a list, and what was found last. */
+export class AsPathMatcher {
+  readonly name: string
+  readonly #matchers: readonly PathMatcher[]
+  #stamp = 0
+  #result = false
+
+  constructor({ name, paths }: AsPathList) {
+    this.name = name
+    this.#matchers = paths.map((text) => {
       const pattern = parsePathPattern(text)
       assert(typeof pattern !== 'string', 'a pattern that was not checked')
       return new PathMatcher(pattern)
-    }),
-  )
+    })
+  }
+
+  matches(draft: Draft): boolean {
+    if (draft.pathStamp === this.#stamp) return this.#result
+    this.#stamp = draft.pathStamp
+    this.#result = this.#look(draft.hops)
+    return this.#result
+  }
+
+  #look(hops: Hops): boolean {
+    for (let i = 0; i < this.#matchers.length; i++) if (this.#matchers[i]!.matches(hops)) return true
+    return false
+  }
+}
+
+function inAsPathList(lists: readonly AsPathMatcher[]): Condition {
   return {
     text: `AS path list ${namesOf(lists)}`,
-    test({ hops }) {
-      for (let i = 0; i < matchers.length; i++) if (matchers[i]!.matches(hops)) return true
+    test(draft) {
+      for (let i = 0; i < lists.length; i++) if (lists[i]!.matches(draft)) return true
       return false
     },
   }
 }
 
-function inCommunityList(lists: readonly CommunityList[]): Condition {
-  const compiled = lists.map(({ communities, all }) => ({ patterns: communities.map(communityPattern), all }))
+/** The communities of a list, and what was found last. */
+export class CommunityMatcher {
+  readonly name: string
+  readonly #patterns: readonly CommunityPattern[]
+  readonly #all: boolean
+  #stamp = 0
+  #result = false
+
+  constructor({ name, communities, all }: CommunityList) {
+    this.name = name
+    this.#patterns = communities.map(communityPattern)
+    this.#all = all
+  }
+
+  matches(draft: Draft): boolean {
+    if (draft.communityStamp === this.#stamp) return this.#result
+    this.#stamp = draft.communityStamp
+    this.#result = this.#look(draft)
+    return this.#result
+  }
+
+  // All of them: until one is missing. One of them: until one is there.
+  #look(draft: Draft): boolean {
+    for (let i = 0; i < this.#patterns.length; i++) {
+      const { kind, pattern } = this.#patterns[i]!
+      if (listOf(draft, kind).has(pattern) !== this.#all) return !this.#all
+    }
+    return this.#all
+  }
+}
+
+function inCommunityList(lists: readonly CommunityMatcher[]): Condition {
   return {
     text: `community list ${namesOf(lists)}`,
     test(draft) {
-      const has = ({ kind, pattern }: CommunityPattern): boolean => listOf(draft, kind).has(pattern)
-      return compiled.some(({ patterns, all }) => (all ? patterns.every(has) : patterns.some(has)))
+      for (let i = 0; i < lists.length; i++) if (lists[i]!.matches(draft)) return true
+      return false
     },
   }
 }
@@ -154,9 +205,4 @@ export function communityPattern(text: string): CommunityPattern {
     kind: 'extendedCommunities',
     pattern: { value: [value.high, value.low], mask: [0xffff_ffff, 0xffff_ffff] },
   }
-}
-
-/** What a route has, as people write it. */
-export function formatNextHop({ nextHop, nextHopLength }: Draft): string {
-  return nextHopLength === 0 ? 'none' : formatAddress(nextHop.slice(0, nextHopLength))
 }

@@ -113,7 +113,7 @@ export class DraftWriter {
       this.#bytes[this.#length++] = draft.origin
     } else if (bit === CHANGED.nextHop) {
       this.#head(TRANSITIVE, CODE.nextHop, 4)
-      for (let i = 0; i < 4; i++) this.#bytes[this.#length++] = draft.nextHop[i]!
+      for (let i = 0; i < 4; i++) this.#bytes[this.#length++] = draft.nextHop.bytes[i]!
     } else if (bit === CHANGED.asPath) this.#path(draft)
     else if (bit === CHANGED.med) {
       if (draft.hasMed) this.#number(OPTIONAL, CODE.med, draft.med)
@@ -174,16 +174,16 @@ export class DraftWriter {
   }
 
   // Behind the attributes, where the set has it. Returns its length.
-  #copyNextHop({ set, changed, nextHop, nextHopLength }: Draft): number {
+  #copyNextHop({ set, changed, nextHop }: Draft): number {
     const { at, bytes, nextHopBytes, arena } = this.#sets
     const given = nextHopBytes[set]!
     const from = at[set]! + bytes[set]!
     for (let i = 0; i < given; i++) this.#bytes[this.#length + i] = arena.bytes[from + i]!
     if ((changed & CHANGED.nextHop) === 0 || given === 0) return given
     const head = headBytesOf(given)
-    this.#bytes.set(nextHop.subarray(0, nextHopLength), this.#length + head)
+    this.#bytes.set(nextHop.address, this.#length + head)
     // The link-local address that was beside the old one goes with it.
-    return head + nextHopLength
+    return head + nextHop.length
   }
 }
 

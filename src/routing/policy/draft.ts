@@ -46,12 +46,16 @@ export class Draft {
   pathLength = 0
   /** AS numbers that were put in front, the last one first. */
   prepended: number[] = []
-  /** The next hop's address, 4 or 16 bytes; of length 0 where there is none. */
-  readonly nextHop = new Uint8Array(IPV6_BYTES)
-  nextHopLength = 0
-  // Where attributes' values lie in the arena; a pair of equal numbers is absence.
-  asPathAt = 0
-  asPathEnd = 0
+  /**
+   * Another number each time that there is another path, and other communities: for who remembers what he has found in
+   * them.
+   */
+  pathStamp = 0
+  communityStamp = 0
+  // Where attributes' values lie in the arena; a pair of equal numbers is absence. Known once it has been asked for.
+  #isFound = false
+  #asPathAt = 0
+  #asPathEnd = 0
   #nextHopAt = 0
   #communitiesAt = 0
   #communitiesEnd = 0
@@ -61,6 +65,7 @@ export class Draft {
   #largeEnd = 0
   // What has been read: bits of CHANGED.
   #known = 0
+  readonly #nextHop = new NextHop()
   readonly #communities = new WordList(1)
   readonly #extended = new WordList(2)
   readonly #large = new WordList(3)
@@ -74,20 +79,23 @@ export class Draft {
     const { sets } = this
     this.set = set
     this.changed = this.#known = 0
+    this.#isFound = false
+    this.pathStamp++
+    this.communityStamp++
     this.origin = sets.origin[set]!
     this.hasMed = (sets.has[set]! & HAS.med) !== 0
     this.med = sets.med[set]!
     this.localPref = sets.localPref[set]!
     this.pathLength = sets.asPathLength[set]!
     if (this.prepended.length > 0) this.prepended = []
-    this.#find()
-    this.#readNextHop()
   }
 
   #find(): void {
+    if (this.#isFound) return
+    this.#isFound = true
     const { at, bytes, arena } = this.sets
     const { view } = arena
-    this.asPathAt = this.asPathEnd = this.#nextHopAt = 0
+    this.#asPathAt = this.#asPathEnd = this.#nextHopAt = 0
     this.#communitiesAt = this.#communitiesEnd = this.#extendedAt = this.#extendedEnd = 0
     this.#largeAt = this.#largeEnd = 0
     const end = at[this.set]! + bytes[this.set]!
@@ -97,8 +105,8 @@ export class Draft {
       const value = from + (isLong ? 4 : 3)
       from = value + (isLong ? view.getUint16(value - 2) : view.getUint8(value - 1))
       if (code === CODE.asPath) {
-        this.asPathAt = value
-        this.asPathEnd = from
+        this.#asPathAt = value
+        this.#asPathEnd = from
       } else if (code === CODE.nextHop) this.#nextHopAt = value
       else if (code === CODE.communities) {
         this.#communitiesAt = value
@@ -113,6 +121,29 @@ export class Draft {
     }
   }
 
+  get asPathAt(): number {
+    this.#find()
+    return this.#asPathAt
+  }
+
+  get asPathEnd(): number {
+    this.#find()
+    return this.#asPathEnd
+  }
+
+  /** True when it has not been read before, and its place is known now. */
+  #isNews(bit: number): boolean {
+    if ((this.#known & bit) !== 0) return false
+    this.#known |= bit
+    this.#find()
+    return true
+  }
+
+  get nextHop(): NextHop {
+    if (this.#isNews(CHANGED.nextHop)) this.#readNextHop()
+    return this.#nextHop
+  }
+
   // Of MP_REACH_NLRI it lies behind the attributes: 8 bytes of a route distinguisher before it in VPN families, and for
   // IPv6 perhaps a link-local address behind it.
   #readNextHop(): void {
@@ -120,39 +151,31 @@ export class Draft {
     const given = nextHopBytes[this.set]!
     const head = headBytesOf(given)
     const from = given === 0 ? this.#nextHopAt : at[this.set]! + bytes[this.set]! + head
-    this.nextHopLength = given === 0 ? (this.#nextHopAt === 0 ? 0 : 4) : given - head === 4 ? 4 : IPV6_BYTES
-    for (let i = 0; i < this.nextHopLength; i++) this.nextHop[i] = arena.bytes[from + i]!
+    const length = given === 0 ? (this.#nextHopAt === 0 ? 0 : 4) : given - head === 4 ? 4 : IPV6_BYTES
+    this.#nextHop.length = length
+    for (let i = 0; i < length; i++) this.#nextHop.bytes[i] = arena.bytes[from + i]!
   }
 
   get communities(): WordList {
-    if ((this.#known & CHANGED.communities) === 0) {
-      this.#known |= CHANGED.communities
+    if (this.#isNews(CHANGED.communities))
       this.#communities.read(this.sets.arena.view, this.#communitiesAt, this.#communitiesEnd)
-    }
     return this.#communities
   }
 
   get extendedCommunities(): WordList {
-    if ((this.#known & CHANGED.extendedCommunities) === 0) {
-      this.#known |= CHANGED.extendedCommunities
+    if (this.#isNews(CHANGED.extendedCommunities))
       this.#extended.read(this.sets.arena.view, this.#extendedAt, this.#extendedEnd)
-    }
     return this.#extended
   }
 
   get largeCommunities(): WordList {
-    if ((this.#known & CHANGED.largeCommunities) === 0) {
-      this.#known |= CHANGED.largeCommunities
-      this.#large.read(this.sets.arena.view, this.#largeAt, this.#largeEnd)
-    }
+    if (this.#isNews(CHANGED.largeCommunities)) this.#large.read(this.sets.arena.view, this.#largeAt, this.#largeEnd)
     return this.#large
   }
 
   get hops(): Hops {
-    if ((this.#known & CHANGED.asPath) === 0) {
-      this.#known |= CHANGED.asPath
-      this.#hops.read(this.prepended, this.sets.arena.view, this.asPathAt, this.asPathEnd)
-    }
+    if (this.#isNews(CHANGED.asPath))
+      this.#hops.read(this.prepended, this.sets.arena.view, this.#asPathAt, this.#asPathEnd)
     return this.#hops
   }
 
@@ -160,13 +183,14 @@ export class Draft {
     for (let i = 0; i < times; i++) this.prepended.push(as)
     this.pathLength += times
     this.changed |= CHANGED.asPath
+    this.pathStamp++
     this.#known &= ~CHANGED.asPath
   }
 
   /** False for an address of the other IP version, which is left alone. */
   setNextHop(address: Uint8Array): boolean {
-    if (address.length !== this.nextHopLength) return false
-    this.nextHop.set(address)
+    if (address.length !== this.nextHop.length) return false
+    this.nextHop.bytes.set(address)
     this.changed |= CHANGED.nextHop
     return true
   }
@@ -178,6 +202,16 @@ export class Draft {
     const { words, length } = this.#communities
     for (let i = 0; i < length; i++) if (words[i] === COMMUNITY.gracefulShutdown) return true
     return false
+  }
+}
+
+/** An address of 4 or 16 bytes; of none where there is no next hop. */
+export class NextHop {
+  readonly bytes = new Uint8Array(IPV6_BYTES)
+  length = 0
+
+  get address(): Uint8Array {
+    return this.bytes.subarray(0, this.length)
   }
 }
 

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import { assert } from '../../base/assert.ts'
 import type { Routing } from '../../config/routing.ts'
 import { Chain, type Direction } from './chain.ts'
+import { AsPathMatcher, CommunityMatcher } from './condition.ts'
 import { type CompiledPolicy, compilePolicy } from './term.ts'
 import type { Workbench } from './workbench.ts'
 
@@ -62,8 +63,8 @@ export class PolicyBook {
   update(source: PolicySource): void {
     const lists = {
       prefix: byName(source.prefixLists),
-      asPath: byName(source.asPathLists),
-      community: byName(source.communityLists),
+      asPath: byName(source.asPathLists.map((list) => new AsPathMatcher(list))),
+      community: byName(source.communityLists.map((list) => new CommunityMatcher(list))),
     }
     const digests = {
       prefix: digestsOf(source.prefixLists),
