@@ -9,7 +9,7 @@ import { assert } from '../../../base/assert.ts'
 
 const STEP = 16
 /** An extended message (RFC 8654) and a next hop. */
-export const RUN_BYTES_MAX = 65_536 + 64
+const RUN_BYTES_MAX = 65_536 + 64
 const NONE = 0
 
 export class ByteArena {

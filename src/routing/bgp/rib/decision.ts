@@ -15,6 +15,7 @@
  */
 
 import type { AttributeSets } from './attribute-sets.ts'
+import { INELIGIBLE, NONE } from './path.ts'
 import type { RibPeers } from './rib-peers.ts'
 
 /** What a table shows of its paths. */
@@ -30,9 +31,6 @@ export interface DecisionOptions {
   readonly alwaysCompareMed: boolean
 }
 
-/** A path's flags that keep it out; see routing-table.ts. */
-const INELIGIBLE = 11
-const NONE = 0
 /** Paths of one prefix that are compared; more than any exchange has members. */
 const CANDIDATES_MAX = 4096
 

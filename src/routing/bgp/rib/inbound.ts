@@ -11,9 +11,10 @@ import { openBody } from '../../../wire/bgp/message.ts'
 import { endOfRib, splitUpdate, UpdateParts } from '../../../wire/bgp/update.ts'
 import type { Reader } from '../../../wire/cursor.ts'
 import { type AttributeSets, NO_SET } from './attribute-sets.ts'
+import { PATH_FLAG } from './path.ts'
 import { NO_PREFIX } from './prefix-table.ts'
 import { ASK_ROUTE, type RoutePolicy } from './route-policy.ts'
-import { PATH_FLAG, type RoutingTable } from './routing-table.ts'
+import type { RoutingTable } from './routing-table.ts'
 import type { SetAssembler } from './set-assembler.ts'
 
 export interface InboundOptions {

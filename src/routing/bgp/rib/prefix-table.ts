@@ -25,7 +25,7 @@ const PREFIXES_MAX = 2 ** 26 - 1
 const PLACES_FIRST = 32
 
 /** As many prefixes as are looked for at a time. */
-export const FOUND_MAX = 512
+const FOUND_MAX = 512
 
 export interface PrefixTable {
   /** Numbers given out so far are below this. */

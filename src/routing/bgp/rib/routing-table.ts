@@ -14,26 +14,9 @@
 import { type AttributeSets, NO_SET } from './attribute-sets.ts'
 import { grown8, grown16, grown32, grownUnsigned32 } from './columns.ts'
 import type { Decision, PathColumns } from './decision.ts'
+import { INELIGIBLE, NONE, PATH_FLAG } from './path.ts'
 import type { PrefixTable } from './prefix-table.ts'
 import { ASK_ROUTE, type RoutePolicy } from './route-policy.ts'
-
-/** No path. */
-export const NONE = 0
-
-/** Why a path takes no part in the decision. */
-export const PATH_FLAG = {
-  /** It comes back to us (our AS, our router ID, our cluster). */
-  rejected: 1,
-  /** Its next hop leads nowhere. */
-  unreachable: 2,
-  /** Its session is gone and may come back (RFC 4724). */
-  stale: 4,
-  /** Policy does not accept it. */
-  denied: 8,
-} as const
-
-/** Takes no part. */
-export const INELIGIBLE = PATH_FLAG.rejected | PATH_FLAG.unreachable | PATH_FLAG.denied
 
 /** More than there are followers. */
 const RELEASED = 0xffff

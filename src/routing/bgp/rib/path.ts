@@ -1,0 +1,19 @@
+/** A path's number and its flags, which say whether it takes part in the decision. */
+
+/** No path. */
+export const NONE = 0
+
+/** Why a path takes no part in the decision. */
+export const PATH_FLAG = {
+  /** It comes back to us (our AS, our router ID, our cluster). */
+  rejected: 1,
+  /** Its next hop leads nowhere. */
+  unreachable: 2,
+  /** Its session is gone and may come back (RFC 4724). */
+  stale: 4,
+  /** Policy does not accept it. */
+  denied: 8,
+} as const
+
+/** Takes no part. */
+export const INELIGIBLE = PATH_FLAG.rejected | PATH_FLAG.unreachable | PATH_FLAG.denied
