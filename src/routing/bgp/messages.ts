@@ -10,6 +10,7 @@
 
 import type { IpAddress } from '../../base/address.ts'
 import type { Notification } from '../../wire/bgp/notification.ts'
+import type { PolicySource } from '../policy/policy-book.ts'
 import type { Negotiated } from './session/negotiate.ts'
 
 /** How a peer's routes are treated: of the site file. */
@@ -112,4 +113,5 @@ export interface RouteSettings {
   readonly routerId: number
   readonly clusterId: number
   readonly alwaysCompareMed: boolean
+  readonly policies?: PolicySource
 }

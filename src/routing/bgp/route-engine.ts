@@ -11,8 +11,12 @@ import { FAMILY, type Family, families, hasFamily } from '../../wire/bgp/family.
 import { MESSAGE } from '../../wire/bgp/message.ts'
 import { notification } from '../../wire/bgp/notification.ts'
 import { Reader } from '../../wire/cursor.ts'
+import type { Chain } from '../policy/chain.ts'
+import { PolicyBook, type PolicySource } from '../policy/policy-book.ts'
+import { Workbench } from '../policy/workbench.ts'
 import { exportFormOf } from './export-form.ts'
 import type { FromRoutes, RouteSettings, SessionUp, ToRoutes, Updates } from './messages.ts'
+import { PolicyReviews } from './policy-review.ts'
 import { AttributeRewriter } from './rib/attribute-rewriter.ts'
 import { AttributeSets } from './rib/attribute-sets.ts'
 import { Decision } from './rib/decision.ts'
@@ -20,6 +24,7 @@ import { Inbound } from './rib/inbound.ts'
 import { type Chunk, Packer } from './rib/packer.ts'
 import { PrefixTable4, PrefixTable6 } from './rib/prefix-table.ts'
 import { RibPeers } from './rib/rib-peers.ts'
+import type { RoutePolicy } from './rib/route-policy.ts'
 import { RoutingTable } from './rib/routing-table.ts'
 import { SetAssembler } from './rib/set-assembler.ts'
 import { UpdateGroup } from './rib/update-group.ts'
@@ -46,6 +51,9 @@ interface Session {
   readonly inbound: Inbound
   readonly tables: readonly (RoutingTable | undefined)[]
   readonly groups: (UpdateGroup | undefined)[]
+  /** What its routes meet on their way in, and routes to it. */
+  imports: Chain
+  exports: Chain
   /** Bytes that were handed over for it since it came up. */
   posted: number
   /** It was told to end: what it still sends is not looked at. */
@@ -57,6 +65,16 @@ interface Purge {
   readonly rib: number
   readonly tables: RoutingTable[]
   from: number
+}
+
+/** What other policies came to. */
+export interface PolicyReload {
+  /** Sessions whose routes are looked at again, and sessions that are told what is another thing for them now. */
+  readonly imports: number
+  readonly exports: number
+  /** Tables that are walked over for it. */
+  readonly tables: number
+  readonly sessionsReset: number
 }
 
 export interface RouteEngineOptions {
@@ -85,6 +103,9 @@ export class RouteEngine {
   readonly #touched = new Set<RoutingTable>()
   readonly #queue: ToRoutes[] = []
   #purges: Purge[] = []
+  readonly #policies: PolicyBook
+  readonly #reviews = new PolicyReviews()
+  #resets = 0
   // Of the updates at the head of the queue: the run and the place in it.
   #run = 0
   #at = -1
@@ -92,7 +113,8 @@ export class RouteEngine {
 
   constructor(options: RouteEngineOptions) {
     this.#options = options
-    const { alwaysCompareMed } = options.settings
+    const { alwaysCompareMed, policies } = options.settings
+    this.#policies = new PolicyBook(new Workbench(this.#sets, this.#peers), policies)
     this.#decision = new Decision(this.#sets, this.#peers, { alwaysCompareMed })
     this.#packer = new Packer({
       send: (chunk) => this.#handOver(chunk),
@@ -109,10 +131,12 @@ export class RouteEngine {
     const until_us = this.#options.clock.now_us() + STEP_us
     while (this.#queue.length > 0 && this.#options.clock.now_us() < until_us) this.#takeNext(until_us)
     this.#purge()
+    const reviewed = this.#reviews.step()
+    if (reviewed) this.#touched.add(reviewed)
     const isTelling = this.#tell()
     for (const table of this.#touched) table.releaseUnused()
     this.#touched.clear()
-    return this.#queue.length > 0 || this.#purges.length > 0 || isTelling
+    return this.#queue.length > 0 || this.#purges.length > 0 || this.#reviews.isBusy || isTelling
   }
 
   /** There is something to tell that waits for a peer: to be looked at again after a while, if nothing happens before. */
@@ -195,6 +219,7 @@ export class RouteEngine {
 
   #reset(session: Session, code: number, subcode: number, data: Uint8Array): void {
     session.isEnding = true
+    this.#resets++
     this.#options.send({ kind: 'reset', session: session.number, notification: notification(code, subcode, data) })
   }
 
@@ -215,6 +240,8 @@ export class RouteEngine {
     const tables = families.map((_, family) =>
       hasFamily(negotiated.families, family) ? this.#tableOf(handling.vrf, family as Family) : undefined,
     )
+    const imports = this.#policies.chainFor('in', up.peer, external)
+    const exports = this.#policies.chainFor('out', up.peer, external)
     const inbound = new Inbound(
       {
         peer: rib,
@@ -231,31 +258,47 @@ export class RouteEngine {
         clusterId: settings.clusterId,
         allowAsIn: handling.allowAsIn,
         firstAs: external && handling.enforceFirstAs ? negotiated.remoteAs : 0,
-        policies: [],
+        policies: tables.map((table, family) => table && policyOf(imports, family as Family)),
         onEndOfRib: () => {},
       },
       this.#sets,
       this.#assembler,
     )
-    const session: Session = { number: up.session, up, rib, inbound, tables, groups: [], posted: 0, isEnding: false }
+    const session: Session = {
+      number: up.session,
+      up,
+      rib,
+      inbound,
+      tables,
+      groups: [],
+      imports,
+      exports,
+      posted: 0,
+      isEnding: false,
+    }
     this.#sessions.set(up.session, session)
     this.#byRib.set(rib, session)
-    for (const [family, table] of tables.entries()) if (table) this.#join(session, table, family as Family)
+    for (const family of tables.keys()) this.#groupFor(session, family as Family)?.join(rib)
   }
 
-  #join(session: Session, table: RoutingTable, family: Family): void {
-    const { up } = session
+  /** Where it is told routes of the family, if it can be; it is not a member yet. */
+  #groupFor(session: Session, family: Family): UpdateGroup | undefined {
+    const { up, exports } = session
+    const table = session.tables[family]
+    if (!table) return undefined
     const form = exportFormOf(up, family, this.#options.settings)
-    if (!form) return
+    if (!form) return undefined
     const clients = up.handling.reflectorClient
-    const name = JSON.stringify([up.handling.vrf, clients, { ...form, nextHopSelf: form.nextHopSelf?.join('.') }])
+    const shown = { ...form, nextHopSelf: form.nextHopSelf?.join('.') }
+    const name = JSON.stringify([up.handling.vrf, clients, shown, exports.id])
     let group = this.#groups.get(name)
     if (!group) {
-      group = new UpdateGroup(table, this.#peers, { form, clients }, (awake) => this.#awake.set(awake, NOT_BLOCKED))
+      const wake = (awake: UpdateGroup): void => void this.#awake.set(awake, NOT_BLOCKED)
+      group = new UpdateGroup(table, this.#peers, { form, clients }, wake, policyOf(exports, family))
       this.#groups.set(name, group)
     }
     session.groups[family] = group
-    group.join(session.rib)
+    return group
   }
 
   #down(number: number): void {
@@ -264,16 +307,79 @@ export class RouteEngine {
     this.#sessions.delete(number)
     for (const group of session.groups) {
       group?.leave(session.rib)
-      if (group?.isEmpty) for (const [name, one] of this.#groups) if (one === group) this.#groups.delete(name)
+      if (group?.isEmpty) this.#dropGroup(group)
     }
+    this.#reviews.forget(session.rib)
     this.#byRib.delete(session.rib)
     this.#purges.push({ rib: session.rib, tables: session.tables.filter((table) => table !== undefined), from: 0 })
+  }
+
+  #dropGroup(group: UpdateGroup): void {
+    for (const [name, one] of this.#groups) if (one === group) this.#groups.delete(name)
   }
 
   #refresh(number: number, family: number): void {
     const session = this.#sessions.get(number)
     session?.groups[family]?.refresh(session.rib)
   }
+
+  // ---- policies
+
+  /**
+   * Policies of another site file. Sessions whose policies say the same as before are left alone. Of the others what they
+   * sent is looked at again where it lies, and what they were told is compared with what they would be told now.
+   */
+  reloadPolicies(source: PolicySource): PolicyReload {
+    this.#policies.update(source)
+    const resets = this.#resets
+    const imports = [...this.#sessions.values()].filter((session) => this.#takesImports(session))
+    const exports = [...this.#sessions.values()].filter((session) => this.#takesExports(session))
+    const tables = new Set(imports.flatMap((session) => session.tables).filter((table) => table !== undefined))
+    for (const table of tables) this.#review(table, imports)
+    for (const family of families.keys()) this.#regroup(exports, family as Family)
+    const sessionsReset = this.#resets - resets
+    return { imports: imports.length, exports: exports.length, tables: tables.size, sessionsReset }
+  }
+
+  /** True when it has another chain now. */
+  #takesImports(session: Session): boolean {
+    const chain = this.#policies.chainFor('in', session.up.peer, session.up.negotiated.external)
+    if (chain === session.imports) return false
+    session.imports = chain
+    session.inbound.policies = session.tables.map((table, family) => table && policyOf(chain, family as Family))
+    return true
+  }
+
+  #takesExports(session: Session): boolean {
+    const chain = this.#policies.chainFor('out', session.up.peer, session.up.negotiated.external)
+    if (chain === session.exports) return false
+    session.exports = chain
+    return true
+  }
+
+  #review(table: RoutingTable, sessions: readonly Session[]): void {
+    const concerned = sessions.filter((session) => session.tables.includes(table))
+    const policyIn = ({ tables, inbound }: Session): RoutePolicy | undefined => inbound.policies[tables.indexOf(table)]
+    this.#reviews.add(table, new Map(concerned.map((session) => [session.rib, policyIn(session)])))
+  }
+
+  // Those that leave a group for the same other one go together, with what they were told.
+  #regroup(sessions: readonly Session[], family: Family): void {
+    const moves = new Map<UpdateGroup, Map<UpdateGroup, Set<number>>>()
+    for (const session of sessions) {
+      const before = session.groups[family]
+      const after = this.#groupFor(session, family)
+      if (!before || !after || before === after) continue
+      const targets = moves.get(before) ?? new Map<UpdateGroup, Set<number>>()
+      moves.set(before, targets.set(after, (targets.get(after) ?? new Set()).add(session.rib)))
+    }
+    for (const [before, targets] of moves) {
+      for (const [after, ribs] of targets) for (const track of before.release(ribs)) after.adopt(track)
+      if (before.isEmpty) this.#dropGroup(before)
+    }
+  }
+
+  // ---- routes that go
 
   // Takes routes of sessions that are gone out of the tables, a piece at a time.
   #purge(): void {
@@ -364,4 +470,8 @@ export class RouteEngine {
       })),
     })
   }
+}
+
+function policyOf(chain: Chain, family: Family): RoutePolicy | undefined {
+  return chain.isOpen ? undefined : chain.evaluator(family)
 }

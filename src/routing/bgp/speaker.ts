@@ -8,6 +8,7 @@
 
 import { MessageChannel, Worker } from 'node:worker_threads'
 import type { Routing } from '../../config/routing.ts'
+import { policySourceOf } from '../policy/policy-book.ts'
 import { PACE_WORDS } from './messages.ts'
 import type { RouteEngine } from './route-engine.ts'
 import type { RouteThreadSetup } from './route-thread.ts'
@@ -97,7 +98,8 @@ export class Speaker {
     const pace = new SharedArrayBuffer(SLOTS * PACE_WORDS * 4)
     const routerId = routerIdOf(routing.router_id)
     const clusterId = routing.cluster_id === undefined ? routerId : routerIdOf(routing.cluster_id)
-    const settings = { as: routing.as, routerId, clusterId, alwaysCompareMed: routing.always_compare_med }
+    const policies = policySourceOf(routing)
+    const settings = { as: routing.as, routerId, clusterId, alwaysCompareMed: routing.always_compare_med, policies }
     const routes: RouteThreadSetup = { settings, sessions: port1, pace }
     const sessions: SessionThreadSetup = { routing, routes: port2, pace }
     const routeThread = new Asked(threadOf('route-thread.ts', routes, port1), options)

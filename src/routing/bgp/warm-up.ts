@@ -13,7 +13,8 @@ const UPDATES = 20_000
 const PREFIXES = 4
 const CHUNK_BYTES = 256 * 1024
 
-export function warmUp(settings: RouteSettings): void {
+export function warmUp({ policies: _, ...settings }: RouteSettings): void {
+  // Without the site's policies, which have nothing to do with these peers.
   const engine = new RouteEngine({
     settings,
     clock: systemClock,

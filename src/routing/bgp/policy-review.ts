@@ -1,0 +1,47 @@
+/**
+ * Routes that are to be looked at again because policy has changed: which tables, and which peers' routes in them. All
+ * peers of a table are done in one walk over it, a piece at a time, and new routes meet the new policies meanwhile.
+ */
+
+import type { RoutePolicy } from './rib/route-policy.ts'
+import type { RoutingTable } from './rib/routing-table.ts'
+
+/** In one step. Each costs up to 2 us where the policy has to be worked out. */
+const REVIEW_PREFIXES = 2000
+
+interface Review {
+  readonly table: RoutingTable
+  /** By RIB number. */
+  readonly policies: Map<number, RoutePolicy | undefined>
+  from: number
+}
+
+export class PolicyReviews {
+  #reviews: Review[] = []
+
+  get isBusy(): boolean {
+    return this.#reviews.length > 0
+  }
+
+  add(table: RoutingTable, policies: Map<number, RoutePolicy | undefined>): void {
+    for (const rib of policies.keys()) this.forget(rib, table)
+    this.#reviews.push({ table, policies, from: 0 })
+  }
+
+  /** The session is gone, or the table is to be looked at under another policy from the beginning. */
+  forget(rib: number, table?: RoutingTable): void {
+    for (const review of this.#reviews) if (table === undefined || review.table === table) review.policies.delete(rib)
+    this.#reviews = this.#reviews.filter(({ policies }) => policies.size > 0)
+  }
+
+  /** Does a piece; the table that it was in, or undefined when nothing is left to do. */
+  step(): RoutingTable | undefined {
+    const [review] = this.#reviews
+    if (!review) return undefined
+    const { table, policies, from } = review
+    table.reconsider(policies, from, from + REVIEW_PREFIXES)
+    review.from += REVIEW_PREFIXES
+    if (review.from >= table.prefixes.end) this.#reviews.shift()
+    return table
+  }
+}
