@@ -75,6 +75,10 @@ export interface BgpRouter {
 
 const START_MS = 20_000
 const POLL_MS = 20
+const AGREE_MS = 20_000
+const LOOK_MS = 50
+/** Of what is wrong with a table. */
+const SHOWN_MAX = 12
 
 /** A daemon in a namespace, with a folder for its files and its log. */
 export class Daemon {
@@ -107,6 +111,11 @@ export class Daemon {
       if (this.hasEnded || performance.now() > late_ms) throw new Error(`${what}\n${this.lastLines()}`)
       await sleep(POLL_MS)
     }
+  }
+
+  /** Such as SIGSTOP, which makes it fall silent. */
+  signal(name: NodeJS.Signals): void {
+    this.#child?.kill(name)
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
@@ -148,6 +157,25 @@ export function familyOfPrefix(prefix: string): BgpFamily {
 /** Routes as lines in order, whatever order a daemon keeps routes and communities in: to compare, and for people. */
 export function linesOf(routes: readonly BgpRoute[]): string[] {
   return routes.map(lineOf).sort()
+}
+
+/** Waits until the router has exactly these, as `linesOf` writes them. Throws with what it has when that does not come. */
+export async function untilTable(router: BgpRouter, family: BgpFamily, expected: readonly string[]): Promise<void> {
+  const wanted = expected.toSorted()
+  const late_ms = performance.now() + AGREE_MS
+  for (;;) {
+    const lines = linesOf(await router.table(family))
+    if (lines.join('\n') === wanted.join('\n')) return
+    if (performance.now() > late_ms) throw new Error(differenceOf(`${family} routes of ${router.name}`, lines, wanted))
+    await sleep(LOOK_MS)
+  }
+}
+
+function differenceOf(what: string, lines: readonly string[], wanted: readonly string[]): string {
+  const absent = wanted.filter((line) => !lines.includes(line)).map((line) => `is not there: ${line}`)
+  const added = lines.filter((line) => !wanted.includes(line)).map((line) => `must not be there: ${line}`)
+  const all = [...absent, ...added]
+  return [`${what}: ${all.length} are wrong`, ...all.slice(0, SHOWN_MAX)].join('\n')
 }
 
 function lineOf({ prefix, nextHop, asPath, origin, med, communities, largeCommunities }: BgpRoute): string {

@@ -68,6 +68,11 @@ export class Bird implements BgpRouter {
     await this.#daemon.stop()
   }
 
+  /** It falls silent, with its connections open, or goes on. */
+  freeze(isFrozen: boolean): void {
+    this.#daemon.signal(isFrozen ? 'SIGSTOP' : 'SIGCONT')
+  }
+
   /** As a machine does that loses its power, but for the kernel, which sends FIN. */
   async kill(): Promise<void> {
     await this.#daemon.stop('SIGKILL')

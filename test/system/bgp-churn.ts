@@ -3,8 +3,6 @@
  * one; and what each of them must have been told then, from nothing but what all of them announce.
  */
 
-import { deepEqual } from 'node:assert/strict'
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type BgpFamily,
   type BgpOrigination,
@@ -12,6 +10,7 @@ import {
   type BgpRouter,
   familyOfPrefix,
   linesOf,
+  untilTable,
 } from '../../lab/peers/bgp-router.ts'
 import { parseAddress } from '../../src/base/address.ts'
 import type { Random } from '../../src/base/random.ts'
@@ -26,8 +25,6 @@ export interface Member {
 export type Passage = (route: BgpRoute, to: Member) => BgpRoute
 
 const PREFIXES = 24
-const AGREE_MS = 20_000
-const POLL_MS = 50
 const ORIGINS = ['igp', 'egp', 'incomplete'] as const
 
 export class Churn {
@@ -87,20 +84,12 @@ export class Churn {
 
   /** Waits until every router has what it must have. Throws with what is wrong when that does not come about. */
   async agree(): Promise<void> {
-    const late_ms = performance.now() + AGREE_MS
     for (const member of this.#members)
-      for (const family of ['ipv4', 'ipv6'] as const) {
-        const expected = linesOf(this.expected(member, family))
-        for (;;) {
-          const found = linesOf(await member.router.table(family))
-          if (found.join('\n') === expected.join('\n')) break
-          if (performance.now() > late_ms) deepEqual(found, expected, `${family} routes of ${member.router.name}`)
-          await sleep(POLL_MS)
-        }
-      }
+      for (const family of ['ipv4', 'ipv6'] as const)
+        await untilTable(member.router, family, linesOf(this.#expected(member, family)))
   }
 
-  expected(to: Member, family: BgpFamily): BgpRoute[] {
+  #expected(to: Member, family: BgpFamily): BgpRoute[] {
     const prefixes = new Set(this.#members.flatMap((member) => [...this.#announced.get(member)!.keys()]))
     return [...prefixes]
       .filter((prefix) => familyOfPrefix(prefix) === family)

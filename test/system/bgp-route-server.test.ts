@@ -1,18 +1,15 @@
 /** examples/route-server.yaml as it stands: two BIRDs on a machine's loopback addresses, and the route server between them. */
 
-import { deepEqual, equal, match } from 'node:assert/strict'
+import { equal, match } from 'node:assert/strict'
 import { resolve } from 'node:path'
 import { suite, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Lab } from '../../lab/namespaces.ts'
 import { needs } from '../../lab/needs.ts'
-import { type BgpOrigination, linesOf } from '../../lab/peers/bgp-router.ts'
+import { type BgpOrigination, untilTable } from '../../lab/peers/bgp-router.ts'
 import { Bird } from '../../lab/peers/bird.ts'
 import { RoutingModule } from '../../lab/routing-module.ts'
 
 const EXAMPLE = resolve(import.meta.dirname, '../../examples/route-server.yaml')
-const POLL_MS = 20
-const AGREE_MS = 10_000
 
 async function startBird(lab: Lab, name: string, number: number): Promise<Bird> {
   const local = `127.0.0.${number}`
@@ -22,13 +19,7 @@ async function startBird(lab: Lab, name: string, number: number): Promise<Bird> 
 }
 
 async function holds(bird: Bird, expected: readonly string[]): Promise<void> {
-  const late_ms = performance.now() + AGREE_MS
-  for (;;) {
-    const lines = linesOf(await bird.table('ipv4'))
-    if (lines.join('\n') === expected.join('\n')) return
-    if (performance.now() > late_ms) deepEqual(lines, expected)
-    await sleep(POLL_MS)
-  }
+  await untilTable(bird, 'ipv4', expected)
 }
 
 const plain: BgpOrigination = {
