@@ -373,8 +373,13 @@ export class RouteEngine {
       const targets = moves.get(before) ?? new Map<UpdateGroup, Set<number>>()
       moves.set(before, targets.set(after, (targets.get(after) ?? new Set()).add(session.rib)))
     }
-    for (const [before, targets] of moves) {
-      for (const [after, ribs] of targets) for (const track of before.release(ribs)) after.adopt(track)
+    // All leave before anybody joins: two groups may change places.
+    const released = Array.from(moves, ([before, targets]) =>
+      Array.from(targets, ([after, ribs]) => ({ after, tracks: before.release(ribs) })),
+    )
+    for (const { after, tracks } of released.flat()) for (const track of tracks) after.adopt(track)
+    for (const before of moves.keys()) {
+      before.endIfEmpty()
       if (before.isEmpty) this.#dropGroup(before)
     }
   }

@@ -104,12 +104,12 @@ export class UpdateGroup implements RouteFollower {
       track.clear()
       this.#forget(track)
     }
-    if (this.isEmpty) this.#end()
+    this.endIfEmpty()
   }
 
   /**
    * Members that are to go on under another policy, with what they were told so far: tracks for another group's `adopt`.
-   * Who else is on such a track stays.
+   * Who else is on such a track stays. Where nobody is left `endIfEmpty` is called, unless others are adopted.
    */
   release(peers: ReadonlySet<number>): Track[] {
     const released: Track[] = []
@@ -129,7 +129,6 @@ export class UpdateGroup implements RouteFollower {
       released.push(track)
       this.#forget(track)
     }
-    if (this.isEmpty) this.#end()
     return released
   }
 
@@ -152,8 +151,10 @@ export class UpdateGroup implements RouteFollower {
     if (next) this.#others.delete(next)
   }
 
-  #end(): void {
-    this.table.followers.splice(this.table.followers.indexOf(this), 1)
+  /** Without members it follows the table no more. */
+  endIfEmpty(): void {
+    const place = this.table.followers.indexOf(this)
+    if (this.isEmpty && place >= 0) this.table.followers.splice(place, 1)
   }
 
   /** All routes again for one member (RFC 2918): what it was told so far counts for nothing. */
