@@ -141,6 +141,19 @@ suite('sessions with routers of others', { skip: needs('ip', 'bird', 'vtysh', 'b
     await untilTable(frr, 'ipv4', [FROM_BIRD])
   })
 
+  test('routes of a peer that is to be shut down give way to others (RFC 8326)', async () => {
+    const [prefix, others] = ['20.4.0.0/16', [FROM_BIRD, FROM_FRR]]
+    await frr.announce([{ ...route, prefix, asPath: [65100] }])
+    await bird.announce([{ ...route, prefix }])
+    await untilTable(oldBird, 'ipv4', [...others, `${prefix} via 10.9.0.1 path 65001 65021 igp`])
+    await bird.announce([{ ...route, prefix, communities: ['65535:0'] }])
+    await untilTable(oldBird, 'ipv4', [...others, `${prefix} via 10.9.0.1 path 65001 65022 65100 igp`])
+    await frr.withdraw([prefix])
+    await untilTable(oldBird, 'ipv4', [...others, `${prefix} via 10.9.0.1 path 65001 65021 igp 65535:0`])
+    await bird.withdraw([prefix])
+    await untilTable(oldBird, 'ipv4', others)
+  })
+
   test('both ends connect at once, again and again, and one connection is left', async () => {
     for (let i = 0; i < 2; i++) {
       const up = routing.next('old-bird', 'up')
