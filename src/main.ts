@@ -76,6 +76,26 @@ program
   .action(async (thing, tenant, options) => (await import('./commands/show.ts')).show(thing, tenant, options))
 
 program
+  .command('explain')
+  .description('Why something is as it is. Touches nothing.')
+  .command('route')
+  .description("What a neighbour's policies make of a route: every term that it meets, what is set, and the verdict.")
+  .argument('<prefix>', 'such as 203.0.113.0/24')
+  .requiredOption('--peer <name>', 'the neighbour that it comes from or goes to')
+  .requiredOption('--direction <direction>', 'in or out')
+  .option('--site <file>', 'the site file; by default that of the running site')
+  .option('--from <name>', 'of a route on its way out, the neighbour that it came from')
+  .option('--as-path <path>', 'AS numbers, the nearest first; by default that of the neighbour')
+  .option('--next-hop <address>', 'by default the neighbour')
+  .option('--origin <origin>', 'igp, egp or incomplete', 'igp')
+  .option('--med <number>')
+  .option('--local-preference <number>')
+  .option('--community <community...>', 'of all three kinds: 65001:100, rt:65001:1, 65001:2:3', [])
+  .option(...RUN_OPTION)
+  .option('--json', 'one JSON document')
+  .action(async (prefix, options) => (await import('./commands/explain.ts')).explain(prefix, options))
+
+program
   .command('schema')
   .description('The JSON Schema of site files, for editors.')
   .action(async () => (await import('./commands/schema.ts')).schema())

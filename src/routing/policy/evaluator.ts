@@ -7,7 +7,7 @@
  *   set, class, peer             where a term asks whose route it is
  */
 
-import type { Prefix } from '../../base/address.ts'
+import { type Prefix, parsePrefix, prefixContains } from '../../base/address.ts'
 import type { PrefixList } from '../../config/policy.ts'
 import { FAMILY, type Family, families } from '../../wire/bgp/family.ts'
 import { FIXED, NO_SET, RESTRICT } from '../bgp/rib/attribute-sets.ts'
@@ -41,7 +41,13 @@ export interface TermReport {
   readonly holds: readonly string[]
   readonly fails: string | undefined
   readonly set: readonly string[]
-  readonly then: 'accept' | 'reject' | 'next'
+  readonly outcome: 'accept' | 'reject' | 'next'
+}
+
+/** Of one route that is told about: the terms that it has come to so far. */
+interface Telling {
+  readonly prefix: Prefix
+  readonly terms: TermReport[]
 }
 
 /** A term among all of the chain's. */
@@ -127,7 +133,7 @@ export class Evaluator implements RoutePolicy {
     const terms: TermReport[] = []
     const prefixClass = this.#classes?.classOf(wordsOf(prefix), prefix.length) ?? CLASS_NONE
     this.#bench.draft.load(set)
-    const verdict = this.#decide(prefixClass, peer, terms)
+    const verdict = this.#decide(prefixClass, peer, { prefix, terms })
     return { terms, result: this.#resultOf(verdict) }
   }
 
@@ -140,7 +146,7 @@ export class Evaluator implements RoutePolicy {
   }
 
   // Works on the draft. What the route's own conditions let through is asked for its prefix and peer last.
-  #decide(prefixClass: number, peer: string | undefined, reports: TermReport[] | undefined): Verdict {
+  #decide(prefixClass: number, peer: string | undefined, telling: Telling | undefined): Verdict {
     const { draft } = this.#bench
     const terms = this.#terms
     for (let i = 0; i < terms.length; i++) {
@@ -157,8 +163,8 @@ export class Evaluator implements RoutePolicy {
         matched = term.peers.has(peer)
       }
       if (matched) for (let j = 0; j < term.changes.length; j++) term.changes[j]!.apply(draft)
-      if (reports) reports.push(this.#report(placed, failing, prefixClass, matched))
-      if (matched && term.then !== 'next') return term.then === 'accept' ? VERDICT.accept : VERDICT.reject
+      if (telling) this.#report(placed, failing, matched, telling)
+      if (matched && term.outcome !== 'next') return term.outcome === 'accept' ? VERDICT.accept : VERDICT.reject
     }
     return this.#chain.accepts ? VERDICT.accept : VERDICT.reject
   }
@@ -178,26 +184,38 @@ export class Evaluator implements RoutePolicy {
     return writer.intern(draft, fixed)
   }
 
-  #report(
-    { policy, name, term, prefixCondition, isOfFamily }: Placed,
-    failing: number,
-    prefixClass: number,
-    matched: boolean,
-  ): TermReport {
+  #report(placed: Placed, failing: number, matched: boolean, { prefix, terms }: Telling): void {
+    const { policy, name, term, isOfFamily } = placed
     const asked: string[] = []
-    const isPrefixIn = prefixCondition < 0 || this.#classes!.holds(prefixClass, prefixCondition)
     if (term.families) asked.push(`family ${term.families.join(' or ')}`)
-    const conditions = term.conditions.map(({ text }) => text)
-    asked.push(...conditions.slice(0, failing === NOTHING ? undefined : failing + 1))
-    if (isOfFamily && failing === NOTHING) {
-      if (term.prefixLists) asked.push(`prefix list ${term.prefixLists.map((list) => list.name).join(' or ')}`)
-      if (isPrefixIn && term.peers) asked.push(`peer ${[...term.peers].join(' or ')}`)
+    if (isOfFamily) {
+      const conditions = term.conditions.map(({ text }) => text)
+      asked.push(...conditions.slice(0, failing === NOTHING ? undefined : failing + 1))
+      if (failing === NOTHING) asked.push(...this.#askedOfRoute(placed, prefix))
     }
-    const fails = matched ? undefined : isOfFamily ? asked.pop() : asked[0]
-    const { changes, then } = term
-    const set = matched ? changes.map(({ text }) => text) : []
-    return { policy, term: name, matched, holds: isOfFamily ? asked : [], fails, set, then }
+    const fails = matched ? undefined : asked.pop()
+    const set = matched ? term.changes.map(({ text }) => text) : []
+    terms.push({ policy, term: name, matched, holds: asked, fails, set, outcome: term.outcome })
   }
+
+  // Its prefix first, and whose it is only if that is right.
+  #askedOfRoute({ term }: Placed, prefix: Prefix): string[] {
+    const asked: string[] = []
+    const { prefixLists, peers } = term
+    const entry = prefixLists && entryFor(prefixLists, prefix)
+    if (prefixLists) asked.push(`prefix list ${prefixLists.map(({ name }) => name).join(' or ')}${entry ?? ''}`)
+    if (peers && (!prefixLists || entry !== undefined)) asked.push(`peer ${[...peers].join(' or ')}`)
+    return asked
+  }
+}
+
+/** The first entry that a prefix is in, for people. */
+function entryFor(lists: readonly PrefixList[], { address, length }: Prefix): string | undefined {
+  for (const { prefixes } of lists)
+    for (const { prefix, ge, le } of prefixes)
+      if (length >= ge && length <= le && prefixContains(parsePrefix(prefix)!, address))
+        return ge === le ? ` (${prefix}, length ${ge})` : ` (${prefix}, lengths ${ge} to ${le})`
+  return undefined
 }
 
 const NOTHING = -1

@@ -13,7 +13,8 @@ export interface Term {
   readonly peers: ReadonlySet<string> | undefined
   readonly families: readonly string[] | undefined
   readonly changes: readonly Change[]
-  readonly then: TermOfFile['then']
+  /** What comes next for a route that it matches. */
+  readonly outcome: TermOfFile['then']
 }
 
 export interface CompiledPolicy {
@@ -44,7 +45,6 @@ function compileTerm(term: TermOfFile, lists: AllLists, localAs: number): Term {
     peers: match.peer && new Set(match.peer),
     families: match.family,
     changes: changesOf(set, localAs),
-    // biome-ignore lint/suspicious/noThenProperty: it is what people write, and nobody awaits a term
-    then: term.then,
+    outcome: term.then,
   }
 }
