@@ -71,10 +71,6 @@ export class RoutingModule {
     return this.#up.has(name)
   }
 
-  get pid(): number {
-    return this.#child.pid!
-  }
-
   lastLines(): string {
     return this.#lines.slice(-20).join('\n')
   }

@@ -88,10 +88,6 @@ export class ExaBgp implements BgpRouter {
     for (const pipe of this.#pipes) pipe.destroy()
   }
 
-  [Symbol.dispose](): void {
-    for (const pipe of this.#pipes) pipe.destroy()
-  }
-
   #nlri(prefix: string): string {
     return `${prefix} next-hop ${this.#options.nextHops?.[familyOfPrefix(prefix)] ?? 'self'}`
   }
@@ -132,7 +128,7 @@ export class ExaBgp implements BgpRouter {
   #openPipe(path: string, way: { readable: boolean; writable: boolean }): Socket {
     // Open in both directions, so that it never waits for the other end and never comes to an end.
     const pipe = new Socket({ fd: openSync(path, constants.O_RDWR | constants.O_NONBLOCK), ...way })
-    this.#pipes.push(pipe)
+    this.#pipes.push(pipe.unref())
     return pipe
   }
 
@@ -150,8 +146,8 @@ export class ExaBgp implements BgpRouter {
     const update = neighbor?.message?.update
     if (type !== 'update' || !update) return
     for (const gone of Object.values(update.withdraw ?? {}).flat()) this.#table.delete(`${peer} ${gone.nlri}`)
+    // Where there are two (RFC 2545 section 3), it is the global one that we look at.
     for (const byNextHop of Object.values(update.announce ?? {}))
-      // Where there are two (RFC 2545 section 3), it is the global one that we look at.
       for (const [nextHop, routes] of Object.entries(byNextHop))
         for (const { nlri } of routes)
           if (nlri && !nextHop.startsWith('fe80:'))
