@@ -2,6 +2,8 @@
 
 import { pino } from 'pino'
 import type { Logger } from '../base/log.ts'
+import { loadSite } from '../config/load.ts'
+import { formatError } from '../config/position.ts'
 import { type Directories, nodesOf, type Site } from '../config/site.ts'
 import { EXIT, Failure, loadOrFail } from './failure.ts'
 import { openDirectories } from './run-directory.ts'
@@ -15,6 +17,8 @@ interface RunOptions extends Partial<Directories> {
 
 interface Module {
   close(): Promise<void>
+  /** What a site file that has changed means for it; most modules follow the one on the bus. */
+  reload?(site: Site): Promise<void>
 }
 
 export async function run(role: string, path: string, options: RunOptions): Promise<void> {
@@ -30,6 +34,7 @@ export async function run(role: string, path: string, options: RunOptions): Prom
   process.on('SIGINT', () => ended.resolve('SIGINT'))
   try {
     const module = await start(role as Role, { site, name, directory, stateDirectory, log })
+    if (module.reload) process.on('SIGHUP', () => void reload(path, module, log))
     log.info({ role, signal: await ended.promise }, 'ending')
     await module.close()
   } catch (error) {
@@ -37,6 +42,13 @@ export async function run(role: string, path: string, options: RunOptions): Prom
     log.error({ error: (error as Error).stack }, 'the module failed')
     process.exit(EXIT.failed)
   }
+}
+
+/** A file with errors changes nothing. */
+async function reload(path: string, module: Module, log: Logger): Promise<void> {
+  const { site, errors } = loadSite(path)
+  if (site) await module.reload?.(site)
+  else for (const error of errors) log.error({ error: formatError(path, error) }, 'the site file is not taken')
 }
 
 /** The namespace that the file wants the module in. Throws a `Failure` if the file has no such module. */

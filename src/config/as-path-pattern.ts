@@ -25,7 +25,7 @@ export type PathPattern =
  * words, so a step of the path costs at most as many tests, and the longest path that fits a message, 16 K of them, 1 M.
  */
 export const PATTERN_STEPS_MAX = 64
-export const PATTERN_LENGTH_MAX = 1024
+const PATTERN_LENGTH_MAX = 1024
 const AS_MAX = 0xffff_ffff
 
 class Complaint extends Error {}

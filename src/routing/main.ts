@@ -13,7 +13,13 @@ export interface RunOptions {
   readonly log: Logger
 }
 
-export async function runRouting({ site, log }: RunOptions): Promise<{ close(): Promise<void> }> {
+export interface RoutingModule {
+  close(): Promise<void>
+  /** Another site file: of what changed in it, policies take effect at once and cost nobody a session. */
+  reload(site: Site): Promise<void>
+}
+
+export async function runRouting({ site, log }: RunOptions): Promise<RoutingModule> {
   const { routing } = site
   if (!routing) throw new Error(`site ${site.site} has no routing`)
   const speaker = await Speaker.start({
@@ -28,5 +34,12 @@ export async function runRouting({ site, log }: RunOptions): Promise<{ close(): 
     },
   })
   log.info({ as: routing.as, neighbours: routing.neighbours.length }, 'ready')
-  return speaker
+  return {
+    close: () => speaker.close(),
+    async reload({ routing: changed }) {
+      if (!changed) return
+      const { imports, exports, tables, sessionsReset } = await speaker.reloadPolicies(changed)
+      log.info({ imports, exports, tables, 'sessions reset': sessionsReset }, 'policies reloaded')
+    },
+  }
 }

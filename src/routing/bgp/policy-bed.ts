@@ -21,7 +21,7 @@ import type { FromRoutes, OutChunk } from './messages.ts'
 import { attributeBytes, type RouteText } from './rib/rib-harness.ts'
 import { RouteEngine } from './route-engine.ts'
 
-export const LOCAL_AS = 65_001
+const LOCAL_AS = 65_001
 
 /** Neighbour N is `peer-N` of AS 65100 + N, or of our own AS. */
 export interface NeighbourText {

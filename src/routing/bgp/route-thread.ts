@@ -43,13 +43,19 @@ function step(): void {
   else if (engine.isBlocked) later = systemClock.after(BLOCKED_ms, step)
 }
 
-sessions.on('message', (message: ToRoutes) => {
-  engine.take(message)
+function awake(): void {
   if (isStepping) return
   isStepping = true
   setImmediate(step)
+}
+
+sessions.on('message', (message: ToRoutes) => {
+  engine.take(message)
+  awake()
 })
-agent.on('message', ({ id }: Question) =>
-  agent.postMessage({ kind: 'answer', id, answer: engine.counts() } satisfies Answer),
-)
+agent.on('message', ({ id, policies }: Question) => {
+  const answer = policies ? engine.reloadPolicies(policies) : engine.counts()
+  agent.postMessage({ kind: 'answer', id, answer } satisfies Answer)
+  if (policies) awake()
+})
 agent.postMessage({ kind: 'ready' })

@@ -8,9 +8,9 @@
 
 import { MessageChannel, Worker } from 'node:worker_threads'
 import type { Routing } from '../../config/routing.ts'
-import { policySourceOf } from '../policy/policy-book.ts'
+import { type PolicySource, policySourceOf } from '../policy/policy-book.ts'
 import { PACE_WORDS } from './messages.ts'
-import type { RouteEngine } from './route-engine.ts'
+import type { PolicyReload, RouteEngine } from './route-engine.ts'
 import type { RouteThreadSetup } from './route-thread.ts'
 import { routerIdOf } from './router-id.ts'
 import type { HostEvent, SessionHost } from './session-host.ts'
@@ -18,7 +18,9 @@ import type { SessionThreadSetup } from './session-thread.ts'
 
 export interface Question {
   readonly id: number
-  readonly what: 'show' | 'close'
+  readonly what: 'show' | 'close' | 'policies'
+  /** Of `policies`. */
+  readonly policies?: PolicySource
 }
 
 export interface Answer {
@@ -68,11 +70,11 @@ class Asked {
     })
   }
 
-  ask(what: Question['what']): Promise<unknown> {
+  ask(what: Question['what'], policies?: PolicySource): Promise<unknown> {
     const id = this.#next++
     const { promise, resolve } = Promise.withResolvers<unknown>()
     this.#waiting.set(id, resolve)
-    this.#worker.postMessage({ id, what } satisfies Question)
+    this.#worker.postMessage({ id, what, ...(policies && { policies }) } satisfies Question)
     return promise
   }
 
@@ -115,6 +117,11 @@ export class Speaker {
 
   async counts(): Promise<ReturnType<RouteEngine['counts']>> {
     return (await this.#routes.ask('show')) as ReturnType<RouteEngine['counts']>
+  }
+
+  /** Policies of another site file, for the sessions as they are: none is reset. */
+  async reloadPolicies(routing: Routing): Promise<PolicyReload> {
+    return (await this.#routes.ask('policies', policySourceOf(routing))) as PolicyReload
   }
 
   /** Takes leave of the peers, and ends. */
