@@ -100,7 +100,7 @@ class Demo {
     using outside = new Outside(surroundings)
     const watched = { gateway, traffic, outside }
     const first = await momentOf(watched, 0)
-    say('traffic flows')
+    say('traffic flows; Ctrl-C ends it and takes everything down')
     traffic.start()
     const start_us = systemClock.now_us()
     const elapsed_s = (): number => (systemClock.now_us() - start_us) / 1e6
@@ -109,11 +109,12 @@ class Demo {
     const start = { ...first, tenants: traffic.tenants }
     await this.#watch(watched, start, elapsed_s)
     say('ending the traffic')
+    this.#drawn = 0 // what is shown once more, of all the time, comes below
     await traffic.stop()
     const end = await settled(watched, start, elapsed_s())
     const summary = summaryOf(start, end)
     if (this.#wish.json) console.log(JSON.stringify(summary, null, 2))
-    else console.log(lineOf({ start, recent: start, before: first, now: end }))
+    else this.#show({ start, recent: start, before: first, now: end })
     for (const { name, trouble } of traffic.tenants) if (trouble) say(`${name}: ${trouble}`)
     const verdict = isFlawless(summary) ? 'nothing was lost, every frame is accounted for' : 'not flawless, see above'
     say(`${verdict}; taking everything down`)

@@ -29,7 +29,7 @@ const NOTHING = 'nothing'
 export function screenOf(moments: Moments, events: readonly string[]): string[] {
   const { now } = moments
   const rows = tenantRows(moments)
-  const lines = [`${clock(now.seconds)}  real traffic of ${rows.length} tenants; Ctrl-C takes everything down`, '']
+  const lines = [`${clock(now.seconds)}  real traffic of ${rows.length} tenants, losses and drops since it began`, '']
   lines.push(row('tenant', TENANT_COLUMNS, Object.keys(TENANT_COLUMNS), 'dropped'))
   for (const { tenant, ping, gbit, requests, drops } of rows.slice(0, TENANTS_SHOWN)) {
     const { name, tcp, http } = tenant
