@@ -17,7 +17,7 @@ import type { Chain } from './chain.ts'
 import type { Condition } from './condition.ts'
 import { CHANGED } from './draft.ts'
 import { Memo, MISS } from './memo.ts'
-import { CLASS_NONE, PrefixClasses, wordsOf } from './prefix-classes.ts'
+import { CLASS_NONE, type PrefixClasses, wordsOf } from './prefix-classes.ts'
 import type { Term } from './term.ts'
 import type { Workbench } from './workbench.ts'
 
@@ -74,7 +74,7 @@ export class Evaluator implements RoutePolicy {
   constructor(chain: Chain, family: Family, bench: Workbench) {
     this.#chain = chain
     this.#bench = bench
-    const conditions: (readonly PrefixList['prefixes'][number][])[] = []
+    const conditions: (readonly PrefixList[])[] = []
     const byLists = new Map<string, number>()
     this.#terms = chain.policies.flatMap(({ name: policy, terms }) =>
       terms.map((term, i): Placed => {
@@ -86,13 +86,13 @@ export class Evaluator implements RoutePolicy {
         const prefixCondition = byLists.get(key) ?? conditions.length
         if (prefixCondition === conditions.length) {
           byLists.set(key, prefixCondition)
-          conditions.push(term.prefixLists.flatMap(({ prefixes }) => prefixes))
+          conditions.push(term.prefixLists)
         }
         return { policy, name, term, isOfFamily, prefixCondition }
       }),
     )
     const isIpv6 = family === FAMILY.ipv6Unicast || family === FAMILY.vpnv6
-    this.#classes = conditions.length === 0 ? undefined : new PrefixClasses(conditions, isIpv6)
+    this.#classes = conditions.length === 0 ? undefined : bench.classesOf(conditions, isIpv6)
     this.#asksPeer = this.#terms.some(({ term, isOfFamily }) => isOfFamily && term.peers !== undefined)
     this.#memo = new Memo(bench.sets)
   }

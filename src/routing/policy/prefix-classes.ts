@@ -19,9 +19,11 @@ type Entry = PrefixList['prefixes'][number]
 /** No condition holds. */
 export const CLASS_NONE = 0
 const NONE = -1
+const DIGIT_ZERO = 48
 
 interface Building {
-  readonly key: Uint32Array
+  /** The address in words. */
+  readonly key: readonly number[]
   readonly length: number
   readonly entries: { readonly ge: number; readonly le: number; readonly condition: number }[]
 }
@@ -87,7 +89,7 @@ export class PrefixClasses {
   constructor(conditions: readonly (readonly Entry[])[], isIpv6: boolean) {
     this.#words = isIpv6 ? 4 : 1
     this.#wordsEach = (conditions.length + 31) >>> 5
-    const nodes = nodesOf(conditions, isIpv6 ? 16 : 4)
+    const nodes = nodesOf(conditions, isIpv6)
     const count = nodes.length
     this.#lengths = Uint8Array.from(nodes, ({ length }) => length)
     this.#parent = new Int32Array(count).fill(NONE)
@@ -164,21 +166,39 @@ export class PrefixClasses {
 }
 
 /** By address and then by length, so that what others lie in comes before them. */
-function nodesOf(conditions: readonly (readonly Entry[])[], bytes: number): Building[] {
+function nodesOf(conditions: readonly (readonly Entry[])[], isIpv6: boolean): Building[] {
   const byPrefix = new Map<string, Building>()
   for (const [condition, entries] of conditions.entries())
     for (const { prefix, ge, le } of entries) {
+      if (prefix.includes(':') !== isIpv6) continue
+      const entry = { ge, le, condition }
       const known = byPrefix.get(prefix)
-      if (known) {
-        known.entries.push({ ge, le, condition })
-        continue
-      }
-      const parsed = parsePrefix(prefix)!
-      if (parsed.address.length !== bytes) continue
-      byPrefix.set(prefix, { key: wordsOf(parsed), length: parsed.length, entries: [{ ge, le, condition }] })
+      if (known) known.entries.push(entry)
+      else byPrefix.set(prefix, { ...(isIpv6 ? parsed(prefix) : parsed4(prefix)), entries: [entry] })
     }
-  const words = bytes / 4
-  return [...byPrefix.values()].sort((a, b) => compareWords(a.key, 0, b.key, 0, words) || a.length - b.length)
+  return [...byPrefix.values()].sort((a, b) => compareKeys(a.key, b.key) || a.length - b.length)
+}
+
+function parsed(text: string): Pick<Building, 'key' | 'length'> {
+  const prefix = parsePrefix(text)!
+  return { key: [...wordsOf(prefix)], length: prefix.length }
+}
+
+/** Of canonical text: there may be hundreds of thousands, and a reload waits for them. */
+function parsed4(text: string): Pick<Building, 'key' | 'length'> {
+  let [address, octet] = [0, 0]
+  let at = 0
+  for (; ; at++) {
+    const digit = text.charCodeAt(at) - DIGIT_ZERO
+    if (digit >= 0 && digit <= 9) {
+      octet = 10 * octet + digit
+      continue
+    }
+    address = address * 256 + octet
+    octet = 0
+    if (text[at] === '/') break
+  }
+  return { key: [address], length: Number(text.slice(at + 1)) }
 }
 
 export function wordsOf({ address }: Prefix): Uint32Array {
@@ -191,19 +211,24 @@ function compareWords(a: Uint32Array, aAt: number, b: Uint32Array, bAt: number, 
   return 0
 }
 
+function compareKeys(a: readonly number[], b: readonly number[]): number {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i]! - b[i]!
+  return 0
+}
+
 /** Cuts the address space, and tells each node which one it lies in. */
 function cut(nodes: readonly Building[], parent: Int32Array, words: number): { starts: number[]; nodes: number[] } {
   const starts: number[] = new Array(words).fill(0)
   const owners = [NONE]
-  const open: { readonly node: number; readonly after: Uint32Array | undefined }[] = []
-  const begin = (at: Uint32Array, node: number): void => {
-    const last = starts.length - words
+  const open: { readonly node: number; readonly after: readonly number[] | undefined }[] = []
+  let last: readonly number[] = starts.slice()
+  const begin = (at: readonly number[], node: number): void => {
     // What begins where the one before began leaves nothing of that.
-    const isSame = at.every((word, i) => starts[last + i] === word)
-    if (isSame) owners[owners.length - 1] = node
+    if (compareKeys(at, last) === 0) owners[owners.length - 1] = node
     else {
-      starts.push(...at)
+      for (let i = 0; i < words; i++) starts.push(at[i]!)
       owners.push(node)
+      last = at
     }
   }
   const close = (): void => {
@@ -212,7 +237,7 @@ function cut(nodes: readonly Building[], parent: Int32Array, words: number): { s
   }
   for (const [node, { key, length }] of nodes.entries()) {
     for (let top = open.at(-1); top; top = open.at(-1)) {
-      if (!top.after || compareWords(key, 0, top.after, 0, words) < 0) break
+      if (!top.after || compareKeys(key, top.after) < 0) break
       close()
     }
     parent[node] = open.at(-1)?.node ?? NONE
@@ -224,13 +249,13 @@ function cut(nodes: readonly Building[], parent: Int32Array, words: number): { s
 }
 
 /** The first address behind a prefix; undefined when it ends the address space. */
-function after(key: Uint32Array, length: number): Uint32Array | undefined {
-  const next = Uint32Array.from(key)
+function after(key: readonly number[], length: number): readonly number[] | undefined {
+  const next = key.slice()
   if (length === 0) return undefined
   let word = (length - 1) >>> 5
   let sum = next[word]! + 2 ** (31 - ((length - 1) & 31))
   for (;;) {
-    next[word] = sum
+    next[word] = sum % 2 ** 32
     if (sum < 2 ** 32) return next
     if (word-- === 0) return undefined
     sum = next[word]! + 1
@@ -255,11 +280,14 @@ function rowsOf(
       while (fromLength[row]! > of) row--
       return classes[row]!
     }
-    const cuts = new Set([length])
-    for (const { ge, le } of entries) cuts.add(ge).add(le + 1)
+    const cuts = [length]
+    for (const { ge, le } of entries) cuts.push(ge, le + 1)
     if (above !== NONE)
-      for (let row = at[above]!; row < at[above + 1]!; row++) cuts.add(Math.max(length, fromLength[row]!))
-    for (const from of [...cuts].sort((a, b) => a - b)) {
+      for (let row = at[above]!; row < at[above + 1]!; row++) cuts.push(Math.max(length, fromLength[row]!))
+    cuts.sort((a, b) => a - b)
+    for (let cut = 0; cut < cuts.length; cut++) {
+      const from = cuts[cut]!
+      if (from === cuts[cut - 1]) continue
       let name = inherited(from)
       for (const { ge, le, condition } of entries) if (from >= ge && from <= le) name = names.with(name, condition)
       if (fromLength.length > at[node]! && classes.at(-1) === name) continue
