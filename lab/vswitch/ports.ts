@@ -11,8 +11,11 @@ import { firstPageIn } from '../../src/linux/memory.ts'
 import { Steering, type SteeringKind, type SteeringTables } from '../../src/linux/steering.ts'
 import { Umem, withMultiBufferIfKnown, XdpSocket } from '../../src/linux/xdp-socket.ts'
 
-/** A burst of 64 KB from each of a few streams fits; with many ports on a host each carries less. */
-const RING_SIZE = { few: 1024, many: 256 }
+/**
+ * A burst of 64 KB from each of a few streams fits into a machine's ring; with many machines on a host each carries less.
+ * What is for all of them, and from all of them, meets in the uplinks' rings.
+ */
+const RING_SIZE = { uplink: 2048, few: 1024, many: 256 }
 const FEW_PORTS = 16
 
 export interface PortSet {
@@ -30,29 +33,28 @@ export function openPorts(
   tables: SteeringTables,
   multiBuffer?: false,
 ): PortSet {
-  const size = wanted.length <= FEW_PORTS ? RING_SIZE.few : RING_SIZE.many
+  const machine = wanted.length <= FEW_PORTS ? RING_SIZE.few : RING_SIZE.many
+  const plans = wanted.map(({ interface: name, kind }) => {
+    const size = kind === 'customer' ? machine : RING_SIZE.uplink
+    const rings = { receiveSize: size, sendSize: size, fillSize: size, completionSize: size }
+    return { name, kind, rings, index: interfaceIndex(name) }
+  })
   // Each port's fill and tx rings full at once, and the pool is never empty.
-  const chunks = wanted.length * size * 2 + POOL_RESERVE + 1
+  const chunks = plans.reduce((sum, { rings }) => sum + rings.fillSize + rings.sendSize, POOL_RESERVE + 1)
   const memory = createFrameMemory(chunks, firstPageIn)
   const umem = new Umem(memory.buffer, { chunkBytes: CHUNK_BYTES })
   const frames = new Frames(memory)
   const pool = new FramePool(frames, 0, chunks)
-  const rings = { receiveSize: size, sendSize: size, fillSize: size, completionSize: size }
-  const [first, ...others] = wanted.map((each) => ({ ...each, index: interfaceIndex(each.interface) }))
-  const registering = (able: boolean): { socket: XdpSocket; able: boolean } => {
-    const options = { umem, interfaceIndex: first!.index, queue: 0, multiBuffer: able, ...rings }
-    return { socket: XdpSocket.open(options), able }
-  }
-  const { socket, able } = multiBuffer === false ? registering(false) : withMultiBufferIfKnown(registering)
-  const sockets = others.map(({ index }) =>
-    XdpSocket.open({ umem, interfaceIndex: index, queue: 0, registeredBy: socket.fd, ...rings }),
-  )
-  const ports = [socket, ...sockets].map((each, i) => {
-    const { interface: name, kind, index } = [first!, ...others][i]!
-    const port = new XdpPort(name, each, frames, pool)
-    const steering = new Steering(kind, 1, tables, { multiBuffer: able })
-    steering.setSocket(0, each.fd)
-    steering.attach(index)
+  const open = ({ index, rings }: (typeof plans)[number], how: { registeredBy: number } | { multiBuffer: boolean }) =>
+    XdpSocket.open({ umem, interfaceIndex: index, queue: 0, ...rings, ...how })
+  const register = (able: boolean) => ({ socket: open(plans[0]!, { multiBuffer: able }), able })
+  const { socket, able } = multiBuffer === false ? register(false) : withMultiBufferIfKnown(register)
+  const ports = plans.map((plan, i) => {
+    const own = i === 0 ? socket : open(plan, { registeredBy: socket.fd })
+    const port = new XdpPort(plan.name, own, frames, pool)
+    const steering = new Steering(plan.kind, 1, tables, { multiBuffer: able })
+    steering.setSocket(0, own.fd)
+    steering.attach(plan.index)
     return port
   })
   return { frames, pool, ports }
