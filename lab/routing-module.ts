@@ -67,6 +67,10 @@ export class RoutingModule {
     return found()!
   }
 
+  get pid(): number {
+    return this.#child.pid!
+  }
+
   isUp(name: string): boolean {
     return this.#up.has(name)
   }

@@ -27,6 +27,7 @@ export function check(path: string, { json = false }: { json?: boolean }): void 
     nodes: site.clusters.reduce((sum, { nodes }) => sum + nodes.length, 0),
     switches: site.switches.length,
     hosts: site.hosts.length,
+    ...(site.routing && { neighbours: site.routing.neighbours.length }),
   }
   if (json) {
     console.log(JSON.stringify({ ...counts, clusters }))
@@ -55,6 +56,7 @@ const singular: Readonly<Record<string, string>> = {
   nodes: 'node',
   switches: 'switch',
   hosts: 'host',
+  neighbours: 'neighbour',
 }
 
 /** What the nodes of each cluster would hold. */

@@ -103,6 +103,8 @@ export class RouteEngine {
   readonly #touched = new Set<RoutingTable>()
   readonly #queue: ToRoutes[] = []
   #purges: Purge[] = []
+  /** Numbers of sessions whose routes are gone. */
+  #retired: number[] = []
   readonly #policies: PolicyBook
   readonly #reviews = new PolicyReviews()
   #resets = 0
@@ -134,6 +136,7 @@ export class RouteEngine {
     const reviewed = this.#reviews.step()
     if (reviewed) this.#touched.add(reviewed)
     const isTelling = this.#tell()
+    this.#forget()
     for (const table of this.#touched) table.releaseUnused()
     this.#touched.clear()
     return this.#queue.length > 0 || this.#purges.length > 0 || this.#reviews.isBusy || isTelling
@@ -400,9 +403,15 @@ export class RouteEngine {
     purge.from = 0
     purge.tables.shift()
     if (purge.tables.length > 0) return
-    // Its number may be given anew once no track has it as a source: what is left to tell is told by then.
     this.#purges.shift()
-    this.#peers.remove(purge.rib)
+    this.#retired.push(purge.rib)
+  }
+
+  // A number may be given anew once no track has it as a source, which is when all has been told.
+  #forget(): void {
+    if (this.#awake.size > 0) return
+    for (const rib of this.#retired) this.#peers.remove(rib)
+    this.#retired = []
   }
 
   #tableOf(vrf: number, family: Family): RoutingTable {
