@@ -14,7 +14,7 @@ export interface ReaderData {
   readonly vrf: number
   /** A shared column. */
   readonly addresses: Uint32Array
-  /** Words: stop, batches. */
+  /** Words: stop, batches, and whether it is to look up now. */
   readonly progress: SharedArrayBuffer
   readonly core: number
 }
@@ -30,7 +30,8 @@ function run({ memory, qsbr, vrf, addresses, progress, core }: ReaderData): void
   parentPort!.postMessage('ready')
   worker.online()
   while (Atomics.load(words, 0) === 0) {
-    for (let at = 0; at + BATCH <= addresses.length && words[0] === 0; at += BATCH) {
+    Atomics.wait(words, 2, 0)
+    for (let at = 0; at + BATCH <= addresses.length && words[2] === 1; at += BATCH) {
       for (let i = 0; i < BATCH; i++) fib.addresses[i] = addresses[at + i]!
       fib.lookup4Batch(BATCH)
       worker.quiescent()
