@@ -16,10 +16,6 @@ const listener = z.strictObject({ address, port: whole('port', 1, 65_535).defaul
 const maximumPrefixes = z.strictObject({
   /** The session ends when the peer has sent more. */
   limit: whole('limit', 1, 100_000_000),
-  /** Said at so many per cent of it. */
-  warning_percent: whole('percentage', 1, 100).default(75),
-  /** When it may come back; without it, when an operator says so. */
-  restart_s: whole('time', 1, 86_400).optional(),
 })
 
 const neighbour = z

@@ -27,9 +27,8 @@ export interface RouteHandling {
   readonly allowAsIn: number
   /** RFC 4271 section 6.3: an external peer's paths begin with its AS. */
   readonly enforceFirstAs: boolean
-  /** At how many routes the session ends, 0 never; and at how many per cent of that it is said. */
+  /** At how many routes the session ends, 0 never. */
   readonly maximumPrefixes: number
-  readonly warningPercent: number
 }
 
 /**

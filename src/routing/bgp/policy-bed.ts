@@ -106,7 +106,6 @@ export class PolicyBed {
         allowAsIn: 0,
         enforceFirstAs: false,
         maximumPrefixes: 0,
-        warningPercent: 0,
       },
     })
   }

@@ -17,7 +17,6 @@ const HANDLING: RouteHandling = {
   allowAsIn: 0,
   enforceFirstAs: true,
   maximumPrefixes: 0,
-  warningPercent: 0,
 }
 
 /** An engine, and what its sessions were sent: the bytes of each. */

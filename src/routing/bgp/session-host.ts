@@ -364,6 +364,5 @@ function handlingOf(neighbour: Neighbour): RouteHandling {
     allowAsIn: neighbour.allow_as_in,
     enforceFirstAs: neighbour.enforce_first_as,
     maximumPrefixes: neighbour.maximum_prefixes?.limit ?? 0,
-    warningPercent: neighbour.maximum_prefixes?.warning_percent ?? 0,
   }
 }

@@ -62,7 +62,6 @@ function sessionUp(session: number, routeServerClient: boolean): SessionUp {
       allowAsIn: 0,
       enforceFirstAs: false,
       maximumPrefixes: 0,
-      warningPercent: 0,
     },
   }
 }

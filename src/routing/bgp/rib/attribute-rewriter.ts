@@ -257,9 +257,4 @@ export class AttributeRewriter {
     this.#head(flags & ~EXTENDED_LENGTH, CODE_AS4_AGGREGATOR, 8)
     this.#copy(value, value + 8)
   }
-
-  /** Whether the set names a next hop of its own as an attribute. */
-  hasClassicNextHop(set: number): boolean {
-    return (this.#sets.has[set]! & HAS.nextHop) !== 0
-  }
 }

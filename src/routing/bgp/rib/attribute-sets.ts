@@ -9,7 +9,7 @@
  */
 
 import { mix32 } from '../../../base/hash.ts'
-import { type AttributeFacts, SEEN } from '../../../wire/bgp/facts.ts'
+import type { AttributeFacts } from '../../../wire/bgp/facts.ts'
 import { ByteArena } from './byte-arena.ts'
 import { grown8, grown32, grownUnsigned32 } from './columns.ts'
 
@@ -17,7 +17,7 @@ import { grown8, grown32, grownUnsigned32 } from './columns.ts'
 export const NO_SET = 0
 
 /** Which optional facts a set has. */
-export const HAS = { med: 1, localPref: 2, nextHop: 4 } as const
+export const HAS = { med: 1 } as const
 
 /**
  * What policy has set for the peers that a route goes to, and is therefore sent as it stands, in whatever form they get
@@ -146,10 +146,7 @@ export class AttributeSets {
   }
 
   #describe(set: number, facts: AttributeFacts): void {
-    this.has[set] =
-      (facts.hasMed ? HAS.med : 0) |
-      (facts.hasLocalPref ? HAS.localPref : 0) |
-      ((facts.seen & SEEN.nextHop) !== 0 ? HAS.nextHop : 0)
+    this.has[set] = facts.hasMed ? HAS.med : 0
     this.origin[set] = facts.origin
     this.asPathLength[set] = facts.asPathLength
     this.neighbourAs[set] = facts.neighbourAs

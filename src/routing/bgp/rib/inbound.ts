@@ -4,6 +4,7 @@
  * message into the table.
  */
 
+import { countInPath } from '../../../wire/bgp/as-path.ts'
 import { checkAttributes } from '../../../wire/bgp/check-attributes.ts'
 import { type AttributeContext, AttributeFacts, OUTCOME, type Outcome, SEEN } from '../../../wire/bgp/facts.ts'
 import { FAMILY, hasFamily } from '../../../wire/bgp/family.ts'
@@ -113,7 +114,7 @@ export class Inbound {
       if (reachable) this.#withdraw(from, reachable, facts.mpReachFamily, facts.mpReachNlriAt, facts.mpReachNlriEnd)
       return
     }
-    const flags = this.#comesBack(view) ? PATH_FLAG.rejected : 0
+    const flags = this.#comesBack(from, view) ? PATH_FLAG.rejected : 0
     if (table4) {
       const set = this.#assembler.intern(view, parts, facts, this.#options.context, false)
       this.#announce(from, table4, FAMILY.ipv4Unicast, parts.nlriAt, parts.nlriEnd, set, flags)
@@ -174,21 +175,12 @@ export class Inbound {
   }
 
   // RFC 4271 section 9.1.2: a path with our own AS in it; RFC 4456 section 8: what we reflected ourselves.
-  #comesBack(view: DataView): boolean {
+  #comesBack(from: Reader, view: DataView): boolean {
     const { localAs, allowAsIn, context, routerId, clusterId } = this.#options
     const { facts } = this
     if ((facts.seen & SEEN.originatorId) !== 0 && facts.originatorId === routerId) return true
     for (let at = facts.clusterListAt; at < facts.clusterListEnd; at += 4)
       if (view.getUint32(at) === clusterId) return true
-    let found = 0
-    const octets = context.as4 ? 4 : 2
-    for (let at = facts.asPathAt; at < facts.asPathEnd; ) {
-      const end = at + 2 + octets * view.getUint8(at + 1)
-      for (at += 2; at < end; at += octets) {
-        const as = octets === 4 ? view.getUint32(at) : view.getUint16(at)
-        if (as === localAs) found++
-      }
-    }
-    return found > allowAsIn
+    return countInPath(from, facts.asPathAt, facts.asPathEnd, context.as4, localAs) > allowAsIn
   }
 }
