@@ -15,7 +15,7 @@
 
 import type { Family } from '../../../wire/bgp/family.ts'
 import { AS_TRANS } from '../../../wire/bgp/open.ts'
-import { type AttributeSets, FIXED, HAS } from './attribute-sets.ts'
+import { type AttributeSets, FIXED } from './attribute-sets.ts'
 
 export interface ExportForm {
   readonly external: boolean
