@@ -136,6 +136,21 @@ export class Daemon {
   }
 }
 
+/** What the daemons' classes begin with. */
+export abstract class DaemonRouter {
+  readonly name: string
+  readonly as: number
+  protected readonly options: BgpRouterOptions
+  protected readonly daemon: Daemon
+
+  protected constructor(options: BgpRouterOptions) {
+    this.name = options.name
+    this.as = options.as
+    this.options = options
+    this.daemon = new Daemon(options)
+  }
+}
+
 function isOver({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null
 }

@@ -11,7 +11,7 @@ import {
   type BgpRoute,
   type BgpRouter,
   type BgpRouterOptions,
-  Daemon,
+  DaemonRouter,
   familyOfPrefix,
 } from './bgp-router.ts'
 
@@ -19,25 +19,14 @@ import {
 const EXPORT = 'if source != RTS_STATIC then reject; if defined(bgp_med) then bgp_med = bgp_med; accept;'
 const FAMILIES: readonly BgpFamily[] = ['ipv4', 'ipv6']
 
-export class Bird implements BgpRouter {
-  readonly name: string
-  readonly as: number
+export class Bird extends DaemonRouter implements BgpRouter {
   readonly setsAnyPath = true
-  readonly #options: BgpRouterOptions
-  readonly #daemon: Daemon
   readonly #routes = new Map<string, BgpOrigination>()
 
   static async start(options: BgpRouterOptions): Promise<Bird> {
     const bird = new Bird(options)
     await bird.#start()
     return bird
-  }
-
-  private constructor(options: BgpRouterOptions) {
-    this.name = options.name
-    this.as = options.as
-    this.#options = options
-    this.#daemon = new Daemon(options)
   }
 
   async announce(routes: readonly BgpOrigination[]): Promise<void> {
@@ -51,7 +40,7 @@ export class Bird implements BgpRouter {
   }
 
   async table(family: BgpFamily): Promise<BgpRoute[]> {
-    const shown = this.#options.neighbours.map((neighbour, i) =>
+    const shown = this.options.neighbours.map((neighbour, i) =>
       neighbour.families.includes(family)
         ? this.command(`show route all protocol peer${i} table master${family.slice(-1)}`)
         : '',
@@ -61,21 +50,21 @@ export class Bird implements BgpRouter {
 
   /** A line of birdc, for what is BIRD's alone. The protocols of its neighbours are peer0, peer1, ... */
   async command(line: string): Promise<string> {
-    return await this.#daemon.run('birdc', '-s', this.#socket, ...line.split(' '))
+    return await this.daemon.run('birdc', '-s', this.#socket, ...line.split(' '))
   }
 
   async stop(): Promise<void> {
-    await this.#daemon.stop()
+    await this.daemon.stop()
   }
 
   /** It falls silent, with its connections open, or goes on. */
   freeze(isFrozen: boolean): void {
-    this.#daemon.signal(isFrozen ? 'SIGSTOP' : 'SIGCONT')
+    this.daemon.signal(isFrozen ? 'SIGSTOP' : 'SIGCONT')
   }
 
   /** As a machine does that loses its power, but for the kernel, which sends FIN. */
   async kill(): Promise<void> {
-    await this.#daemon.stop('SIGKILL')
+    await this.daemon.stop('SIGKILL')
   }
 
   /** After `stop` or `kill`, with the routes that it had. */
@@ -84,15 +73,15 @@ export class Bird implements BgpRouter {
   }
 
   get #socket(): string {
-    return `${this.#daemon.folder}/bird.ctl`
+    return `${this.daemon.folder}/bird.ctl`
   }
 
   async #start(): Promise<void> {
-    const { folder } = this.#daemon
+    const { folder } = this.daemon
     writeFileSync(`${folder}/bird.conf`, this.#config())
     this.#writeRoutes()
-    this.#daemon.start('bird', ['-f', '-c', `${folder}/bird.conf`, '-s', this.#socket, '-P', `${folder}/pid`])
-    await this.#daemon.until('BIRD does not start', () =>
+    this.daemon.start('bird', ['-f', '-c', `${folder}/bird.conf`, '-s', this.#socket, '-P', `${folder}/pid`])
+    await this.daemon.until('BIRD does not start', () =>
       this.command('show status').then(
         (text) => text.includes('up and running'),
         () => false,
@@ -107,7 +96,7 @@ export class Bird implements BgpRouter {
   }
 
   #config(): string {
-    const { routerId, neighbours } = this.#options
+    const { routerId, neighbours } = this.options
     return [
       'log stderr all;',
       `router id ${routerId};`,
@@ -115,7 +104,7 @@ export class Bird implements BgpRouter {
       ...FAMILIES.flatMap((family) => [
         `protocol static routes_${family} {`,
         `  ${family};`,
-        `  include "${this.#daemon.folder}/${family}.conf";`,
+        `  include "${this.daemon.folder}/${family}.conf";`,
         '}',
       ]),
       ...neighbours.flatMap((neighbour, i) => [`protocol bgp peer${i} {`, ...this.#neighbour(neighbour), '}']),
@@ -124,7 +113,7 @@ export class Bird implements BgpRouter {
   }
 
   #neighbour(neighbour: BgpNeighbour): string[] {
-    const { as, listenPort } = this.#options
+    const { as, listenPort } = this.options
     const { local, remote, port, password, ttlSecurity, passive, holdTime_s, families, extra } = neighbour
     // Between addresses of one machine nothing is on the same wire.
     const isLoopback = local.startsWith('127.')
@@ -145,7 +134,7 @@ export class Bird implements BgpRouter {
   #writeRoutes(): void {
     for (const family of FAMILIES) {
       const mine = Array.from(this.#routes.values()).filter(({ prefix }) => familyOfPrefix(prefix) === family)
-      writeFileSync(`${this.#daemon.folder}/${family}.conf`, mine.map(staticRoute).join(''))
+      writeFileSync(`${this.daemon.folder}/${family}.conf`, mine.map(staticRoute).join(''))
     }
   }
 }

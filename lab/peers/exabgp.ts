@@ -14,7 +14,7 @@ import {
   type BgpRoute,
   type BgpRouter,
   type BgpRouterOptions,
-  Daemon,
+  DaemonRouter,
   familyOfPrefix,
 } from './bgp-router.ts'
 
@@ -44,12 +44,8 @@ interface Told {
   }
 }
 
-export class ExaBgp implements BgpRouter {
-  readonly name: string
-  readonly as: number
+export class ExaBgp extends DaemonRouter implements BgpRouter {
   readonly setsAnyPath = true
-  readonly #options: BgpRouterOptions
-  readonly #daemon: Daemon
   readonly #pipes: Socket[] = []
   #commands: Socket | undefined
   /** By neighbour and prefix. */
@@ -61,13 +57,6 @@ export class ExaBgp implements BgpRouter {
     const exabgp = new ExaBgp(options)
     await exabgp.#start()
     return exabgp
-  }
-
-  private constructor(options: BgpRouterOptions) {
-    this.name = options.name
-    this.as = options.as
-    this.#options = options
-    this.#daemon = new Daemon(options)
   }
 
   async announce(routes: readonly BgpOrigination[]): Promise<void> {
@@ -84,17 +73,17 @@ export class ExaBgp implements BgpRouter {
   }
 
   async stop(): Promise<void> {
-    await this.#daemon.stop()
+    await this.daemon.stop()
     for (const pipe of this.#pipes) pipe.destroy()
   }
 
   #nlri(prefix: string): string {
-    return `${prefix} next-hop ${this.#options.nextHops?.[familyOfPrefix(prefix)] ?? 'self'}`
+    return `${prefix} next-hop ${this.options.nextHops?.[familyOfPrefix(prefix)] ?? 'self'}`
   }
 
   async #toNeighbours(prefix: string, command: string): Promise<void> {
     const family = familyOfPrefix(prefix)
-    for (const { remote, families } of this.#options.neighbours)
+    for (const { remote, families } of this.options.neighbours)
       if (families.includes(family)) await this.#command(`neighbor ${remote} ${command}`)
   }
 
@@ -104,11 +93,11 @@ export class ExaBgp implements BgpRouter {
     this.#waiting.push(resolve)
     this.#commands!.write(`${line}\n`)
     const answer = await promise
-    if (answer !== 'done') throw new Error(`ExaBGP: ${line}: ${answer}\n${this.#daemon.lastLines()}`)
+    if (answer !== 'done') throw new Error(`ExaBGP: ${line}: ${answer}\n${this.daemon.lastLines()}`)
   }
 
   async #start(): Promise<void> {
-    const { folder } = this.#daemon
+    const { folder } = this.daemon
     execFileSync('mkfifo', [`${folder}/commands`, `${folder}/told`])
     writeFileSync(`${folder}/program`, `cat ${folder}/commands &\nexec cat > ${folder}/told\n`)
     writeFileSync(`${folder}/exabgp.conf`, this.#config())
@@ -116,13 +105,13 @@ export class ExaBgp implements BgpRouter {
     createInterface(this.#openPipe(`${folder}/told`, { readable: true, writable: false })).on('line', (line) =>
       this.#hear(line),
     )
-    this.#daemon.start('exabgp', [`${folder}/exabgp.conf`], {
+    this.daemon.start('exabgp', [`${folder}/exabgp.conf`], {
       ...process.env,
       'exabgp.daemon.user': 'root',
       'exabgp.api.cli': 'false',
       'exabgp.log.destination': 'stdout',
     })
-    await this.#daemon.until('ExaBGP does not start', () => this.#isReady)
+    await this.daemon.until('ExaBGP does not start', () => this.#isReady)
   }
 
   #openPipe(path: string, way: { readable: boolean; writable: boolean }): Socket {
@@ -164,9 +153,9 @@ export class ExaBgp implements BgpRouter {
   }
 
   #config(): string {
-    const { neighbours } = this.#options
+    const { neighbours } = this.options
     return [
-      `process program { run /bin/sh ${this.#daemon.folder}/program; encoder json; }`,
+      `process program { run /bin/sh ${this.daemon.folder}/program; encoder json; }`,
       ...neighbours.flatMap((neighbour) => this.#neighbour(neighbour)),
       '',
     ].join('\n')
@@ -176,7 +165,7 @@ export class ExaBgp implements BgpRouter {
     const { remote, local, as, port, password, ttlSecurity, passive, holdTime_s, families, extra } = neighbour
     return [
       `neighbor ${remote} {`,
-      `  router-id ${this.#options.routerId};`,
+      `  router-id ${this.options.routerId};`,
       `  local-address ${local};`,
       `  local-as ${this.as};`,
       `  peer-as ${as};`,

@@ -12,6 +12,7 @@ import {
   type BgpRouter,
   type BgpRouterOptions,
   Daemon,
+  DaemonRouter,
   familyOfPrefix,
   userNamed,
 } from './bgp-router.ts'
@@ -31,12 +32,8 @@ interface ShownPath {
   readonly peer?: { readonly peerId: string }
 }
 
-export class Frr implements BgpRouter {
-  readonly name: string
-  readonly as: number
+export class Frr extends DaemonRouter implements BgpRouter {
   readonly setsAnyPath = true
-  readonly #options: BgpRouterOptions
-  readonly #daemon: Daemon
   readonly #zebra: Daemon
   #routeMaps = 0
 
@@ -47,10 +44,7 @@ export class Frr implements BgpRouter {
   }
 
   private constructor(options: BgpRouterOptions) {
-    this.name = options.name
-    this.as = options.as
-    this.#options = options
-    this.#daemon = new Daemon(options)
+    super(options)
     this.#zebra = new Daemon(options)
   }
 
@@ -64,7 +58,7 @@ export class Frr implements BgpRouter {
       'exit-address-family',
     ])
     await this.#configure([
-      ...named.flatMap(({ route, map }) => routeMap(map, route, this.#options.nextHops)),
+      ...named.flatMap(({ route, map }) => routeMap(map, route, this.options.nextHops)),
       `router bgp ${this.as}`,
       ...networks.flat(),
     ])
@@ -92,13 +86,13 @@ export class Frr implements BgpRouter {
 
   /** Lines of vtysh, for what is FRR's alone. */
   async command(...lines: string[]): Promise<string> {
-    const { folder } = this.#daemon
+    const { folder } = this.daemon
     const where = ['--vty_socket', folder, '--config_dir', folder, '-d', 'bgpd']
-    return await this.#daemon.run('vtysh', ...where, ...lines.flatMap((line) => ['-c', line]))
+    return await this.daemon.run('vtysh', ...where, ...lines.flatMap((line) => ['-c', line]))
   }
 
   async stop(): Promise<void> {
-    await this.#daemon.stop()
+    await this.daemon.stop()
     await this.#zebra.stop()
   }
 
@@ -107,8 +101,8 @@ export class Frr implements BgpRouter {
   }
 
   async #start(): Promise<void> {
-    const { folder } = this.#daemon
-    const { listenPort } = this.#options
+    const { folder } = this.daemon
+    const { listenPort } = this.options
     writeFileSync(`${folder}/bgpd.conf`, this.#config())
     for (const file of ['zebra.conf', 'vtysh.conf']) writeFileSync(`${folder}/${file}`, '')
     // Its programs become this user, who has to be in a group of FRR's too. -P 0: no terminal over TCP.
@@ -118,8 +112,8 @@ export class Frr implements BgpRouter {
     const filesOf = (name: string): string[] => ['-f', `${folder}/${name}.conf`, '-i', `${folder}/${name}.pid`]
     this.#zebra.start(`${PROGRAMS}/zebra`, [...filesOf('zebra'), ...common])
     await this.#zebra.until('zebra does not start', () => existsSync(`${folder}/zserv`))
-    this.#daemon.start(`${PROGRAMS}/bgpd`, [...filesOf('bgpd'), ...common, '-p', `${listenPort ?? 179}`])
-    await this.#daemon.until('FRR does not start', () =>
+    this.daemon.start(`${PROGRAMS}/bgpd`, [...filesOf('bgpd'), ...common, '-p', `${listenPort ?? 179}`])
+    await this.daemon.until('FRR does not start', () =>
       this.command('show bgp summary').then(
         () => true,
         () => false,
@@ -128,7 +122,7 @@ export class Frr implements BgpRouter {
   }
 
   #config(): string {
-    const { as, routerId, neighbours } = this.#options
+    const { as, routerId, neighbours } = this.options
     return [
       `router bgp ${as}`,
       `bgp router-id ${routerId}`,

@@ -8,7 +8,7 @@ import {
   type BgpRoute,
   type BgpRouter,
   type BgpRouterOptions,
-  Daemon,
+  DaemonRouter,
   familyOfPrefix,
 } from './bgp-router.ts'
 
@@ -35,24 +35,13 @@ interface ShownPath {
   readonly attrs: readonly ShownAttribute[]
 }
 
-export class GoBgp implements BgpRouter {
-  readonly name: string
-  readonly as: number
+export class GoBgp extends DaemonRouter implements BgpRouter {
   readonly setsAnyPath = true
-  readonly #options: BgpRouterOptions
-  readonly #daemon: Daemon
 
   static async start(options: BgpRouterOptions): Promise<GoBgp> {
     const gobgp = new GoBgp(options)
     await gobgp.#start()
     return gobgp
-  }
-
-  private constructor(options: BgpRouterOptions) {
-    this.name = options.name
-    this.as = options.as
-    this.#options = options
-    this.#daemon = new Daemon(options)
   }
 
   async announce(routes: readonly BgpOrigination[]): Promise<void> {
@@ -64,7 +53,7 @@ export class GoBgp implements BgpRouter {
   }
 
   async table(family: BgpFamily): Promise<BgpRoute[]> {
-    const mine = this.#options.neighbours.filter(({ families }) => families.includes(family))
+    const mine = this.options.neighbours.filter(({ families }) => families.includes(family))
     const shown = await Promise.all(
       mine.map(({ remote }) => this.command('--json', 'neighbor', remote, 'adj-in', '--address-family', family)),
     )
@@ -74,11 +63,11 @@ export class GoBgp implements BgpRouter {
 
   /** Words of gobgp's command line, for what is GoBGP's alone. */
   async command(...words: string[]): Promise<string> {
-    return await this.#daemon.run('gobgp', ...words)
+    return await this.daemon.run('gobgp', ...words)
   }
 
   async stop(): Promise<void> {
-    await this.#daemon.stop()
+    await this.daemon.stop()
   }
 
   async #rib(verb: 'add' | 'del', prefix: string, ...words: string[]): Promise<void> {
@@ -87,7 +76,7 @@ export class GoBgp implements BgpRouter {
 
   #words({ prefix, asPath, origin, med, communities, largeCommunities }: BgpOrigination): string[] {
     const family = familyOfPrefix(prefix)
-    const { nextHops, neighbours } = this.#options
+    const { nextHops, neighbours } = this.options
     const nextHop = nextHops?.[family] ?? neighbours.find(({ families }) => families.includes(family))!.local
     return [
       ...['nexthop', nextHop, 'origin', origin],
@@ -99,10 +88,10 @@ export class GoBgp implements BgpRouter {
   }
 
   async #start(): Promise<void> {
-    const file = `${this.#daemon.folder}/gobgpd.toml`
+    const file = `${this.daemon.folder}/gobgpd.toml`
     writeFileSync(file, this.#config())
-    this.#daemon.start('gobgpd', ['-f', file, '--log-plain'])
-    await this.#daemon.until('GoBGP does not start', () =>
+    this.daemon.start('gobgpd', ['-f', file, '--log-plain'])
+    await this.daemon.until('GoBGP does not start', () =>
       this.command('global').then(
         () => true,
         () => false,
@@ -111,7 +100,7 @@ export class GoBgp implements BgpRouter {
   }
 
   #config(): string {
-    const { as, routerId, neighbours, listenPort } = this.#options
+    const { as, routerId, neighbours, listenPort } = this.options
     return [
       '[global.config]',
       `as = ${as}`,

@@ -11,7 +11,7 @@ import {
   type BgpRoute,
   type BgpRouter,
   type BgpRouterOptions,
-  Daemon,
+  DaemonRouter,
   familyOfPrefix,
   userNamed,
 } from './bgp-router.ts'
@@ -27,24 +27,13 @@ interface ShownRoute {
   readonly large_communities?: readonly string[]
 }
 
-export class OpenBgpd implements BgpRouter {
-  readonly name: string
-  readonly as: number
+export class OpenBgpd extends DaemonRouter implements BgpRouter {
   readonly setsAnyPath = false
-  readonly #options: BgpRouterOptions
-  readonly #daemon: Daemon
 
   static async start(options: BgpRouterOptions): Promise<OpenBgpd> {
     const bgpd = new OpenBgpd(options)
     await bgpd.#start()
     return bgpd
-  }
-
-  private constructor(options: BgpRouterOptions) {
-    this.name = options.name
-    this.as = options.as
-    this.#options = options
-    this.#daemon = new Daemon(options)
   }
 
   async announce(routes: readonly BgpOrigination[]): Promise<void> {
@@ -57,7 +46,7 @@ export class OpenBgpd implements BgpRouter {
   }
 
   async table(family: BgpFamily): Promise<BgpRoute[]> {
-    const mine = this.#options.neighbours.filter(({ families }) => families.includes(family))
+    const mine = this.options.neighbours.filter(({ families }) => families.includes(family))
     const shown = await Promise.all(
       mine.map(({ remote }) => {
         const inet = family === 'ipv4' ? 'inet' : 'inet6'
@@ -69,30 +58,30 @@ export class OpenBgpd implements BgpRouter {
 
   /** Words of bgpctl, for what is OpenBGPD's alone. */
   async command(...words: string[]): Promise<string> {
-    return await this.#daemon.run('bgpctl', '-s', this.#socket, ...words)
+    return await this.daemon.run('bgpctl', '-s', this.#socket, ...words)
   }
 
   async stop(): Promise<void> {
-    await this.#daemon.stop()
+    await this.daemon.stop()
   }
 
   #nextHop(prefix: string): string[] {
-    const { nextHops } = this.#options
+    const { nextHops } = this.options
     return nextHops ? ['nexthop', nextHops[familyOfPrefix(prefix)]] : []
   }
 
   get #socket(): string {
-    return `${this.#daemon.folder}/bgpd.sock`
+    return `${this.daemon.folder}/bgpd.sock`
   }
 
   async #start(): Promise<void> {
-    const file = `${this.#daemon.folder}/bgpd.conf`
+    const file = `${this.daemon.folder}/bgpd.conf`
     // Where it locks itself in. Debian's service makes it when it starts.
     mkdirSync(userNamed('_openbgpd').home, { recursive: true, mode: 0o755 })
     writeFileSync(file, this.#config())
     chmodSync(file, 0o600) // it reads no file that others may
-    this.#daemon.start('bgpd', ['-d', '-f', file])
-    await this.#daemon.until('OpenBGPD does not start', () =>
+    this.daemon.start('bgpd', ['-d', '-f', file])
+    await this.daemon.until('OpenBGPD does not start', () =>
       this.command('show').then(
         () => true,
         () => false,
@@ -101,7 +90,7 @@ export class OpenBgpd implements BgpRouter {
   }
 
   #config(): string {
-    const { as, routerId, neighbours, listenPort } = this.#options
+    const { as, routerId, neighbours, listenPort } = this.options
     const port = listenPort ? ` port ${listenPort}` : ''
     return [
       `AS ${as}`,
