@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
+import koffi from 'koffi'
 import { parseAddress, parsePrefix } from '../base/address.ts'
 import { LinuxError } from './error.ts'
+import { must } from './libc.ts'
 import { withNamespace } from './namespace.ts'
 import { POLLIN, POLLOUT, PollSet } from './poll.ts'
 import { ip, ScratchNetwork, unprivileged } from './scratch.ts'
@@ -11,6 +12,11 @@ import { TcpFailure } from './tcp-failure.ts'
 import { TcpListener } from './tcp-listener.ts'
 import type { TcpOptions } from './tcp-option.ts'
 import { type ConnectOptions, ENDED, FAILED, TcpSocket, WOULD_BLOCK } from './tcp-socket.ts'
+
+const setrlimit: (resource: number, limit: BigUint64Array) => number = koffi
+  .load(null)
+  .func('int setrlimit(int resource, void *limit)')
+const RLIMIT_NOFILE = 7
 
 const WAIT_MS = 5000
 /** Long enough for an answer that would come, on a loaded machine. */
@@ -231,8 +237,10 @@ describe('a TCP listener', () => {
   test('turns connections away while the process has no descriptor for them, and takes them again after', async () => {
     const listener = new TcpListener({ address: here, port: 0 })
     const near = connect(here, listener.local.port)
-    const limit = (soft: string): void => void execFileSync('prlimit', ['--pid', `${process.pid}`, `--nofile=${soft}`])
-    const [, before] = /Max open files\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))!
+    const [, before, hard] = /Max open files\s+(\d+)\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))!
+    // By a call, and not by a program: to start one takes descriptors.
+    const limit = (soft: number): void =>
+      void must('setrlimit', setrlimit(RLIMIT_NOFILE, new BigUint64Array([BigInt(soft), BigInt(hard!)])))
     assert.ok(readable(listener))
     const highest = Math.max(
       ...readdirSync('/proc/self/fd')
@@ -240,14 +248,14 @@ describe('a TCP listener', () => {
         .filter((fd) => existsSync(`/proc/self/fd/${fd}`)),
     )
     const fill: number[] = []
-    limit(`${highest + 1}:`)
+    limit(highest + 1)
     try {
       for (;;) fill.push(openSync('/dev/null', 'r'))
     } catch {
       assert.equal(listener.accept(), undefined)
     } finally {
       for (const fd of fill) closeSync(fd)
-      limit(`${before}:`)
+      limit(Number(before))
     }
     assert.equal(listener.turnedAway, 1)
     assert.ok(readable(near))
