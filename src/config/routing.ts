@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { parseAddress } from '../base/address.ts'
-import { LISTENERS_MAX, NEIGHBOURS_MAX } from './limits.ts'
+import { LISTENERS_MAX, NEIGHBOURS_MAX, NODES_MAX } from './limits.ts'
 import { policyNames, policyParts } from './policy.ts'
 import { address, as, familyName, interfaceAddress, listOf, name, whole } from './scalar.ts'
 
@@ -18,9 +18,21 @@ const maximumPrefixes = z.strictObject({
   limit: whole('limit', 1, 100_000_000),
 })
 
+/** A process of the routing module. Tenants' sessions are spread over all of them. */
+const routingNode = z.strictObject({
+  name,
+  /** The network namespace that it enters; without one it stays where `gatehouse` was started. */
+  namespace: name.optional(),
+  /** Where tenants' BGP and BFD reach it, in VXLAN from forwarding nodes. */
+  address,
+})
+export type RoutingNode = z.output<typeof routingNode>
+
 const neighbour = z
   .strictObject({
     name,
+    /** Whose it is: its routes enter the tenant's VRF, and its packets come over a connection of the tenant. */
+    tenant: name.optional(),
     /** Its address, */
     address: address.optional(),
     /** or where those come from that we do not know one by one (dynamic neighbours). */
@@ -68,6 +80,7 @@ export const routing = z.strictObject({
   /** Compare MEDs of different neighbouring ASes too. */
   always_compare_med: z.boolean().default(false),
   ...policyParts,
+  nodes: listOf('routing nodes', routingNode, NODES_MAX).default([]),
   listen: listOf('listeners', listener, LISTENERS_MAX).default([]),
   neighbours: listOf('neighbours', neighbour, NEIGHBOURS_MAX).default([]),
 })
