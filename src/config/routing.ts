@@ -2,7 +2,8 @@
 
 import { z } from 'zod'
 import { parseAddress } from '../base/address.ts'
-import { LISTENERS_MAX, NEIGHBOURS_MAX, NODES_MAX } from './limits.ts'
+import { directory } from './fabric.ts'
+import { HISTORY_MB_MAX, HISTORY_MB_MIN, LISTENERS_MAX, NEIGHBOURS_MAX, NODES_MAX, VIA_MAX } from './limits.ts'
 import { policyNames, policyParts } from './policy.ts'
 import { address, as, familyName, interfaceAddress, listOf, name, whole } from './scalar.ts'
 
@@ -27,6 +28,18 @@ const routingNode = z.strictObject({
   address,
 })
 export type RoutingNode = z.output<typeof routingNode>
+
+/** What became of sessions and routes, on disk. */
+const history = z.strictObject({
+  /** By default `history` in the state directory. A directory in it for every process. */
+  directory: directory('/var/lib/gatehouse/NAME/history').optional(),
+  /** Of one process; 0 keeps none. */
+  size_mb: whole('size', 0, HISTORY_MB_MAX)
+    .refine((size) => size === 0 || size >= HISTORY_MB_MIN, {
+      error: ({ input }) => `${input} MB are too few for a history: at least ${HISTORY_MB_MIN}, or 0 for none`,
+    })
+    .default(256),
+})
 
 const neighbour = z
   .strictObject({
@@ -79,7 +92,10 @@ export const routing = z.strictObject({
   cluster_id: routerId.optional(),
   /** Compare MEDs of different neighbouring ASes too. */
   always_compare_med: z.boolean().default(false),
+  /** How many paths of one prefix may share its packets (ECMP). */
+  multipath: whole('number of paths', 1, VIA_MAX).default(16),
   ...policyParts,
+  history: history.prefault({}),
   nodes: listOf('routing nodes', routingNode, NODES_MAX).default([]),
   listen: listOf('listeners', listener, LISTENERS_MAX).default([]),
   neighbours: listOf('neighbours', neighbour, NEIGHBOURS_MAX).default([]),

@@ -11,6 +11,7 @@
 import type { IpAddress } from '../../base/address.ts'
 import type { Notification } from '../../wire/bgp/notification.ts'
 import type { PolicySource } from '../policy/policy-book.ts'
+import type { VrfTargets } from './rib/route-targets.ts'
 import type { Negotiated } from './session/negotiate.ts'
 
 /** How a peer's routes are treated: of the site file. */
@@ -108,6 +109,14 @@ export interface Taken {
 export type FromRoutes = OutChunk | Reset | Taken
 
 export interface RouteSettings {
+  /** Who tells the control module: the routing node; empty when there is nobody to tell. */
+  readonly origin: string
+  /** Tenants by the numbers of their VRFs, which are told to the control module. */
+  readonly tenants: readonly (readonly [vrf: number, name: string])[]
+  /** Of those that take part in VPNs. */
+  readonly targets: readonly VrfTargets[]
+  /** Paths at most that share a prefix's packets. */
+  readonly multipath: number
   readonly as: number
   readonly routerId: number
   readonly clusterId: number

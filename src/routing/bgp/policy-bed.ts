@@ -64,7 +64,17 @@ export class PolicyBed {
 
   constructor(policies: PolicySource) {
     this.engine = new RouteEngine({
-      settings: { as: LOCAL_AS, routerId: 1, clusterId: 1, alwaysCompareMed: false, policies },
+      settings: {
+        origin: '',
+        tenants: [],
+        targets: [],
+        multipath: 1,
+        as: LOCAL_AS,
+        routerId: 1,
+        clusterId: 1,
+        alwaysCompareMed: false,
+        policies,
+      },
       clock: this.clock,
       send: (message) => this.#take(message),
       pace: (slot) => ({ received: this.sent.get(slot) ?? 0, waiting: this.waiting.get(slot) ?? 0 }),

@@ -27,7 +27,16 @@ class Bed {
   /** By slot: what the network has not taken. */
   readonly waiting = new Map<number, number>()
   readonly engine = new RouteEngine({
-    settings: { as: 65_001, routerId: 1, clusterId: 1, alwaysCompareMed: false },
+    settings: {
+      origin: '',
+      tenants: [],
+      targets: [],
+      multipath: 1,
+      as: 65_001,
+      routerId: 1,
+      clusterId: 1,
+      alwaysCompareMed: false,
+    },
     clock: this.clock,
     send: (message) => this.#take(message),
     pace: (slot) => ({ received: this.sent.get(slot) ?? 0, waiting: this.waiting.get(slot) ?? 0 }),

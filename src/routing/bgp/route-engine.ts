@@ -10,6 +10,7 @@ import { attributeContext, OUTCOME } from '../../wire/bgp/facts.ts'
 import { FAMILY, type Family, families, hasFamily } from '../../wire/bgp/family.ts'
 import { MESSAGE } from '../../wire/bgp/message.ts'
 import { notification } from '../../wire/bgp/notification.ts'
+import type { RouteBatch } from '../../wire/control/route.ts'
 import { Reader } from '../../wire/cursor.ts'
 import type { Chain } from '../policy/chain.ts'
 import { PolicyBook, type PolicySource } from '../policy/policy-book.ts'
@@ -20,14 +21,20 @@ import { PolicyReviews } from './policy-review.ts'
 import { AttributeRewriter } from './rib/attribute-rewriter.ts'
 import { AttributeSets } from './rib/attribute-sets.ts'
 import { Decision } from './rib/decision.ts'
+import { GatewayLists } from './rib/gateway-lists.ts'
 import { Inbound } from './rib/inbound.ts'
+import { LocalRoutes } from './rib/local-routes.ts'
 import { type Chunk, Packer } from './rib/packer.ts'
-import { PrefixTable4, PrefixTable6 } from './rib/prefix-table.ts'
 import { RibPeers } from './rib/rib-peers.ts'
+import { RouteFeed } from './rib/route-feed.ts'
 import type { RoutePolicy } from './rib/route-policy.ts'
+import { RouteTargets } from './rib/route-targets.ts'
 import { RoutingTable } from './rib/routing-table.ts'
 import { SetAssembler } from './rib/set-assembler.ts'
 import { UpdateGroup } from './rib/update-group.ts'
+import { VpnExport } from './rib/vpn-export.ts'
+import { VpnImport } from './rib/vpn-import.ts'
+import { prefixTableOf } from './rib/wide-prefix-table.ts'
 
 /** So long a step takes at most, give or take one message: who asks waits no longer than a few of them. */
 const STEP_us = 4000
@@ -41,8 +48,21 @@ const WAITING_MAX_BYTES = 2 << 20
 /** So long the members of a group wait for the slowest one. */
 const PATIENCE_us = 200_000
 const NOT_BLOCKED = -1
+/** Of one batch for the control module: a step's worth. */
+const PUBLISH_PREFIXES = 10_000
+/** Learnt routes stand behind the site's own, and before those of nobody in particular. */
+const PREFERENCE = 100
+/** The peer that our own routes are of. External, so that internal peers are told of them too. */
+const OURSELVES = { name: 'ourselves', address: new Uint8Array(4), external: true, client: false } as const
 /** RFC 4486: what a session ends with that has sent more prefixes than it may. */
 const CEASE = { code: 6, maximumPrefixes: 1 } as const
+
+/** Of neighbours that are no tenant's; VPN routes are here. */
+const NO_VRF = 0
+const UNICAST_OF: ReadonlyMap<Family, Family> = new Map<Family, Family>([
+  [FAMILY.vpnv4, FAMILY.ipv4Unicast],
+  [FAMILY.vpnv6, FAMILY.ipv6Unicast],
+])
 
 interface Session {
   readonly number: number
@@ -81,6 +101,8 @@ export interface RouteEngineOptions {
   readonly settings: RouteSettings
   readonly clock: Clock
   readonly send: (message: FromRoutes) => void
+  /** Who takes batches of tenants' routes for the control module, one at a time while `room` says so. */
+  readonly publish?: { readonly room: () => boolean; readonly send: (batch: Uint8Array) => void }
   /** How far the session in a slot is; see PACE_WORDS. */
   readonly pace: (slot: number) => { readonly received: number; readonly waiting: number }
 }
@@ -105,6 +127,12 @@ export class RouteEngine {
   #purges: Purge[] = []
   /** Numbers of sessions whose routes are gone. */
   #retired: number[] = []
+  /** Tenants by the number of their VRF, and the other way. */
+  readonly #tenants: ReadonlyMap<number, string>
+  readonly #vrfs: ReadonlyMap<string, number>
+  readonly #feed: RouteFeed
+  readonly #local: LocalRoutes
+  readonly #targets: RouteTargets
   readonly #policies: PolicyBook
   readonly #reviews = new PolicyReviews()
   #resets = 0
@@ -115,9 +143,17 @@ export class RouteEngine {
 
   constructor(options: RouteEngineOptions) {
     this.#options = options
-    const { alwaysCompareMed, policies } = options.settings
+    const { alwaysCompareMed, policies, origin, multipath, as, routerId } = options.settings
     this.#policies = new PolicyBook(new Workbench(this.#sets, this.#peers), policies)
     this.#decision = new Decision(this.#sets, this.#peers, { alwaysCompareMed })
+    this.#targets = new RouteTargets(this.#sets, options.settings.targets)
+    this.#tenants = new Map(options.settings.tenants)
+    this.#vrfs = new Map(options.settings.tenants.map(([vrf, name]) => [name, vrf]))
+    this.#feed = new RouteFeed({ origin, preference: PREFERENCE, multipath }, new GatewayLists(this.#sets))
+    this.#local = new LocalRoutes(this.#sets, {
+      peer: this.#peers.add({ ...OURSELVES, as, routerId }),
+      tableOf: (tenant, family) => this.#tableOfTenant(tenant, family),
+    })
     this.#packer = new Packer({
       send: (chunk) => this.#handOver(chunk),
       room: (audience) => this.#roomOf(audience),
@@ -136,10 +172,11 @@ export class RouteEngine {
     const reviewed = this.#reviews.step()
     if (reviewed) this.#touched.add(reviewed)
     const isTelling = this.#tell()
+    const isPublishing = this.#publish()
     this.#forget()
     for (const table of this.#touched) table.releaseUnused()
     this.#touched.clear()
-    return this.#queue.length > 0 || this.#purges.length > 0 || this.#reviews.isBusy || isTelling
+    return this.#queue.length > 0 || this.#purges.length > 0 || this.#reviews.isBusy || isTelling || isPublishing
   }
 
   /** There is something to tell that waits for a peer: to be looked at again after a while, if nothing happens before. */
@@ -157,6 +194,26 @@ export class RouteEngine {
     }
     const attributeSets = this.#sets.count
     return { sessions: this.#sessions.size, tables: this.#tables.size, prefixes, paths, attributeSets }
+  }
+
+  // ---- the control module
+
+  /** Routes of tenants that are ours to tell their peers. */
+  originate(batch: RouteBatch): void {
+    for (const table of this.#local.take(batch)) this.#touched.add(table)
+  }
+
+  /** The control module is to be told everything again. */
+  replay(): void {
+    this.#feed.replay()
+  }
+
+  /** False when nothing is left to tell, or there is no room for it. */
+  #publish(): boolean {
+    const { publish } = this.#options
+    if (!publish || !this.#feed.isBusy || !publish.room()) return false
+    publish.send(this.#feed.next(PUBLISH_PREFIXES, this.#touched))
+    return this.#feed.isBusy
   }
 
   // ---- what comes in
@@ -292,7 +349,7 @@ export class RouteEngine {
     const form = exportFormOf(up, family, this.#options.settings)
     if (!form) return undefined
     const clients = up.handling.reflectorClient
-    const shown = { ...form, nextHopSelf: form.nextHopSelf?.join('.') }
+    const shown = { ...form, nextHopSelf: form.nextHopSelf?.join('.'), ours: form.ours?.join('.') }
     const name = JSON.stringify([up.handling.vrf, clients, shown, exports.id])
     let group = this.#groups.get(name)
     if (!group) {
@@ -418,10 +475,32 @@ export class RouteEngine {
     const name = `${vrf} ${family}`
     const known = this.#tables.get(name)
     if (known) return known
-    const prefixes = family === FAMILY.ipv6Unicast ? new PrefixTable6() : new PrefixTable4()
-    const made = new RoutingTable(prefixes, this.#sets, this.#decision)
+    const made = new RoutingTable(prefixTableOf(family), this.#sets, this.#decision)
     this.#tables.set(name, made)
+    const tenant = this.#tenants.get(vrf)
+    if (tenant !== undefined && this.#options.publish) this.#feed.follow(made, tenant, family)
+    this.#joinVpn(made, vrf, family)
     return made
+  }
+
+  // Between a VRF's table and that of VPN routes of the same addresses.
+  #joinVpn(table: RoutingTable, vrf: number, family: Family): void {
+    const touched = (other: RoutingTable): void => void this.#touched.add(other)
+    const unicast = UNICAST_OF.get(family)
+    if (unicast !== undefined) {
+      const tableOf = (into: number): RoutingTable => this.#tableOf(into, unicast)
+      new VpnImport(table, { targets: this.#targets, tableOf, touched })
+      return
+    }
+    const targets = this.#options.settings.targets.find((one) => one.vrf === vrf)
+    if (!targets || targets.exports.length === 0) return
+    const vpn = family === FAMILY.ipv4Unicast ? FAMILY.vpnv4 : FAMILY.vpnv6
+    new VpnExport(table, this.#tableOf(NO_VRF, vpn), targets, touched)
+  }
+
+  #tableOfTenant(tenant: string, family: Family): RoutingTable | undefined {
+    const vrf = this.#vrfs.get(tenant)
+    return vrf === undefined ? undefined : this.#tableOf(vrf, family)
   }
 
   // ---- what goes out

@@ -5,7 +5,7 @@ import { assert } from '../../base/assert.ts'
 import { systemClock, type Timer } from '../../base/clock.ts'
 import { PACE_WORDS, Pace, type RouteSettings, type ToRoutes } from './messages.ts'
 import { RouteEngine } from './route-engine.ts'
-import type { Answer, Question } from './speaker.ts'
+import type { Answer, Published, Question } from './speaker.ts'
 import { warmUp } from './warm-up.ts'
 
 export interface RouteThreadSetup {
@@ -19,10 +19,21 @@ assert(agent !== null, 'this file is a thread')
 const { settings, sessions, pace } = workerData as RouteThreadSetup
 const words = new Int32Array(pace)
 warmUp(settings)
+/** Batches for the control module that the agent has not passed on yet, and how many of them may be. */
+let unpublished = 0
+const UNPUBLISHED_MAX = 4
+const publish = {
+  room: () => unpublished < UNPUBLISHED_MAX,
+  send(batch: Uint8Array): void {
+    unpublished++
+    agent!.postMessage({ kind: 'routes', batch })
+  },
+}
 const engine = new RouteEngine({
   settings,
   clock: systemClock,
   send: (message) => sessions.postMessage(message),
+  ...(settings.origin !== '' && { publish }),
   pace: (slot) => ({
     received: Atomics.load(words, slot * PACE_WORDS + Pace.received),
     waiting: Atomics.load(words, slot * PACE_WORDS + Pace.waiting),
@@ -53,9 +64,17 @@ sessions.on('message', (message: ToRoutes) => {
   engine.take(message)
   awake()
 })
-agent.on('message', ({ id, policies }: Question) => {
-  const answer = policies ? engine.reloadPolicies(policies) : engine.counts()
-  agent.postMessage({ kind: 'answer', id, answer } satisfies Answer)
-  if (policies) awake()
+
+function answerTo({ what, policies, batch }: Question): unknown {
+  if (what === 'policies') return engine.reloadPolicies(policies!)
+  if (what === 'originate') return engine.originate(batch!)
+  if (what === 'replay') return engine.replay()
+  return engine.counts()
+}
+
+agent.on('message', (message: Question | Published) => {
+  if (message.what === 'published') unpublished--
+  else agent.postMessage({ kind: 'answer', id: message.id, answer: answerTo(message) } satisfies Answer)
+  if (message.what !== 'show') awake()
 })
 agent.postMessage({ kind: 'ready' })

@@ -171,16 +171,19 @@ export class Evaluator implements RoutePolicy {
 
   #resultOf(verdict: Verdict): number {
     if (verdict === VERDICT.reject) return NO_SET
-    const { draft, writer } = this.#bench
+    const { draft, writer, sets } = this.#bench
     if (this.#chain.gracefulShutdown && draft.isGoing) {
       draft.localPref = GRACEFUL_SHUTDOWN_LOCAL_PREF
       draft.changed |= CHANGED.localPref
     }
     const { changed } = draft
+    const ours = sets.fixed[draft.set]! & FIXED.ours
     const fixed =
       this.#chain.direction === 'in'
-        ? 0
-        : ((changed & CHANGED.med) !== 0 ? FIXED.med : 0) | ((changed & CHANGED.nextHop) !== 0 ? FIXED.nextHop : 0)
+        ? ours
+        : ours |
+          ((changed & CHANGED.med) !== 0 ? FIXED.med : 0) |
+          ((changed & CHANGED.nextHop) !== 0 ? FIXED.nextHop : 0)
     return writer.intern(draft, fixed)
   }
 

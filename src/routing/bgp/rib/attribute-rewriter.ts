@@ -13,7 +13,7 @@
  * A next hop or MED that policy has set for these peers is sent as it is.
  */
 
-import type { Family } from '../../../wire/bgp/family.ts'
+import { FAMILY, type Family } from '../../../wire/bgp/family.ts'
 import { AS_TRANS } from '../../../wire/bgp/open.ts'
 import { type AttributeSets, FIXED } from './attribute-sets.ts'
 
@@ -24,6 +24,8 @@ export interface ExportForm {
   readonly localAs: number
   /** Our address as the next hop; undefined leaves the route's. */
   readonly nextHopSelf: Uint8Array | undefined
+  /** Our address for routes that are our own; undefined when there is none of the family. */
+  readonly ours: Uint8Array | undefined
   /** The peer knows AS numbers of four octets (RFC 6793). */
   readonly as4: boolean
   readonly clusterId: number
@@ -32,11 +34,16 @@ export interface ExportForm {
   readonly messageBytesMax: number
   /** Several paths a prefix, with their identifiers (RFC 7911). */
   readonly addPath: boolean
-  /** NEXT_HOP is an attribute: IPv4 with an IPv4 next hop. Otherwise it stands in MP_REACH_NLRI. */
-  readonly classic: boolean
+  /** IPv4 routes may have IPv6 next hops (RFC 8950). */
+  readonly extendedNextHop: boolean
 }
 
 const CODE = { asPath: 2, nextHop: 3, med: 4, localPref: 5, originatorId: 9, clusterList: 10, aigp: 26 } as const
+const NOTHING = new Uint8Array(0)
+const IPV4_BYTES = 4
+const DISTINGUISHER_BYTES = 8
+const VPN4_BYTES = 12
+const VPN6_BYTES = 24
 const OPTIONAL = 0x80
 const TRANSITIVE = 0x40
 const EXTENDED_LENGTH = 0x10
@@ -58,9 +65,11 @@ export class AttributeRewriter {
   nextHopLength = 0
   readonly #sets: AttributeSets
   #source: Uint8Array = new Uint8Array(0)
-  // Of the set that is being written.
+  // Of the set that is being written: the next hop that the peers are told, a part of some bytes.
   #fixed = 0
-  #nextHopSelf: Uint8Array | undefined = undefined
+  #hop: Uint8Array = NOTHING
+  #hopAt = 0
+  #hopBytes = 0
 
   constructor(sets: AttributeSets) {
     this.#sets = sets
@@ -74,9 +83,10 @@ export class AttributeRewriter {
     const { arena, at, bytes } = this.#sets
     this.#source = arena.bytes
     this.#fixed = this.#sets.fixed[set]!
-    this.#nextHopSelf = (this.#fixed & FIXED.nextHop) === 0 ? form.nextHopSelf : undefined
+    this.#chooseNextHop(set, form)
     this.length = 0
     const end = at[set]! + bytes[set]!
+    let needsNextHop = this.#hopBytes === IPV4_BYTES && form.family === FAMILY.ipv4Unicast
     let needsLocalPref = !form.external
     let needsOriginator = reflectedFrom !== 0
     let needsCluster = reflectedFrom !== 0
@@ -88,6 +98,10 @@ export class AttributeRewriter {
       const value = from + (isLong ? 4 : 3)
       const length = isLong ? (this.#source[from + 2]! << 8) | this.#source[from + 3]! : this.#source[from + 2]!
       // In the order of their codes, as they mostly came.
+      if (needsNextHop && code >= CODE.nextHop) {
+        this.#classicNextHop()
+        needsNextHop = false
+      }
       if (needsLocalPref && code >= CODE.localPref) {
         if (code > CODE.localPref) this.#localPref(set)
         needsLocalPref = false
@@ -107,16 +121,44 @@ export class AttributeRewriter {
       if (code === CODE.asPath) {
         this.#asPath(form, value, length)
         needsPath = false
-      } else if (code === CODE.nextHop) this.#classicNextHop(form, value, length)
-      else if (code === CODE_AGGREGATOR && !form.as4) this.#aggregator2(flags, value)
+      } else if (code === CODE.nextHop) {
+        // The one that the peers are told is there already.
+      } else if (code === CODE_AGGREGATOR && !form.as4) this.#aggregator2(flags, value)
       else if (this.#passes(code, flags, form)) this.#copy(from, value + length)
       from = value + length
     }
     if (needsPath) this.#asPath(form, 0, 0)
+    if (needsNextHop) this.#classicNextHop()
     if (needsLocalPref) this.#localPref(set)
     if (needsOriginator) this.#fourOctets(CODE.originatorId, reflectedFrom)
     if (needsCluster) this.#clusterList(form.clusterId, 0, 0)
-    this.#mpNextHop(set, form)
+    this.#mpNextHop(form)
+  }
+
+  // Ours, the one of NEXT_HOP, or the one of MP_REACH_NLRI in the form that the family has.
+  #chooseNextHop(set: number, form: ExportForm): void {
+    const isKept = (this.#fixed & FIXED.nextHop) !== 0
+    const self = (this.#fixed & FIXED.ours) === 0 ? form.nextHopSelf : form.ours
+    if (self && !isKept) {
+      this.#hop = self
+      this.#hopAt = 0
+      this.#hopBytes = self.length
+      return
+    }
+    const { at, bytes, nextHopBytes } = this.#sets
+    const given = nextHopBytes[set]!
+    const end = at[set]! + bytes[set]!
+    this.#hop = this.#source
+    this.#hopBytes = given
+    this.#hopAt = end
+    if (given === 0) {
+      this.#hopAt = this.#sets.find(set, CODE.nextHop)
+      this.#hopBytes = this.#hopAt < 0 ? 0 : this.#sets.foundBytes
+    } else if (isVpn(form.family) || (given !== VPN4_BYTES && given !== VPN6_BYTES)) return
+    else {
+      this.#hopAt += DISTINGUISHER_BYTES
+      this.#hopBytes -= DISTINGUISHER_BYTES
+    }
   }
 
   #passes(code: number, flags: number, form: ExportForm): boolean {
@@ -171,23 +213,16 @@ export class AttributeRewriter {
     this.#copy(value, value + length)
   }
 
-  #classicNextHop(form: ExportForm, value: number, length: number): void {
-    if (!form.classic) return
-    this.#head(TRANSITIVE, CODE.nextHop, 4)
-    const self = this.#nextHopSelf
-    if (self === undefined) this.#copy(value, value + length)
-    else for (let i = 0; i < 4; i++) this.#u8(self[i]!)
+  #classicNextHop(): void {
+    this.#head(TRANSITIVE, CODE.nextHop, IPV4_BYTES)
+    for (let i = 0; i < IPV4_BYTES; i++) this.#u8(this.#hop[this.#hopAt + i]!)
   }
 
-  #mpNextHop(set: number, { classic }: ExportForm): void {
-    const nextHopSelf = this.#nextHopSelf
-    const { at, bytes, nextHopBytes } = this.#sets
-    const from = at[set]! + bytes[set]!
+  #mpNextHop({ family }: ExportForm): void {
     this.nextHopLength = 0
-    if (classic) return
-    const length = nextHopSelf?.length ?? nextHopBytes[set]!
-    for (let i = 0; i < length; i++) this.nextHop[i] = nextHopSelf ? nextHopSelf[i]! : this.#source[from + i]!
-    this.nextHopLength = length
+    if (family === FAMILY.ipv4Unicast && this.#hopBytes === IPV4_BYTES) return
+    for (let i = 0; i < this.#hopBytes; i++) this.nextHop[i] = this.#hop[this.#hopAt + i]!
+    this.nextHopLength = this.#hopBytes
   }
 
   // The path of `length` bytes at `value`, with our AS in front where it goes to another one (section 5.1.2 b).
@@ -257,4 +292,8 @@ export class AttributeRewriter {
     this.#head(flags & ~EXTENDED_LENGTH, CODE_AS4_AGGREGATOR, 8)
     this.#copy(value, value + 8)
   }
+}
+
+function isVpn(family: Family): boolean {
+  return family === FAMILY.vpnv4 || family === FAMILY.vpnv6
 }

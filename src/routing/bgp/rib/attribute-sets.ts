@@ -23,7 +23,12 @@ export const HAS = { med: 1 } as const
  * What policy has set for the peers that a route goes to, and is therefore sent as it stands, in whatever form they get
  * routes. A set with such a mark is another one than the same bytes without.
  */
-export const FIXED = { med: 1, nextHop: 2 } as const
+export const FIXED = {
+  med: 1,
+  nextHop: 2,
+  /** Not of policy: the route is our own, and its next hop is ours whoever is told. */
+  ours: 4,
+} as const
 
 /** Well-known communities that say where a route must not go (RFC 1997), and that it is about to go (RFC 8326). */
 export const RESTRICT = { noExport: 1, noAdvertise: 2, noExportSubconfed: 4, gracefulShutdown: 8 } as const
@@ -34,12 +39,15 @@ const WELL_KNOWN: readonly (readonly [number, number])[] = [
   [0xffff_0000, RESTRICT.gracefulShutdown],
 ]
 
+const EXTENDED_LENGTH = 0x10
 const PLACES_FIRST = 64
 /** RFC 4271 section 9.1.1: what is not said by the peer counts as this (a common convention). */
 export const LOCAL_PREF_DEFAULT = 100
 
 export class AttributeSets {
   readonly arena = new ByteArena()
+  /** Of what `find` found last. */
+  foundBytes = 0
   count = 0
   /** Columns by set number. */
   at = new Int32Array(16)
@@ -108,6 +116,23 @@ export class AttributeSets {
     this.count++
     if (2 * this.count > this.#mask) this.#rehash()
     return set
+  }
+
+  /** Where in the arena the value of the set's attribute begins, whose length is in `foundBytes`; -1 when it has none. */
+  find(set: number, code: number): number {
+    const { bytes } = this.arena
+    const end = this.at[set]! + this.bytes[set]!
+    for (let at = this.at[set]!; at < end; ) {
+      const isLong = (bytes[at]! & EXTENDED_LENGTH) !== 0
+      const value = at + (isLong ? 4 : 3)
+      const length = isLong ? (bytes[at + 2]! << 8) | bytes[at + 3]! : bytes[at + 2]!
+      if (bytes[at + 1] === code) {
+        this.foundBytes = length
+        return value
+      }
+      at = value + length
+    }
+    return -1
   }
 
   use(set: number): void {

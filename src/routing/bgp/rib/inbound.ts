@@ -157,7 +157,7 @@ export class Inbound {
     // Mostly all of a message's routes have the same fate.
     const common = policy === undefined ? set : policy.ofSet(set)
     const hasIds = hasFamily(context.addPath, family)
-    const { found, pathIds } = table.prefixes
+    const { found, pathIds, labels } = table.prefixes
     let added = 0
     from.window(at, end)
     for (let count = 1; count > 0; ) {
@@ -166,7 +166,8 @@ export class Inbound {
         const chosen = common === ASK_ROUTE ? policy!.ofRoute(table.prefixes, found[i]!, set, peer) : common
         const isAccepted = chosen !== NO_SET
         const withFlags = isAccepted ? flags : flags | PATH_FLAG.denied
-        if (table.announce(found[i]!, peer, pathIds[i]!, set, isAccepted ? chosen : set, withFlags)) added++
+        const label = table.hasLabels ? labels[i]! : 0
+        if (table.announce(found[i]!, peer, pathIds[i]!, set, isAccepted ? chosen : set, withFlags, label)) added++
       }
     }
     this.paths[family]! += added

@@ -38,6 +38,9 @@ export interface PackerOptions {
   readonly room: (audience: readonly number[]) => number
 }
 
+/** What a withdrawn VPN prefix has in the place of its label (RFC 8277 section 2.4), without the bits behind it. */
+const WITHDRAWN_LABEL = 0x80000
+
 const Kind = { none: 0, announce: 1, withdraw: 2 } as const
 
 export class Packer {
@@ -84,14 +87,14 @@ export class Packer {
     return this.#room > 0
   }
 
-  announce(prefix: number, set: number, source: number, reflectedFrom: number): void {
+  announce(prefix: number, set: number, source: number, reflectedFrom: number, label: number): void {
     if (this.#kind !== Kind.announce || this.#set !== set || this.#source !== source) {
       this.#open(Kind.announce, source)
       this.#rewriter.write(set, this.#form, reflectedFrom)
       this.#set = set
       this.#beginMessages()
     }
-    this.#add(prefix)
+    this.#add(prefix, label)
   }
 
   /** For all but the peer whose route it was. */
@@ -100,7 +103,7 @@ export class Packer {
       this.#open(Kind.withdraw, source)
       this.#beginMessages()
     }
-    this.#add(prefix)
+    this.#add(prefix, WITHDRAWN_LABEL)
   }
 
   /** For one peer alone. */
@@ -109,7 +112,7 @@ export class Packer {
     this.#closeRun()
     this.#kind = Kind.withdraw
     this.#beginMessages()
-    this.#add(prefix)
+    this.#add(prefix, WITHDRAWN_LABEL)
     this.#finishMessages()
     this.#runs.push({ audience: [], except: 0, only, ...this.#takeRun() })
   }
@@ -139,8 +142,8 @@ export class Packer {
     this.#runs = []
   }
 
-  #add(prefix: number): void {
-    if (this.#table.prefixes.write(this.#builder, prefix)) return
+  #add(prefix: number, label: number): void {
+    if (this.#table.prefixes.write(this.#builder, prefix, label)) return
     // The chunk is full: it goes, and the next one goes on with the same attributes.
     const kind = this.#kind
     this.#finishMessages()
@@ -149,14 +152,14 @@ export class Packer {
     this.#kind = kind
     this.#runExcept = this.#source
     this.#beginMessages()
-    assert(this.#table.prefixes.write(this.#builder, prefix), 'a chunk holds a message')
+    assert(this.#table.prefixes.write(this.#builder, prefix, label), 'a chunk holds a message')
   }
 
   #beginMessages(): void {
     const { out, length, nextHop, nextHopLength } = this.#rewriter
-    const { family, classic } = this.#form
+    const { family } = this.#form
     if (this.#kind === Kind.withdraw) this.#builder.begin(this.#at, family, undefined)
-    else this.#builder.begin(this.#at, family, out, classic ? undefined : nextHop, length, classic ? 0 : nextHopLength)
+    else this.#builder.begin(this.#at, family, out, nextHopLength > 0 ? nextHop : undefined, length, nextHopLength)
   }
 
   #finishMessages(): void {

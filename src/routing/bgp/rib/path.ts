@@ -3,7 +3,7 @@
 /** No path. */
 export const NONE = 0
 
-/** Why a path takes no part in the decision. */
+/** Why a path takes no part in the decision, and what else there is to know of it. */
 export const PATH_FLAG = {
   /** It comes back to us (our AS, our router ID, our cluster). */
   rejected: 1,
@@ -13,6 +13,8 @@ export const PATH_FLAG = {
   stale: 4,
   /** Policy does not accept it. */
   denied: 8,
+  /** It came into its VRF from the VPN, and does not go back there. */
+  imported: 16,
 } as const
 
 /** Takes no part. */

@@ -1,5 +1,5 @@
 /**
- * The prefixes of one family in one VRF, each with a number of its own, under which everything else about it is kept in
+ * The IPv4 prefixes of one VRF, and what all tables of prefixes have in common (wide-prefix-table.ts has the others). Each has a number of its own, under which everything else about it is kept in
  * columns. Numbers are dense from 0 and are used again when a prefix is gone.
  *
  *   index   open addressing with linear probing, half full at most; two words a place
@@ -12,7 +12,7 @@
 
 import { assert } from '../../../base/assert.ts'
 import { mix32 } from '../../../base/hash.ts'
-import { readPrefix4, readPrefix6 } from '../../../wire/bgp/prefix.ts'
+import { readPrefix4 } from '../../../wire/bgp/prefix.ts'
 import type { UpdateBuilder } from '../../../wire/bgp/update-builder.ts'
 import type { Reader } from '../../../wire/cursor.ts'
 import { grown8, grownUnsigned32 } from './columns.ts'
@@ -22,10 +22,10 @@ export const NO_PREFIX = -1
 
 /** Numbers are below 2^26, which leaves six bits of a word for a length up to 32. */
 const PREFIXES_MAX = 2 ** 26 - 1
-const PLACES_FIRST = 32
+export const PLACES_FIRST = 32
 
 /** As many prefixes as are looked for at a time. */
-const FOUND_MAX = 512
+export const FOUND_MAX = 512
 
 export interface PrefixTable {
   /** Numbers given out so far are below this. */
@@ -35,14 +35,16 @@ export interface PrefixTable {
   /** What `read` found, FOUND_MAX of them at most, and the path identifiers that came with them. */
   readonly found: Int32Array
   readonly pathIds: Uint32Array
+  /** Of VPN routes, the labels that came with them (20 bits); has no rows for others. */
+  readonly labels: Uint32Array
   /**
    * Reads NLRI up to the end of the reader's window, or as much as is looked for at a time, and finds the prefixes'
    * numbers, or NO_PREFIX. Those that are not known are entered if `enter`. Returns how many it has read; fewer than there
    * are when one is malformed, which leaves the reader failed.
    */
   read(from: Reader, hasIds: boolean, enter: boolean): number
-  /** Writes the prefix as NLRI; false when it does not fit the message any more. */
-  write(out: UpdateBuilder, prefix: number): boolean
+  /** Writes the prefix as NLRI, a VPN's with the label; false when it does not fit the message any more. */
+  write(out: UpdateBuilder, prefix: number, label: number): boolean
   /** Gives the first `count` of these numbers back. */
   remove(prefixes: Int32Array, count: number): void
   /** The prefix's address words and its length, for people and other modules. */
@@ -50,12 +52,21 @@ export interface PrefixTable {
   address(prefix: number, into: Uint32Array): void
 }
 
-/** No number: the end of the list of those that may be given again. */
-const NONE = -1
+/** Of unicast prefixes, which are found by their address. */
+export interface AddressTable extends PrefixTable {
+  /** The address is in one word or four, from `at` on, with no bits set behind the length. */
+  findAddress(words: Uint32Array, at: number, length: number, enter: boolean): number
+}
 
-export class PrefixTable4 implements PrefixTable {
+export const NO_LABELS = new Uint32Array(0)
+
+/** No number: the end of the list of those that may be given again. */
+export const NONE = -1
+
+export class PrefixTable4 implements AddressTable {
   readonly found = new Int32Array(FOUND_MAX)
   readonly pathIds = new Uint32Array(FOUND_MAX)
+  readonly labels = NO_LABELS
   end = 0
   count = 0
   // A free number's address is the next free number.
@@ -99,6 +110,10 @@ export class PrefixTable4 implements PrefixTable {
       place = (place + 1) & this.#mask
     }
     return enter ? this.#enter(place, address, length) : NO_PREFIX
+  }
+
+  findAddress(words: Uint32Array, at: number, length: number, enter: boolean): number {
+    return this.find(words[at]!, length, enter)
   }
 
   #enter(place: number, address: number, length: number): number {
@@ -188,122 +203,4 @@ export class PrefixTable4 implements PrefixTable {
 
 function hashOf4(word: number, length: number): number {
   return mix32(word ^ (length << 26))
-}
-
-/** IPv6: four words an address. */
-export class PrefixTable6 implements PrefixTable {
-  readonly found = new Int32Array(FOUND_MAX)
-  readonly pathIds = new Uint32Array(FOUND_MAX)
-  end = 0
-  count = 0
-  #free = NONE
-  readonly #key = new Uint32Array(4)
-  #addresses = new Uint32Array(64)
-  #lengths = new Uint8Array(16)
-  #index = new Int32Array(2 * PLACES_FIRST)
-  #mask = PLACES_FIRST - 1
-
-  read(from: Reader, hasIds: boolean, enter: boolean): number {
-    let count = 0
-    for (; count < FOUND_MAX && from.remaining > 0; count++) {
-      this.pathIds[count] = hasIds ? from.u32() : 0
-      const length = from.u8()
-      readPrefix6(from, length, this.#key)
-      if (from.failed) break
-      this.found[count] = this.find(this.#key, length, enter)
-    }
-    return count
-  }
-
-  find(key: Uint32Array, length: number, enter: boolean): number {
-    const index = this.#index
-    const hash = hashOf6(key, 0, length)
-    let place = hash & this.#mask
-    for (; index[2 * place + 1] !== 0; place = (place + 1) & this.#mask) {
-      const prefix = index[2 * place + 1]! - 1
-      if (index[2 * place] === hash && this.#is(prefix, key, length)) return prefix
-    }
-    return enter ? this.#enter(place, hash, key, length) : NO_PREFIX
-  }
-
-  #is(prefix: number, key: Uint32Array, length: number): boolean {
-    if (this.#lengths[prefix] !== length) return false
-    for (let word = 0; word < 4; word++) if (this.#addresses[4 * prefix + word] !== key[word]) return false
-    return true
-  }
-
-  #enter(place: number, hash: number, key: Uint32Array, length: number): number {
-    const prefix = this.#take()
-    this.#addresses.set(key, 4 * prefix)
-    this.#lengths[prefix] = length
-    this.#index[2 * place] = hash
-    this.#index[2 * place + 1] = prefix + 1
-    if (2 * this.count > this.#mask) this.#rehash()
-    return prefix
-  }
-
-  #take(): number {
-    this.count++
-    const free = this.#free
-    if (free !== NONE) {
-      this.#free = this.#addresses[4 * free]! | 0
-      return free
-    }
-    const prefix = this.end++
-    this.#addresses = grownUnsigned32(this.#addresses, 4 * (prefix + 1))
-    this.#lengths = grown8(this.#lengths, prefix + 1)
-    return prefix
-  }
-
-  #rehash(): void {
-    const before = this.#index
-    this.#index = new Int32Array(2 * before.length)
-    this.#mask = before.length - 1
-    for (let old = 0; old < before.length; old += 2) {
-      if (before[old + 1] === 0) continue
-      let place = before[old]! & this.#mask
-      while (this.#index[2 * place + 1] !== 0) place = (place + 1) & this.#mask
-      this.#index[2 * place] = before[old]!
-      this.#index[2 * place + 1] = before[old + 1]!
-    }
-  }
-
-  remove(prefixes: Int32Array, count: number): void {
-    for (let i = 0; i < count; i++) this.#remove(prefixes[i]!)
-  }
-
-  #remove(prefix: number): void {
-    const index = this.#index
-    let place = hashOf6(this.#addresses, 4 * prefix, this.#lengths[prefix]!) & this.#mask
-    while (index[2 * place + 1] !== prefix + 1) place = (place + 1) & this.#mask
-    for (let next = (place + 1) & this.#mask; index[2 * next + 1] !== 0; next = (next + 1) & this.#mask) {
-      const home = index[2 * next]! & this.#mask
-      if (((next - home) & this.#mask) < ((next - place) & this.#mask)) continue
-      index[2 * place] = index[2 * next]!
-      index[2 * place + 1] = index[2 * next + 1]!
-      place = next
-    }
-    index[2 * place + 1] = 0
-    this.count--
-    this.#addresses[4 * prefix] = this.#free
-    this.#free = prefix
-  }
-
-  write(out: UpdateBuilder, prefix: number): boolean {
-    return out.addPrefix6(this.#addresses, 4 * prefix, this.#lengths[prefix]!)
-  }
-
-  length(prefix: number): number {
-    return this.#lengths[prefix]!
-  }
-
-  address(prefix: number, into: Uint32Array): void {
-    for (let word = 0; word < 4; word++) into[word] = this.#addresses[4 * prefix + word]!
-  }
-}
-
-function hashOf6(words: Uint32Array, at: number, length: number): number {
-  let hash = length
-  for (let word = 0; word < 4; word++) hash = mix32(hash ^ words[at + word]!)
-  return hash
 }

@@ -167,12 +167,13 @@ export class RibHarness {
       transparent,
       localAs: LOCAL_AS,
       nextHopSelf: undefined,
+      ours: undefined,
       as4: true,
       clusterId: ROUTER_ID,
       family: FAMILY.ipv4Unicast,
       messageBytesMax: MESSAGE_BYTES_MAX,
       addPath: false,
-      classic: true,
+      extendedNextHop: false,
     }
     const made = new UpdateGroup(this.table, this.peers, { form, clients }, () => {})
     this.#groups.set(name, made)

@@ -43,6 +43,9 @@ export class RoutingTable implements PathColumns {
   next = new Int32Array(16)
   flags = new Uint8Array(16)
   pathId = new Uint32Array(0)
+  /** Of VPN routes. */
+  label = new Uint32Array(0)
+  readonly hasLabels: boolean
   paths = 0
   #pathEnd = 1
   #freePath = NONE
@@ -53,6 +56,7 @@ export class RoutingTable implements PathColumns {
     this.prefixes = prefixes
     this.sets = sets
     this.decision = decision
+    this.hasLabels = prefixes.labels.length > 0
   }
 
   /** The columns have room for a prefix of this number. */
@@ -67,14 +71,23 @@ export class RoutingTable implements PathColumns {
    * A peer's route: `received` as it came, `set` as policy has it (the same, mostly). Replaces what the peer said of the
    * prefix before (RFC 4271 section 3.1), with the same path identifier. True when it had said nothing.
    */
-  announce(prefix: number, peer: number, pathId: number, received: number, set: number, flags: number): boolean {
+  announce(
+    prefix: number,
+    peer: number,
+    pathId: number,
+    received: number,
+    set: number,
+    flags: number,
+    label = 0,
+  ): boolean {
     this.#reserve(prefix)
     const sets = this.sets
     const path = this.#find(prefix, peer, pathId)
     sets.use(set)
     sets.use(received)
     if (path !== NONE) {
-      const isSame = this.set[path] === set && this.flags[path] === flags
+      const isSame = this.set[path] === set && this.flags[path] === flags && this.labelOf(path) === label
+      if (this.hasLabels) this.label[path] = label
       sets.drop(this.set[path]!)
       sets.drop(this.received[path]!)
       this.set[path] = set
@@ -89,6 +102,10 @@ export class RoutingTable implements PathColumns {
     this.peer[added] = peer
     this.flags[added] = flags
     if (pathId !== 0 || this.pathId.length > 0) this.#setPathId(added, pathId)
+    if (this.hasLabels) {
+      this.label = grownUnsigned32(this.label, Math.max(added + 1, this.set.length))
+      this.label[added] = label
+    }
     this.next[added] = this.first[prefix]!
     this.first[prefix] = added
     if ((flags & INELIGIBLE) === 0) this.#decide(prefix)
@@ -242,6 +259,11 @@ export class RoutingTable implements PathColumns {
   #setPathId(path: number, pathId: number): void {
     this.pathId = grownUnsigned32(this.pathId, Math.max(path + 1, this.set.length))
     this.pathId[path] = pathId
+  }
+
+  /** 0 where there are no labels. */
+  labelOf(path: number): number {
+    return this.label[path] ?? 0
   }
 
   #pathIdOf(path: number): number {

@@ -5,11 +5,13 @@
  *
  *   sent     the attribute set that was announced last, 0 for nothing            columns by prefix
  *   source   whose route that was: it is not told of its own
- *   queue    prefixes that may have changed, a ring; `queued` has a bit for each
+ *   label    of VPN routes, the label that it was announced with
+ *   queue    prefixes that may have changed
  */
 
 import { NO_SET } from './attribute-sets.ts'
-import { capacityFor, grown16, grown32, grownUnsigned32 } from './columns.ts'
+import { grown16, grown32, grownUnsigned32 } from './columns.ts'
+import { PrefixQueue } from './prefix-queue.ts'
 import type { RoutingTable } from './routing-table.ts'
 
 export class Track {
@@ -20,28 +22,21 @@ export class Track {
   readonly awaiting = new Set<number>()
   sent = new Int32Array(16)
   source = new Uint16Array(16)
-  #queued = new Uint32Array(1)
-  #queue = new Uint32Array(16)
-  #head = 0
-  #waiting = 0
+  label = new Uint32Array(0)
+  readonly #queue = new PrefixQueue()
 
   constructor(table: RoutingTable) {
     this.table = table
   }
 
   get waiting(): number {
-    return this.#waiting
+    return this.#queue.count
   }
 
   /** The prefix may have changed. */
   enqueue(prefix: number): void {
     if (prefix >= this.sent.length) this.#reserve(prefix)
-    const bit = 1 << (prefix & 31)
-    if ((this.#queued[prefix >>> 5]! & bit) !== 0) return
-    this.#queued[prefix >>> 5]! |= bit
-    if (this.sent[prefix] === NO_SET) this.table.holds[prefix]!++
-    if (this.#waiting === this.#queue.length) this.#growQueue()
-    this.#queue[(this.#head + this.#waiting++) & (this.#queue.length - 1)] = prefix
+    if (this.#queue.add(prefix) && this.sent[prefix] === NO_SET) this.table.holds[prefix]!++
   }
 
   enqueueAll(): void {
@@ -49,21 +44,13 @@ export class Track {
       if (this.table.best[prefix] !== 0) this.enqueue(prefix)
   }
 
-  /** The prefix that has waited longest, which stays there until `take`. Only while some wait. */
-  peek(): number {
-    return this.#queue[this.#head]!
-  }
-
-  /** Takes the prefix that `peek` showed off the queue. It is held until `settle`. */
-  take(): void {
-    const prefix = this.#queue[this.#head]!
-    this.#head = (this.#head + 1) & (this.#queue.length - 1)
-    this.#waiting--
-    this.#queued[prefix >>> 5]! &= ~(1 << (prefix & 31))
+  /** Takes the prefix that has waited longest off the queue; only while some wait. It is held until `settle`. */
+  take(): number {
+    return this.#queue.take()
   }
 
   /** What was taken is told now: `set` of `source`'s route, or NO_SET. */
-  settle(prefix: number, set: number, source: number): void {
+  settle(prefix: number, set: number, source: number, label = 0): void {
     const before = this.sent[prefix]!
     if (set !== before) {
       if (set !== NO_SET) this.table.sets.use(set)
@@ -71,6 +58,7 @@ export class Track {
       this.sent[prefix] = set
     }
     this.source[prefix] = source
+    if (this.table.hasLabels) this.label[prefix] = label
     if (set !== NO_SET) return
     this.table.holds[prefix]!--
     this.table.releaseIfUnused(prefix)
@@ -85,11 +73,12 @@ export class Track {
         if (prefix >= other.sent.length) other.#reserve(prefix)
         other.sent[prefix] = set
         other.source[prefix] = this.source[prefix]!
+        if (this.table.hasLabels) other.label[prefix] = this.label[prefix]!
         this.table.sets.use(set)
         this.table.holds[prefix]!++
       }
     }
-    for (let i = 0; i < this.#waiting; i++) other.enqueue(this.#queue[(this.#head + i) & (this.#queue.length - 1)]!)
+    for (let i = 0; i < this.#queue.count; i++) other.enqueue(this.#queue.at(i))
     return other
   }
 
@@ -106,11 +95,7 @@ export class Track {
 
   /** Lets go of everything: nobody is told anything any more. */
   clear(): void {
-    for (; this.#waiting > 0; ) {
-      const prefix = this.peek()
-      this.take()
-      this.settle(prefix, NO_SET, 0)
-    }
+    while (this.waiting > 0) this.settle(this.take(), NO_SET, 0)
     for (let prefix = 0; prefix < this.sent.length; prefix++)
       if (this.sent[prefix] !== NO_SET) this.settle(prefix, NO_SET, 0)
   }
@@ -118,15 +103,6 @@ export class Track {
   #reserve(prefix: number): void {
     this.sent = grown32(this.sent, prefix + 1)
     this.source = grown16(this.source, prefix + 1)
-    this.#queued = grownUnsigned32(this.#queued, (this.sent.length >>> 5) + 1)
-  }
-
-  #growQueue(): void {
-    const larger = new Uint32Array(capacityFor(this.#queue.length + 1))
-    const tail = this.#queue.subarray(this.#head)
-    larger.set(tail)
-    larger.set(this.#queue.subarray(0, this.#head), tail.length)
-    this.#queue = larger
-    this.#head = 0
+    if (this.table.hasLabels) this.label = grownUnsigned32(this.label, prefix + 1)
   }
 }

@@ -9,13 +9,16 @@
  * for the prefix before, it alone is sent a withdrawal.
  */
 
+import { FAMILY } from '../../../wire/bgp/family.ts'
 import type { AttributeRewriter, ExportForm } from './attribute-rewriter.ts'
-import { type AttributeSets, NO_SET, RESTRICT } from './attribute-sets.ts'
+import { type AttributeSets, FIXED, NO_SET, RESTRICT } from './attribute-sets.ts'
 import type { Packer } from './packer.ts'
 import type { RibPeers } from './rib-peers.ts'
 import { ASK_ROUTE, type RoutePolicy } from './route-policy.ts'
 import type { RouteFollower, RoutingTable } from './routing-table.ts'
 import { Track } from './track.ts'
+
+const IPV6_BYTES = 16
 
 export interface GroupOptions {
   readonly form: ExportForm
@@ -205,21 +208,22 @@ export class UpdateGroup implements RouteFollower {
   flush(track: Track, packer: Packer, rewriter: AttributeRewriter, prefixes: number): void {
     packer.begin(track, this.options.form, rewriter)
     for (let left = prefixes; left > 0 && track.waiting > 0 && packer.hasRoom(); left--) {
-      const prefix = track.peek()
-      track.take()
+      const prefix = track.take()
       const path = this.table.best[prefix]!
       const set = path === 0 ? NO_SET : this.#choose(prefix, path)
       const source = set === NO_SET ? 0 : this.table.peer[path]!
       const sent = track.sent[prefix]!
       const sentSource = track.source[prefix]!
-      if (set !== sent || source !== sentSource) {
+      const label = set === NO_SET ? 0 : this.table.labelOf(path)
+      const isNew = set !== sent || source !== sentSource || (this.table.hasLabels && label !== track.label[prefix])
+      if (isNew) {
         if (set === NO_SET) packer.withdraw(prefix, sentSource)
         else {
-          packer.announce(prefix, set, source, this.#reflectedFrom(source))
+          packer.announce(prefix, set, source, this.#reflectedFrom(source), label)
           if (sent !== NO_SET && source !== sentSource && track.members.has(source)) packer.withdrawFrom(prefix, source)
         }
       }
-      track.settle(prefix, set, source)
+      track.settle(prefix, set, source, label)
     }
     if (track.waiting === 0 && track.awaiting.size > 0) {
       packer.endOfRib(track.awaiting)
@@ -237,6 +241,7 @@ export class UpdateGroup implements RouteFollower {
       if ((restrict & RESTRICT.noAdvertise) !== 0) return NO_SET
       if (form.external && (restrict & (RESTRICT.noExport | RESTRICT.noExportSubconfed)) !== 0) return NO_SET
     }
+    if (!this.#hasNextHop(set)) return NO_SET
     const source = this.table.peer[path]!
     // From one internal peer to another only as a reflector (RFC 4456 section 6).
     if (!form.external && this.#peers.external[source] === 0 && this.#peers.client[source] === 0 && !clients)
@@ -245,6 +250,14 @@ export class UpdateGroup implements RouteFollower {
     if (policy === undefined) return set
     const chosen = policy.ofSet(set)
     return chosen === ASK_ROUTE ? policy.ofRoute(this.table.prefixes, prefix, set, source) : chosen
+  }
+
+  // There is one that these peers can be told: ours, or the route's, which may be of IPv6 where they know only IPv4's.
+  #hasNextHop(set: number): boolean {
+    const { form } = this.options
+    if ((this.#sets.fixed[set]! & FIXED.ours) !== 0) return form.ours !== undefined
+    const isOfIpv6 = this.#sets.nextHopBytes[set]! >= IPV6_BYTES
+    return !isOfIpv6 || form.nextHopSelf !== undefined || form.family !== FAMILY.ipv4Unicast || form.extendedNextHop
   }
 
   #reflectedFrom(source: number): number {

@@ -1,0 +1,182 @@
+/**
+ * What the control module is told of tenants' tables: the next hops of each prefix whose routes have changed, as batches
+ * of columns (wire/control/route.ts). Like a peer on a track (track.ts) it is told the state when it is told, not every
+ * state on the way, and a prefix whose next hops are what they were is not told at all.
+ */
+
+import { FAMILY, type Family } from '../../../wire/bgp/family.ts'
+import { RouteColumnsBuilder } from '../../../wire/control/columns.ts'
+import { type Gateways, routeBatch } from '../../../wire/control/route.ts'
+import { grown32 } from './columns.ts'
+import { type GatewayLists, NO_LIST } from './gateway-lists.ts'
+import { NONE } from './path.ts'
+import { PrefixQueue } from './prefix-queue.ts'
+import type { RouteFollower, RoutingTable } from './routing-table.ts'
+
+/** Of a whole table that is told anew. */
+const UNLIMITED = Number.POSITIVE_INFINITY
+
+export interface FeedOptions {
+  /** Who says so: the routing node. */
+  readonly origin: string
+  readonly preference: number
+  /** Paths at most that share a prefix's packets. */
+  readonly multipath: number
+}
+
+class FedTable implements RouteFollower {
+  readonly table: RoutingTable
+  readonly tenant: string
+  readonly family: Family
+  readonly queue = new PrefixQueue()
+  /** By prefix: the list that was told last. */
+  told = new Int32Array(16)
+
+  readonly #wake: (fed: FedTable) => void
+
+  constructor(table: RoutingTable, tenant: string, family: Family, wake: (fed: FedTable) => void) {
+    this.table = table
+    this.tenant = tenant
+    this.family = family
+    this.#wake = wake
+  }
+
+  changed(prefix: number): void {
+    if (this.queue.count === 0) this.#wake(this)
+    this.told = grown32(this.told, prefix + 1)
+    if (this.queue.add(prefix) && this.told[prefix] === NO_LIST) this.table.holds[prefix]!++
+  }
+
+  settle(prefix: number, list: number, lists: GatewayLists): void {
+    const before = this.told[prefix]!
+    if (list !== before) {
+      if (list !== NO_LIST) lists.use(list)
+      if (before !== NO_LIST) lists.drop(before)
+      this.told[prefix] = list
+    }
+    if (list !== NO_LIST) return
+    this.table.holds[prefix]!--
+    this.table.releaseIfUnused(prefix)
+  }
+
+  /** What was told counts for nothing. */
+  forget(lists: GatewayLists): void {
+    for (let prefix = 0; prefix < this.told.length; prefix++) {
+      const list = this.told[prefix]!
+      if (list === NO_LIST) continue
+      // It waits to be told anew, which holds it.
+      if (this.queue.count === 0) this.#wake(this)
+      this.queue.add(prefix)
+      lists.drop(list)
+      this.told[prefix] = NO_LIST
+    }
+  }
+}
+
+export class RouteFeed {
+  readonly #options: FeedOptions
+  readonly #lists: GatewayLists
+  readonly #tables: FedTable[] = []
+  /** Those that have something to tell. */
+  readonly #awake = new Set<FedTable>()
+  readonly #paths: Int32Array
+  readonly #words = new Uint32Array(4)
+  #replaces = true
+
+  constructor(options: FeedOptions, lists: GatewayLists) {
+    this.#options = options
+    this.#lists = lists
+    this.#paths = new Int32Array(options.multipath)
+  }
+
+  follow(table: RoutingTable, tenant: string, family: Family): void {
+    const fed = new FedTable(table, tenant, family, (awake) => void this.#awake.add(awake))
+    this.#tables.push(fed)
+    table.followers.push(fed)
+  }
+
+  /** There is something to tell. The first batch is to be told even when it is empty: what another life said is over. */
+  get isBusy(): boolean {
+    return this.#replaces || this.#awake.size > 0
+  }
+
+  /** Everything is to be told again, in one batch that replaces what was said before. */
+  replay(): void {
+    this.#replaces = true
+    for (const fed of this.#tables) fed.forget(this.#lists)
+  }
+
+  /**
+   * The next batch, encoded, of so many prefixes at most; one that replaces has all there are. Tables of which something
+   * was told are entered in `touched`: prefixes of theirs may be unused now.
+   */
+  next(prefixesMax: number, touched: Set<RoutingTable>): Uint8Array {
+    const batch = new BatchBuilder(this.#lists)
+    let left = this.#replaces ? UNLIMITED : prefixesMax
+    for (const fed of this.#awake) {
+      touched.add(fed.table)
+      for (; left > 0 && fed.queue.count > 0; left--) {
+        const prefix = fed.queue.take()
+        const list = this.#listOf(fed.table, prefix)
+        if (list !== fed.told[prefix]) batch.add(fed, prefix, list, this.#words)
+        fed.settle(prefix, list, this.#lists)
+      }
+      if (fed.queue.count > 0) break
+      this.#awake.delete(fed)
+    }
+    const { origin, preference } = this.#options
+    const replaces = this.#replaces
+    this.#replaces = false
+    return routeBatch.encode({ origin, preference, replaces, ...batch.build() })
+  }
+
+  #listOf(table: RoutingTable, prefix: number): number {
+    const best = table.best[prefix]!
+    if (best === NONE) return NO_LIST
+    const first = table.first[prefix]!
+    if (table.next[first] === NONE || this.#paths.length === 1) return this.#lists.of(table.set[best]!)
+    const count = table.decision.multipath(table, first, this.#paths)
+    return this.#lists.ofAll(Array.from(this.#paths.subarray(0, count), (path) => table.set[path]!))
+  }
+}
+
+/** A batch names its tenants and lists of next hops, and its rows name them by their places. */
+class BatchBuilder {
+  readonly #lists: GatewayLists
+  readonly #tenants = new Map<string, number>()
+  readonly #places = new Map<number, number>()
+  readonly #gateways: Gateways[] = []
+  readonly #rows4 = new RouteColumnsBuilder(1)
+  readonly #rows6 = new RouteColumnsBuilder(4)
+
+  constructor(lists: GatewayLists) {
+    this.#lists = lists
+  }
+
+  add({ table, tenant, family }: FedTable, prefix: number, list: number, words: Uint32Array): void {
+    const place = this.#tenants.get(tenant) ?? this.#tenants.size
+    this.#tenants.set(tenant, place)
+    const length = table.prefixes.length(prefix)
+    table.prefixes.address(prefix, words)
+    const nextHop = list === NO_LIST ? 0 : this.#place(list) + 1
+    if (family === FAMILY.ipv4Unicast) this.#rows4.add4(place, words[0]!, length, nextHop)
+    else this.#rows6.add6(place, words, length, nextHop)
+  }
+
+  #place(list: number): number {
+    const known = this.#places.get(list)
+    if (known !== undefined) return known
+    const place = this.#gateways.push(this.#lists.gateways(list)) - 1
+    this.#places.set(list, place)
+    return place
+  }
+
+  build() {
+    return {
+      tenants: [...this.#tenants.keys()],
+      gateways: this.#gateways,
+      routes4: this.#rows4.build(),
+      routes6: this.#rows6.build(),
+    }
+  }
+}
