@@ -77,6 +77,7 @@ function checkModuleNames(site: Loose<Site>, complain: Complain): void {
   each(site.clusters, (cluster, i) =>
     each(cluster.nodes, ({ name }, j) => check(name, ['clusters', i, 'nodes', j, 'name'])),
   )
+  each(site.routing?.nodes, ({ name }, i) => check(name, ['routing', 'nodes', i, 'name']))
 }
 
 /** Every underlay address belongs to one thing. */
@@ -88,6 +89,7 @@ function checkAddresses(site: Loose<Site>, complain: Complain): void {
   )
   each(site.switches, ({ address }, i) => addresses.add(address, ['switches', i, 'address'], undefined))
   each(site.hosts, ({ address }, i) => addresses.add(address, ['hosts', i, 'address'], undefined))
+  each(site.routing?.nodes, ({ address }, i) => addresses.add(address, ['routing', 'nodes', i, 'address'], undefined))
 }
 
 /** A network interface of a namespace belongs to one module, once. */

@@ -6,6 +6,7 @@
 import { checkFabric, indexFabric } from './check-fabric.ts'
 import { checkLimits } from './check-limits.ts'
 import { checkPolicies } from './check-policy.ts'
+import { checkRouting } from './check-routing.ts'
 import { checkTenant } from './check-tenant.ts'
 import { checkTunnelIds } from './check-tunnel-ids.ts'
 import { type Complain, each } from './complain.ts'
@@ -21,6 +22,7 @@ export function checkSite(site: Loose<Site>): Finding[] {
   checkLimits(site, complain)
   checkTunnelIds(site, complain)
   checkPolicies(site.routing, complain)
+  checkRouting(site, complain)
   each(site.tenants, (tenant, i) => checkTenant(tenant, ['tenants', i], fabric, complain))
   return findings
 }

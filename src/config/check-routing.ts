@@ -1,0 +1,118 @@
+/**
+ * Checks of the routing module: its nodes, and tenants' neighbours, each of which is reached over a connection of its
+ * tenant, from an address of ours there. Names and policies are check-policy.ts's.
+ */
+
+import {
+  equalBytes,
+  formatPrefix,
+  type IpAddress,
+  masked,
+  type Prefix,
+  parseAddress,
+  parseInterface,
+  prefixContains,
+} from '../base/address.ts'
+import { checkUsable } from './check-tenant.ts'
+import { type Complain, each, Unique } from './complain.ts'
+import type { Loose } from './loose.ts'
+import type { Path } from './position.ts'
+import type { Neighbour, Routing } from './routing.ts'
+import type { Site } from './site.ts'
+import type { Connection, Tenant } from './tenant.ts'
+
+const BGP_PORT = 179
+const ANY = ['0.0.0.0', '::']
+
+export function checkRouting(site: Loose<Site>, complain: Complain): void {
+  const { routing } = site
+  if (!routing) return
+  const tenants = new Unique<Loose<Tenant>>(complain)
+  // Two of one name are told elsewhere.
+  each(site.tenants, (tenant, i) => tenants.get(tenant.name) ?? tenants.add(tenant.name, ['tenants', i], tenant))
+  const perTenant = new Map<string, Unique>()
+  let hasTenants = false
+  each(routing.neighbours, (neighbour, i) => {
+    if (neighbour.tenant === undefined) return
+    hasTenants = true
+    const path = ['routing', 'neighbours', i]
+    const tenant = tenants.refer('tenant', neighbour.tenant, [...path, 'tenant'])
+    if ((routing.nodes?.length ?? 0) === 0)
+      complain([...path, 'tenant'], 'a tenant is spoken to by routing nodes, and routing.nodes has none')
+    const seen = perTenant.get(neighbour.tenant) ?? new Unique(complain)
+    perTenant.set(neighbour.tenant, seen)
+    const at = neighbour.address === undefined ? [...path, 'prefix'] : [...path, 'address']
+    if (!seen.add(neighbour.address ?? neighbour.prefix, at, undefined) || !tenant) return
+    checkNeighbour(tenant, neighbour, path, complain)
+  })
+  if (hasTenants) checkListeners(routing, complain)
+}
+
+/** Tenants' peers connect to an address of their own, which a listener on all addresses would leave none of. */
+function checkListeners({ listen }: Loose<Routing>, complain: Complain): void {
+  each(listen, ({ address, port }, i) => {
+    if (port !== BGP_PORT || address === undefined || !ANY.includes(address)) return
+    const advice = 'name the addresses to listen on'
+    complain(['routing', 'listen', i, 'address'], `tenants' neighbours need port ${BGP_PORT} of other ones: ${advice}`)
+  })
+}
+
+interface Place {
+  readonly connection: Loose<Connection>
+  readonly gateway: Prefix
+}
+
+function checkNeighbour(tenant: Loose<Tenant>, neighbour: Loose<Neighbour>, path: Path, complain: Complain): void {
+  const { address, prefix, local_address: local } = neighbour
+  const key = address === undefined ? 'prefix' : 'address'
+  const text = address ?? prefix
+  if (text === undefined) return
+  const peers = peersOf(text)
+  const at = [...path, key]
+  const place = placeOf(tenant, peers)
+  if (!place) {
+    if (!hasAllGateways(tenant)) return
+    complain(at, `${text} is in no subnet of a connection of tenant ${tenant.name}`)
+    return
+  }
+  const { gateway } = place
+  if (address !== undefined) {
+    if (equalBytes(gateway.address, peers.address)) complain(at, `${text} is our own address there`)
+    else checkUsable(peers.address, gateway.length, at, complain)
+  }
+  if (local !== undefined) checkLocal(place, parseAddress(local)!, peers.address, [...path, 'local_address'], complain)
+}
+
+/** Where forwarding nodes take packets for the gateway: its own addresses. */
+function checkLocal({ connection }: Place, local: IpAddress, peer: IpAddress, at: Path, complain: Complain): void {
+  const gateways = gatewaysOf(connection)
+  if (gateways.some(({ address }) => equalBytes(address, local) && local.length === peer.length)) return
+  const same = gateways.filter(({ address }) => address.length === peer.length)
+  const has = same.map((one) => formatPrefix(one)).join(', ')
+  complain(at, `connection ${connection.name} has no such gateway address; of this family it has ${has}`)
+}
+
+function peersOf(text: string): Prefix {
+  const address = parseAddress(text)
+  if (address) return { address, length: address.length * 8 }
+  const { address: bytes, length } = parseInterface(text)!
+  return { address: masked(bytes, length), length }
+}
+
+function placeOf(tenant: Loose<Tenant>, peers: Prefix): Place | undefined {
+  for (const connection of tenant.connections ?? [])
+    for (const gateway of connection ? gatewaysOf(connection) : []) {
+      const subnet = { address: masked(gateway.address, gateway.length), length: gateway.length }
+      if (gateway.length <= peers.length && prefixContains(subnet, peers.address))
+        return { connection: connection!, gateway }
+    }
+  return undefined
+}
+
+function gatewaysOf({ gateway }: Loose<Connection>): Prefix[] {
+  return (gateway ?? []).flatMap((text) => (text === undefined ? [] : [parseInterface(text)!]))
+}
+
+function hasAllGateways({ connections }: Loose<Tenant>): boolean {
+  return connections?.every((one) => one?.gateway?.every((text) => text !== undefined)) ?? true
+}
