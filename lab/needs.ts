@@ -17,6 +17,7 @@ export const PEERS: readonly Peer[] = [
   { debian: 'gobgpd', command: 'gobgpd' },
   { debian: 'openbgpd', command: 'bgpctl' },
   { debian: 'exabgp', command: 'exabgp' },
+  { debian: 'bgpdump', command: 'bgpdump' },
 ]
 
 /** False when this kernel is of that version or later, otherwise why that is not enough. */

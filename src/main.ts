@@ -49,7 +49,7 @@ program
   .description('Run one module in this process, until SIGTERM or SIGINT. `up` does this for every module.')
   .argument('<role>', 'bus, control, access, forwarding or routing')
   .argument('<site>', 'the site file')
-  .option('--name <name>', 'which switch or node of the site; by default the role')
+  .option('--name <name>', 'which switch, node or routing node of the site; by default the role')
   .option(...RUN_OPTION)
   .option(...STATE_OPTION)
   .action(async (role, site, options) => (await import('./commands/run.ts')).run(role, site, options))
@@ -68,12 +68,20 @@ program
   .description('The state of a running site, as its modules tell it.')
   .argument(
     '<thing>',
-    'tenants, routes, nodes, switches, attachments, balances, traffic (per tenant and node), counters, drops or modules',
+    'tenants, routes, nodes, switches, attachments, balances, traffic (per tenant and node), counters, drops, modules ' +
+      'or history (of a prefix in BGP, whether the site runs or not)',
   )
-  .argument('[tenant]', 'routes and traffic of this tenant only')
+  .argument('[which]', 'routes and traffic of this tenant only; of history, the prefix')
+  .option('--at <time>', 'of history: what held then, such as 2026-03-01T12:00:00Z; by default all changes')
+  .option('--peer <name>', 'of history: this neighbour only')
+  .option('--site <file>', 'of history: the site file, which says where it is')
   .option(...RUN_OPTION)
   .option('--json', 'one JSON document')
-  .action(async (thing, tenant, options) => (await import('./commands/show.ts')).show(thing, tenant, options))
+  .action(async (thing, which, options) =>
+    thing === 'history'
+      ? (await import('./commands/show-history.ts')).showHistory(which, options)
+      : (await import('./commands/show.ts')).show(thing, which, options),
+  )
 
 program
   .command('explain')

@@ -84,7 +84,7 @@ export const control = z.strictObject({
   drain_ms: whole('drain time', 0, DRAIN_MAX_MS).default(DRAIN_DEFAULT_MS),
 })
 
-const directory = (example: string) =>
+export const directory = (example: string) =>
   z.string().regex(/^\//, { error: `a directory is written from the root: ${example}` })
 
 export const bus = z.strictObject({

@@ -75,6 +75,11 @@ export const RESILIENT_PLACES = 4096
 /** BGP neighbours and ranges of them: one a tenant (DSR section 4.2 keeps 10 K of them), and some more. */
 export const NEIGHBOURS_MAX = 16_384
 export const LISTENERS_MAX = 64
+export const PROBES_MAX = 1024
+export const RESPONDERS_MAX = 16
+/** A segment of it, an eighth, holds a few of the largest messages; and 1 TB. */
+export const HISTORY_MB_MIN = 8
+export const HISTORY_MB_MAX = 1 << 20
 /** Lists and policies, and names of them in one place; as many as there are neighbours would need, twice. */
 export const POLICY_NAMES_MAX = 32_768
 export const TERMS_MAX = 1000

@@ -37,7 +37,7 @@ export const RUN_ROOT = '/run/gatehouse'
 /** Where the modules of the site on this host meet, unless the command line says otherwise. */
 export const runDirectory = (site: Site): string => site.bus.directory ?? `${RUN_ROOT}/${site.site}`
 
-const STATE_ROOT = '/var/lib/gatehouse'
+export const STATE_ROOT = '/var/lib/gatehouse'
 
 export interface Directories {
   /** The socket of the bus, locks, which process is which: nothing of use once the machine starts anew. */

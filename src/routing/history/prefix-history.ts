@@ -1,0 +1,210 @@
+/**
+ * What a history says of one prefix: every update that changed a peer's route to it, and every session that took one with
+ * it. Reads the segments from the first to the last; needs nobody who speaks BGP.
+ */
+
+import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
+import { formatAddress, type Prefix } from '../../base/address.ts'
+import {
+  asPath,
+  communities,
+  extendedCommunities,
+  largeCommunities,
+  localPref,
+  med,
+  nextHop,
+  origin,
+} from '../../wire/bgp/attribute.ts'
+import { BGP_HEADER_BYTES, MESSAGE } from '../../wire/bgp/message.ts'
+import { formatNextHop, type MpReach, mpReach, mpUnreach } from '../../wire/bgp/multiprotocol.ts'
+import { decodeUpdate, type PathAttribute } from '../../wire/bgp/update-message.ts'
+import { type MrtMessage, MrtReader, type MrtRecord, type MrtStateChange } from '../../wire/mrt.ts'
+import { type Note, readNotes } from './note.ts'
+import { contextOf, type Mention, PrefixFinder } from './prefix-finder.ts'
+import { type Segment, segmentsIn } from './segments.ts'
+
+export interface HistoryPeer {
+  readonly name: string
+  readonly remote: string
+  readonly tenant?: string | undefined
+}
+
+export interface RouteEvent {
+  readonly at_us: number
+  readonly peer: HistoryPeer
+  /** `speaker started`: it had ended before, nobody wrote when, and all sessions with it. */
+  readonly what: 'announced' | 'withdrawn' | 'session down' | 'speaker started'
+  readonly pathId?: number | undefined
+  readonly distinguisher?: string | undefined
+  /** Of a route that was announced, for people. */
+  readonly route?: Readonly<Record<string, string>> | undefined
+  readonly reason?: string | undefined
+  /** The record that says so: a segment's file, and where in it. */
+  readonly record: string
+}
+
+export type HistoryGap = Extract<Note, { kind: 'gap' }>
+
+export interface PrefixHistory {
+  /** In the order in which they came. */
+  readonly events: readonly RouteEvent[]
+  /** Of what came in between nothing is known. */
+  readonly gaps: readonly HistoryGap[]
+  /** Of what was before nothing is known; undefined when nothing was recorded. */
+  readonly begin_us: number | undefined
+}
+
+/** Throws what the file system says when there is no such directory. */
+export function readPrefixHistory(
+  directory: string,
+  prefix: Prefix,
+  until_us = Number.POSITIVE_INFINITY,
+): PrefixHistory {
+  const walk = new Walk(prefix, until_us)
+  for (const segment of segmentsIn(directory)) if (!walk.segment(segment)) break
+  return walk
+}
+
+class Walk implements PrefixHistory {
+  readonly events: RouteEvent[] = []
+  readonly gaps: HistoryGap[] = []
+  begin_us: number | undefined
+  readonly #prefix: Prefix
+  readonly #until_us: number
+  /** Routes that are held, by peer and path. */
+  readonly #held = new Map<string, RouteEvent>()
+  // Of the segment that is being read.
+  #peers = new Map<number, HistoryPeer>()
+  #reasons = new Map<string, string>()
+  #file = ''
+
+  constructor(prefix: Prefix, until_us: number) {
+    this.#prefix = prefix
+    this.#until_us = until_us
+  }
+
+  /** False when it begins after the end. */
+  segment({ records, notes }: Segment): boolean {
+    const bytes = readOrEmpty(records)
+    this.#file = basename(records)
+    this.#peers = new Map()
+    this.#reasons = new Map()
+    for (const note of readNotes(new TextDecoder().decode(readOrEmpty(notes)))) this.#note(note)
+    const reader = new MrtReader(bytes)
+    const finder = new PrefixFinder(bytes, this.#prefix)
+    for (let record = reader.next(); record; record = reader.next()) {
+      if (record.at_us > this.#until_us) return false
+      this.begin_us ??= record.at_us
+      if (record.kind === 'state') this.#state(record)
+      else this.#message(record, finder, bytes)
+    }
+    return true
+  }
+
+  #note(note: Note): void {
+    if (note.kind === 'peer') {
+      const { number, name, remote, tenant } = note
+      this.#peers.set(number, { name, remote, tenant })
+    } else if (note.kind === 'reason') this.#reasons.set(`${note.number} ${note.at_us} ${note.from}`, note.reason)
+    else if (note.kind === 'gap' && note.at_us <= this.#until_us) this.gaps.push(note)
+    else if (note.kind === 'start' && note.at_us <= this.#until_us) this.#started(note.at_us)
+  }
+
+  #started(at_us: number): void {
+    this.begin_us ??= at_us
+    const record = `${this.#file}:0`
+    const ends = Array.from(this.#held.values(), ({ peer, pathId, distinguisher }): RouteEvent => {
+      return { at_us, peer, what: 'speaker started', pathId, distinguisher, record }
+    })
+    this.events.push(...ends)
+    this.#held.clear()
+  }
+
+  #state(record: MrtStateChange): void {
+    if (record.from !== 'established') return
+    const { at_us } = record
+    const peer = this.#peerOf(record)
+    const reason = this.#reasons.get(`${record.interfaceIndex} ${at_us} established`)
+    const place = this.#placeOf(record)
+    for (const [key, { peer: its, pathId, distinguisher }] of this.#held) {
+      if (its.name !== peer.name || its.remote !== peer.remote) continue
+      this.#held.delete(key)
+      this.events.push({ at_us, peer, what: 'session down', pathId, distinguisher, reason, record: place })
+    }
+  }
+
+  #message(record: MrtMessage, finder: PrefixFinder, bytes: Uint8Array): void {
+    if (record.isOurs || bytes[record.messageAt + TYPE_AT] !== MESSAGE.update) return
+    for (const mention of finder.mentions(record)) this.#mention(record, mention, finder)
+  }
+
+  #mention(record: MrtMessage, mention: Mention, finder: PrefixFinder): void {
+    const { what, pathId, distinguisher, isMalformed } = mention
+    const peer = this.#peerOf(record)
+    const event: RouteEvent = {
+      at_us: record.at_us,
+      peer,
+      what,
+      pathId,
+      distinguisher,
+      ...(what === 'announced' && { route: routeOf(record, mention, finder) }),
+      ...(isMalformed && { reason: 'its attributes are malformed (RFC 7606)' }),
+      record: this.#placeOf(record),
+    }
+    this.events.push(event)
+    const key = JSON.stringify([peer.name, peer.remote, pathId, distinguisher])
+    if (what === 'announced') this.#held.set(key, event)
+    else this.#held.delete(key)
+  }
+
+  #peerOf({ interfaceIndex, peer }: MrtRecord): HistoryPeer {
+    return this.#peers.get(interfaceIndex) ?? { name: formatAddress(peer), remote: formatAddress(peer) }
+  }
+
+  #placeOf({ recordAt }: MrtRecord): string {
+    return `${this.#file}:${recordAt}`
+  }
+}
+
+/** Of a BGP message. */
+const TYPE_AT = 18
+
+/** As `gatehouse explain route` names them; others by their own names. */
+const NAMES: ReadonlyMap<number, string> = new Map([
+  [asPath.code, 'AS path'],
+  [nextHop.code, 'next hop'],
+  [origin.code, 'origin'],
+  [med.code, 'MED'],
+  [localPref.code, 'local preference'],
+  [communities.code, 'communities'],
+  [extendedCommunities.code, 'extended communities'],
+  [largeCommunities.code, 'large communities'],
+])
+
+function routeOf(record: MrtMessage, { isMultiprotocol }: Mention, { from }: PrefixFinder) {
+  from.window(record.messageAt + BGP_HEADER_BYTES, record.messageEnd)
+  const update = decodeUpdate(from, contextOf(record))
+  // A message may have routes of two families, each with a next hop of its own.
+  const foreign = isMultiprotocol ? nextHop.code : mpReach.code
+  return update && Object.fromEntries(update.attributes.filter(({ row }) => row.code !== foreign).flatMap(shown))
+}
+
+function shown({ row, value }: PathAttribute): [string, string][] {
+  if (row.code === mpUnreach.code || value === undefined) return []
+  if (row.code === mpReach.code) {
+    const { safi, nextHop: via } = value as MpReach
+    return [['next hop', formatNextHop(safi, via)]]
+  }
+  return [[NAMES.get(row.code) ?? row.name, row.print(value) || 'empty']]
+}
+
+/** Gone since it was listed: it was the oldest, and there was too much. */
+function readOrEmpty(path: string): Uint8Array {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Uint8Array(0)
+    throw error
+  }
+}
