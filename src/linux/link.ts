@@ -14,6 +14,7 @@ const Attribute = {
   name: 3,
   mtu: 4,
   master: 10,
+  sendQueueLength: 13,
   operState: 16,
   info: 18,
   counters: 23,
@@ -100,7 +101,7 @@ export function countersOf(netlink: Netlink, index: number): ReturnType<typeof l
 export function setLink(
   netlink: Netlink,
   index: number,
-  { up, mtu, mac }: Partial<Pick<Link, 'up' | 'mtu' | 'mac'>>,
+  { up, mtu, mac, sendQueueLength }: Partial<Pick<Link, 'up' | 'mtu' | 'mac'> & { sendQueueLength: number }>,
 ): void {
   const header = ifinfomsg.make({ index, flags: up ? IFF_UP : 0, change: up === undefined ? 0 : IFF_UP })
   netlink.request(
@@ -109,6 +110,7 @@ export function setLink(
     encodeBody(header, [
       [Attribute.mtu, mtu],
       [Attribute.mac, mac],
+      [Attribute.sendQueueLength, sendQueueLength],
     ]),
   )
 }
