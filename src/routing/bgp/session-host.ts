@@ -14,11 +14,13 @@ import type { Neighbour, Routing } from '../../config/routing.ts'
 import { LinuxError } from '../../linux/error.ts'
 import { TcpListener } from '../../linux/tcp-listener.ts'
 import { CONTROL_TRAFFIC_CLASS, type TcpOptions } from '../../linux/tcp-option.ts'
-import type { TcpSocket } from '../../linux/tcp-socket.ts'
-import { FAMILY, familyNamed, familyOf, hasFamily, NO_FAMILY } from '../../wire/bgp/family.ts'
+import type { ConnectOptions, TcpSocket } from '../../linux/tcp-socket.ts'
+import { FAMILY, familyBit, familyNamed, familyOf, hasFamily, NO_FAMILY } from '../../wire/bgp/family.ts'
 import { MESSAGE } from '../../wire/bgp/message.ts'
 import { CEASE, isNotification, notification } from '../../wire/bgp/notification.ts'
 import { decodeRefresh, REFRESH } from '../../wire/bgp/refresh.ts'
+import { DYNAMIC_MAX } from '../relay/peer-memory.ts'
+import { type RelayEnd, type RelayedPeer, RelayedPeers } from '../relay/relayed-peers.ts'
 import { type FromRoutes, type OutChunk, PACE_WORDS, Pace, type RouteHandling, type ToRoutes } from './messages.ts'
 import { routerIdOf } from './router-id.ts'
 import type { Message } from './session/connection.ts'
@@ -35,8 +37,10 @@ const CHUNK_BYTES = 256 * 1024
 /** On their way at a time. With more, what comes stays in the kernel, and from there with the peers; it is 2 s of work. */
 const UNTAKEN_MAX_BYTES = 32 << 20
 const GTSM_TTL = 255
-/** Strangers in all that may have a session by ranges: each costs memory. */
-const DYNAMIC_MAX = 4096
+/** RFC 4724: for so long a tenant's neighbour keeps what it has from us when its session ends without a word. */
+const RESTART_TIME_s = 120
+/** Where tenants' peers connect to. */
+const BGP_PORT = 179
 
 export interface HostEvent {
   readonly peer: string
@@ -44,6 +48,18 @@ export interface HostEvent {
   readonly from: State
   readonly to: State
   readonly reason: Down | undefined
+}
+
+/** A session, for people. */
+export interface SessionShown {
+  readonly name: string
+  readonly tenant?: string
+  readonly address: string
+  readonly as: number
+  readonly state: State
+  readonly uptime_s: number
+  readonly flaps: number
+  readonly last: string
 }
 
 export interface SessionHostOptions {
@@ -54,11 +70,15 @@ export interface SessionHostOptions {
   readonly event: (event: HostEvent) => void
   /** PACE_WORDS a slot. */
   readonly pace: Int32Array
+  /** By which tenants' neighbours are reached; without it there are none. */
+  readonly relay?: RelayEnd | undefined
 }
 
 interface Held {
   readonly neighbour: Neighbour
+  /** Of a tenant's neighbour, the tenant's address of it. */
   readonly remote: IpAddress
+  readonly relayed: RelayedPeer | undefined
   readonly session: BgpSession
   /** While it is established. */
   number: number
@@ -68,7 +88,8 @@ interface Held {
 export class SessionHost {
   readonly #options: SessionHostOptions
   readonly #listeners: TcpListener[] = []
-  /** By the peer's address. */
+  readonly #relay: RelayedPeers | undefined
+  /** By the peer's address, as the kernel knows it. */
   readonly #byAddress = new Map<string, Held>()
   readonly #byNumber = new Map<number, Held>()
   readonly #ranges: Neighbour[] = []
@@ -89,11 +110,14 @@ export class SessionHost {
 
   constructor(options: SessionHostOptions) {
     this.#options = options
+    this.#relay = options.relay && new RelayedPeers(options.relay)
     for (const neighbour of options.routing.neighbours) {
-      if (neighbour.address === undefined) this.#ranges.push(neighbour)
+      if (neighbour.tenant !== undefined) this.#holdRelayed(neighbour)
+      else if (neighbour.address === undefined) this.#ranges.push(neighbour)
       else this.#hold(neighbour, parseAddress(neighbour.address)!, false)
     }
     for (const { address, port } of options.routing.listen) this.#listen(parseAddress(address)!, port)
+    for (const address of this.#relay?.addresses() ?? []) this.#listenToRelay(address)
   }
 
   start(): void {
@@ -113,11 +137,27 @@ export class SessionHost {
     else this.#byNumber.get(message.session)?.session.reset(message.notification)
   }
 
-  /** For people: every neighbour, and dynamic ones that are there. */
-  show(): { name: string; address: string; as: number; state: State; uptime_s: number; flaps: number; last: string }[] {
-    return Array.from(this.#byAddress, ([address, { neighbour, session }]) => ({
+  /**
+   * Which routing nodes live: each tenant's neighbour is one node's to hold. Those that are another's now are told to come
+   * back, and meet it.
+   */
+  setMembers(names: readonly string[]): void {
+    this.#relay?.setMembers(names)
+    for (const [address, { session, relayed }] of this.#byAddress) {
+      if (!relayed || this.#relay!.isHere(relayed)) continue
+      session.stop(notification(CEASE.code, CEASE.reset))
+      this.#byAddress.delete(address)
+    }
+    for (const neighbour of this.#options.routing.neighbours)
+      if (neighbour.tenant !== undefined) this.#holdRelayed(neighbour)?.session.start()
+  }
+
+  /** For people: every neighbour that is held here, and dynamic ones that are there. */
+  show(): SessionShown[] {
+    return Array.from(this.#byAddress.values(), ({ neighbour, remote, session }) => ({
       name: neighbour.name,
-      address,
+      ...(neighbour.tenant !== undefined && { tenant: neighbour.tenant }),
+      address: formatAddress(remote),
       as: session.negotiated?.remoteAs ?? neighbour.as ?? 0,
       state: session.state,
       uptime_s: Math.floor(session.uptime_us / 1e6),
@@ -129,11 +169,31 @@ export class SessionHost {
   // ---- connections
 
   #listen(address: IpAddress, port: number): void {
-    const keys = this.#options.routing.neighbours.flatMap((neighbour) => md5KeysOf(neighbour))
+    const keys = this.#options.routing.neighbours.flatMap((one) => (one.tenant === undefined ? md5KeysOf(one) : []))
     const mine = keys.filter((key) => key.peers.address.length === address.length)
     const listener = new TcpListener({ address, port }, { trafficClass: CONTROL_TRAFFIC_CLASS, md5Keys: mine })
     this.#listeners.push(listener)
     listener.watch((socket) => this.#accept(socket))
+  }
+
+  #listenToRelay(address: IpAddress): void {
+    const options = { ...this.#relay!.socketOptions, trafficClass: CONTROL_TRAFFIC_CLASS }
+    const listener = new TcpListener({ address, port: BGP_PORT }, options)
+    this.#listeners.push(listener)
+    listener.watch((socket) => this.#acceptRelayed(socket))
+  }
+
+  #acceptRelayed(socket: TcpSocket): void {
+    const relay = this.#relay!
+    const { address } = socket.remote
+    const held = this.#byAddress.get(formatAddress(address)) ?? this.#holdClaimed(relay.claim(address))
+    if (held) {
+      const { session, relayed } = held
+      session.accept(new TcpConnection(socket, socket.remote, true, this.#after, relay.relayedOf(relayed!)))
+      return
+    }
+    this.strangers++
+    relay.refuse(socket)
   }
 
   #accept(socket: TcpSocket): void {
@@ -165,18 +225,38 @@ export class SessionHost {
     return held
   }
 
-  #hold(neighbour: Neighbour, remote: IpAddress, once: boolean): Held {
+  /** The peer that a tenant's neighbour is, if it is this node's to hold and is not held yet. */
+  #holdRelayed(neighbour: Neighbour): Held | undefined {
+    const peer = this.#relay?.named(neighbour.name)
+    if (!peer || !this.#relay!.isHere(peer)) return undefined
+    if (this.#byAddress.has(formatAddress(this.#relay!.innerAddressOf(peer)))) return undefined
+    return this.#hold(neighbour, peer.remote, false, peer)
+  }
+
+  #holdClaimed(peer: RelayedPeer | undefined): Held | undefined {
+    const neighbour = peer && this.#options.routing.neighbours.find(({ name }) => name === peer.way.neighbour)
+    if (!neighbour) return undefined
+    this.#dynamic++
+    const held = this.#hold(neighbour, peer.remote, true, peer)
+    held.session.start()
+    return held
+  }
+
+  #forget(relayed: RelayedPeer | undefined): void {
+    this.#dynamic--
+    if (relayed) this.#relay!.release(relayed)
+  }
+
+  #hold(neighbour: Neighbour, remote: IpAddress, once: boolean, relayed?: RelayedPeer): Held {
     const { clock, random, routing } = this.#options
     const options = sessionOptionsOf(routing, neighbour, once)
-    const local = neighbour.local_address === undefined ? undefined : parseAddress(neighbour.local_address)!
-    const connect = {
-      ...socketOptionsOf(neighbour),
-      md5Keys: md5KeysOf(neighbour),
-      ...(local && { local: { address: local, port: 0 } }),
-    }
+    const known = relayed ? this.#relay!.innerAddressOf(relayed) : remote
+    const connect = relayed ? this.#relayedOptions() : connectOptionsOf(neighbour)
+    const link = relayed && this.#relay!.relayedOf(relayed)
     const held: Held = {
       neighbour,
       remote,
+      relayed,
       number: 0,
       slot: 0,
       session: new BgpSession({
@@ -184,7 +264,7 @@ export class SessionHost {
         clock,
         random,
         connector: {
-          open: () => TcpConnection.connect({ address: remote, port: neighbour.port }, connect, this.#after),
+          open: () => TcpConnection.connect({ address: known, port: neighbour.port }, connect, this.#after, link),
         },
         events: {
           stateChanged: (from, to, reason) => this.#changed(held, from, to, reason),
@@ -195,18 +275,22 @@ export class SessionHost {
         },
       }),
     }
-    this.#byAddress.set(formatAddress(remote), held)
+    this.#byAddress.set(formatAddress(known), held)
     return held
+  }
+
+  #relayedOptions(): ConnectOptions {
+    return { ...this.#relay!.socketOptions, trafficClass: CONTROL_TRAFFIC_CLASS }
   }
 
   // ---- what the sessions say
 
   #changed(held: Held, from: State, to: State, reason: Down | undefined): void {
-    const { neighbour, remote, session } = held
+    const { neighbour, remote, session, relayed } = held
     this.#options.event({ peer: neighbour.name, remote: formatAddress(remote), from, to, reason })
     if (to !== 'idle' || !session.options.once) return
-    this.#byAddress.delete(formatAddress(remote))
-    this.#dynamic--
+    const known = relayed ? this.#relay!.innerAddressOf(relayed) : remote
+    if (this.#byAddress.delete(formatAddress(known))) this.#forget(relayed)
   }
 
   #established(held: Held, negotiated: Negotiated): void {
@@ -225,10 +309,10 @@ export class SessionHost {
       slot: held.slot,
       peer: held.neighbour.name,
       local: connection.local,
-      sibling: siblingOf(connection.local, negotiated),
+      sibling: held.relayed ? held.relayed.way.sibling : siblingOf(connection.local, negotiated),
       remote: held.remote,
       negotiated,
-      handling: handlingOf(held.neighbour),
+      handling: handlingOf(held.neighbour, held.relayed?.way.vrf ?? 0),
     })
   }
 
@@ -326,6 +410,7 @@ function siblingOf(local: IpAddress, { families }: Negotiated): IpAddress | unde
 
 function sessionOptionsOf(routing: Routing, neighbour: Neighbour, once: boolean): SessionOptions {
   const { as, as_range: range } = neighbour
+  const families = neighbour.families.map((name) => ({ family: familyNamed(name)! }))
   return {
     ...defaultSessionOptions,
     passive: neighbour.passive || once,
@@ -336,8 +421,15 @@ function sessionOptionsOf(routing: Routing, neighbour: Neighbour, once: boolean)
       remoteAs: [range ?? { from: as!, to: as! }],
       holdTime_s: neighbour.hold_time_s,
       holdTimeMin_s: 3,
-      families: neighbour.families.map((name) => ({ family: familyNamed(name)! })),
+      families,
       extendedMessages: neighbour.extended_messages,
+      // Packets of tenants are forwarded by others, who go on when a routing node ends.
+      ...(neighbour.tenant !== undefined && {
+        gracefulRestart: {
+          ...{ restartTime_s: RESTART_TIME_s, restarting: false, notification: false },
+          forwarding: families.reduce((bits, { family }) => bits | familyBit(family), 0),
+        },
+      }),
     },
   }
 }
@@ -354,9 +446,18 @@ function md5KeysOf({ password, address, prefix }: Neighbour) {
   return [{ peers, key: Buffer.from(password) }]
 }
 
-function handlingOf(neighbour: Neighbour): RouteHandling {
+function connectOptionsOf(neighbour: Neighbour): ConnectOptions {
+  const local = neighbour.local_address === undefined ? undefined : parseAddress(neighbour.local_address)!
   return {
-    vrf: 0,
+    ...socketOptionsOf(neighbour),
+    md5Keys: md5KeysOf(neighbour),
+    ...(local && { local: { address: local, port: 0 } }),
+  }
+}
+
+function handlingOf(neighbour: Neighbour, vrf: number): RouteHandling {
+  return {
+    vrf,
     routeServerClient: neighbour.route_server_client,
     reflectorClient: neighbour.route_reflector_client,
     nextHopSelf: neighbour.next_hop_self,

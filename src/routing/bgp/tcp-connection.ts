@@ -8,6 +8,7 @@ import type { Watch } from '../../linux/poll.ts'
 import type { Endpoint } from '../../linux/socket-address.ts'
 import type { TcpFailure } from '../../linux/tcp-failure.ts'
 import { type ConnectOptions, ENDED, FAILED, TcpSocket, WOULD_BLOCK } from '../../linux/tcp-socket.ts'
+import type { Relayed } from '../relay/relayed-peers.ts'
 import type { Connection, ConnectionHandler } from './session/connection.ts'
 import { Framer } from './session/framer.ts'
 
@@ -25,6 +26,8 @@ export class TcpConnection implements Connection {
   readonly #failure: TcpFailure | undefined
   readonly #framer = new Framer()
   readonly #after: (delay_ms: number, run: () => void) => void
+  /** When it goes through the relay. */
+  readonly #relayed: Relayed | undefined
   #handler: ConnectionHandler | undefined
   #watch: Watch | undefined
   #isOpen: boolean
@@ -38,12 +41,15 @@ export class TcpConnection implements Connection {
     remote: Endpoint,
     isOpen: boolean,
     after: (delay_ms: number, run: () => void) => void,
+    relayed?: Relayed,
   ) {
     this.remote = remote
     this.#isOpen = isOpen
     this.#after = after
+    this.#relayed = relayed
     if (socket instanceof TcpSocket) this.#socket = socket
     else this.#failure = socket
+    if (isOpen) this.#begins()
   }
 
   /** Begins to connect. */
@@ -51,11 +57,13 @@ export class TcpConnection implements Connection {
     remote: Endpoint,
     options: ConnectOptions,
     after: (delay_ms: number, run: () => void) => void,
+    relayed?: Relayed,
   ): TcpConnection {
-    return new TcpConnection(TcpSocket.connect(remote, options), remote, false, after)
+    return new TcpConnection(TcpSocket.connect(remote, options), remote, false, after, relayed)
   }
 
   get local(): IpAddress {
+    if (this.#relayed) return this.#relayed.local
     return this.#socket?.local.address ?? new Uint8Array(this.remote.address.length)
   }
 
@@ -104,6 +112,7 @@ export class TcpConnection implements Connection {
     this.#handler = undefined
     const socket = this.#socket
     if (!socket) return
+    this.#ends()
     if (!this.#isOpen) {
       socket.close()
       return
@@ -131,6 +140,7 @@ export class TcpConnection implements Connection {
     const socket = this.#socket!
     if (socket.connected()) {
       this.#isOpen = true
+      this.#begins()
       this.#handler?.opened()
       this.#wantWhatItNeeds()
       return true
@@ -195,9 +205,19 @@ export class TcpConnection implements Connection {
   #failed(why: string): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#ends()
     this.#socket?.close()
     const handler = this.#handler
     this.#handler = undefined
     handler?.failed(why)
+  }
+
+  #begins(): void {
+    if (this.#relayed) this.#relayed.begins(this.#socket!.local.port, this.remote.port)
+  }
+
+  /** What the kernel sends from now on to end it is meant. */
+  #ends(): void {
+    if (this.#relayed && this.#socket) this.#relayed.ends(this.#socket.local.port, this.remote.port)
   }
 }

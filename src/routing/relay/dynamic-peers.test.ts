@@ -1,0 +1,60 @@
+import { deepEqual, equal } from 'node:assert/strict'
+import { test } from 'node:test'
+import { formatAddress } from '../../base/address.ts'
+import { TCP_FLAG } from '../../wire/tcp.ts'
+import { FIRST_DYNAMIC } from './inner-address.ts'
+import { DYNAMIC_MAX } from './peer-memory.ts'
+import { fromPeer, fromPeer6, RelayBed } from './relay-bed.ts'
+
+const RANGE = 'name: others, tenant: acme, prefix: 192.168.1.128/25'
+const { syn, ack } = TCP_FLAG
+const inner = (slot: number): string => formatAddress(Uint8Array.of(240, 16 + (slot >> 16), slot >> 8, slot))
+
+/** Who the kernel takes the packet's sender for. */
+function senderOf([packet]: Uint8Array[]): string | undefined {
+  return packet && formatAddress(packet.subarray(12, 16))
+}
+
+test('who comes from a prefix has a number from its first SYN on, and the session thread knows who that is', () => {
+  const bed = new RelayBed([RANGE])
+  const source = '192.168.1.200'
+  equal(senderOf(bed.frame(7, fromPeer({ flags: ack }, { source }))), undefined)
+  equal(bed.refused('stranger'), 1)
+  equal(senderOf(bed.frame(7, fromPeer({ flags: syn }, { source }))), inner(0))
+  equal(senderOf(bed.frame(7, fromPeer({ flags: ack }, { source }))), inner(0))
+  equal(senderOf(bed.frame(7, fromPeer({ flags: syn }, { source: '192.168.1.5' }))), undefined)
+  equal(bed.refused('stranger-connects'), 1)
+  deepEqual(bed.memory.claim(FIRST_DYNAMIC), { way: 0, address: Uint8Array.of(192, 168, 1, 200) })
+  equal(bed.memory.claim(FIRST_DYNAMIC), undefined)
+  equal(bed.memory.claim(FIRST_DYNAMIC + 1), undefined)
+})
+
+test('a session that is over gives its slot back, and the same peer gets it again if it comes soon', () => {
+  const bed = new RelayBed([RANGE])
+  const connect = (source: string): string | undefined => senderOf(bed.frame(7, fromPeer({ flags: syn }, { source })))
+  connect('192.168.1.200')
+  bed.memory.claim(FIRST_DYNAMIC)
+  bed.memory.release(FIRST_DYNAMIC)
+  equal(connect('192.168.1.200'), inner(0))
+  deepEqual(bed.memory.claim(FIRST_DYNAMIC)?.address, Uint8Array.of(192, 168, 1, 200))
+})
+
+test('strangers of a prefix take all slots once, and those that say no more lose them', () => {
+  const wide = RANGE.replace('192.168.1.128/25', "'fd00::/64'")
+  const bed = new RelayBed([wide])
+  const connect = (i: number): Uint8Array[] => bed.frame(7, fromSix(i))
+  for (let i = 0; i < DYNAMIC_MAX; i++) equal(connect(i).length, 1)
+  bed.memory.claim(FIRST_DYNAMIC)
+  equal(connect(DYNAMIC_MAX).length, 0)
+  equal(bed.refused('too-many-dynamic'), 1)
+  bed.clock.advance(31_000)
+  for (let i = 1; i < DYNAMIC_MAX; i++) equal(connect(DYNAMIC_MAX + i).length, 1)
+  equal(connect(3 * DYNAMIC_MAX).length, 0)
+  // The one that is held keeps its number.
+  equal(connect(0).length, 1)
+  equal(bed.memory.claim(FIRST_DYNAMIC), undefined)
+})
+
+function fromSix(i: number): Uint8Array {
+  return fromPeer6({ flags: syn }, { source: `fd00::1:${(i >> 12).toString(16)}:${(i & 0xfff).toString(16)}` })
+}

@@ -1,0 +1,33 @@
+/**
+ * Which of the routing nodes that live holds a tenant's session (base/rendezvous.ts), as the control module has it too when
+ * it tells forwarding nodes where to: a named neighbour by its own address, and whoever comes from a prefix by the first
+ * prefix of the segment, so that one node has all of those. While none lives, all are taken to.
+ */
+
+import { rendezvous, sessionKey } from '../../base/rendezvous.ts'
+import type { RelaySetup, Way } from './ways.ts'
+
+export class Placement {
+  readonly #setup: RelaySetup
+  /** By VNI. */
+  readonly #firstRange = new Map<number, Way>()
+  #members: readonly string[]
+
+  constructor(setup: RelaySetup) {
+    this.#setup = setup
+    this.#members = setup.members
+    for (const way of setup.ways)
+      if (way.number === 0 && !this.#firstRange.has(way.vni)) this.#firstRange.set(way.vni, way)
+  }
+
+  /** The routing nodes that live; names that are none are left out. */
+  setMembers(names: readonly string[]): void {
+    const alive = this.#setup.members.filter((name) => names.includes(name))
+    this.#members = alive.length > 0 ? alive : this.#setup.members
+  }
+
+  isHere(way: Way): boolean {
+    const { peers } = way.number === 0 ? this.#firstRange.get(way.vni)! : way
+    return rendezvous(sessionKey(way.vni, peers.address), this.#members) === this.#setup.node
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * Frames and packets as a clumsy or a hostile sender makes them, through a relay: nothing throws, everything is counted, and
+ * no peer more is known afterwards than the site file and the slots of dynamic ones have. FUZZ_N, FUZZ_SEED to repeat a run.
+ */
+
+import { equal, ok } from 'node:assert/strict'
+import { test } from 'node:test'
+import { freshSeed, Random } from '../../base/random.ts'
+import * as build from '../../wire/build.ts'
+import { spoilt } from '../../wire/mutate.ts'
+import { TCP_FLAG } from '../../wire/tcp.ts'
+import { framed, fromPeer, fromPeer6, GATEWAY, GATEWAY_6, PEER, PEER_6, PEER_MAC, RelayBed } from './relay-bed.ts'
+
+const COUNT = Number(process.env['FUZZ_N'] ?? 100_000)
+const SEED = Number(process.env['FUZZ_SEED'] ?? freshSeed())
+console.log(`relay.fuzz: FUZZ_SEED=${SEED} FUZZ_N=${COUNT}`)
+
+const NEIGHBOURS = [
+  `name: one, tenant: acme, address: ${PEER}`,
+  `name: signed, tenant: globex, address: ${PEER}, password: secret`,
+  `name: six, tenant: acme, address: '${PEER_6}', ttl_security_hops: 1`,
+  'name: others, tenant: acme, prefix: 192.168.1.64/26',
+]
+const { syn, ack, fin } = TCP_FLAG
+const signature = Uint8Array.of(19, 18, ...new Uint8Array(16))
+
+function corpus(): Uint8Array[] {
+  const data = build.text('some data that is carried')
+  const hops = { source: PEER_6, destination: GATEWAY_6, hopLimit: 255 }
+  return [
+    fromPeer({ flags: ack }, {}, data),
+    fromPeer({ flags: syn, mss: 1460, options: Uint8Array.of(4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7) }),
+    fromPeer({ flags: ack | fin, options: signature }, {}, data),
+    fromPeer({ flags: syn }, { source: '192.168.1.70' }),
+    fromPeer6({ flags: ack }, { hopLimit: 255 }, data),
+    framed(build.arpRequest({ senderMac: PEER_MAC, senderIp: PEER, targetIp: GATEWAY })),
+    framed(build.ipv6(hops, build.neighbourSolicitation({ target: GATEWAY_6, sourceMac: PEER_MAC }))),
+    framed(build.ipv6(hops, build.neighbourAdvertisement({ target: PEER_6, targetMac: PEER_MAC }))),
+    framed(
+      build.ipv4({ source: PEER, destination: GATEWAY, ttl: 255 }, build.udp({ destinationPort: 3784 }, build.bfd())),
+    ),
+    framed(build.ipv6({ ...hops, extensions: [build.hopByHop()] }, build.tcp({ destinationPort: 179 }))),
+  ]
+}
+
+/** Around the frame, as it comes out of the network: mutations reach the VXLAN header too. */
+function tunnelled(vni: number, frame: Uint8Array): Uint8Array {
+  return build.ethernet({}, build.ipv4({}, build.udp({ destinationPort: 4789 }, build.vxlan({ vni }, frame))))
+}
+
+const VXLAN_AT = 14 + 20 + 8
+
+test('mutated frames pass a relay without a throw, each delivered, answered or refused', () => {
+  const random = new Random(SEED)
+  const bed = new RelayBed(NEIGHBOURS)
+  const frames = corpus().flatMap((frame) => [tunnelled(7, frame), tunnelled(8, frame)])
+  const { counters } = bed.relay
+  for (let i = 0; i < COUNT; i++) {
+    const before = counters.show()
+    const frame = spoilt(random, random.pick(frames), random.chance(0.5) ? random.pick([7, 8]) : undefined)
+    bed.payload(frame.subarray(Math.min(VXLAN_AT, frame.length)))
+    const after = counters.show()
+    const ends = (counts: typeof before): number =>
+      counts.delivered + Object.values(counts.refused).reduce((sum, count) => sum + count, 0)
+    const told = after.answered + after.learnt - before.answered - before.learnt
+    ok(ends(after) - ends(before) === 1 || told > 0, `frame ${i}`)
+    if (i % 1000 === 0) bed.clock.advance(100)
+    bed.sent()
+  }
+  equal(counters.received, COUNT)
+  ok(bed.relay.peerCount <= NEIGHBOURS.length + 4096)
+})
+
+test('mutated packets of the kernel leave a relay without a throw, and no frame is longer than its slot', () => {
+  const random = new Random(SEED)
+  const bed = new RelayBed(NEIGHBOURS)
+  bed.introduce(7)
+  bed.introduce(8)
+  const data = new Uint8Array(4000).fill(7)
+  const packets = [2, 3].flatMap((number) => {
+    const ends = { source: '240.0.0.1', destination: `240.0.0.${number}` }
+    return [0, 20, 1400, 4000].map((bytes) =>
+      framed(
+        build.ipv4(ends, build.tcp({ sourcePort: 179, options: signature.subarray(0, 12) }, data.subarray(0, bytes))),
+      ),
+    )
+  })
+  for (let i = 0; i < COUNT / 10; i++) {
+    const packet = spoilt(random, random.pick(packets)).subarray(14)
+    const header = random.chance(0.5)
+      ? random.bytes(10)
+      : Uint8Array.of(1, random.pick([0, 1, 4]), 40, 0, random.u32(), random.u32(), 20, 0, 16, 0)
+    for (const sent of bed.packet(packet, header)) ok(sent.packet.length <= 1520)
+  }
+})

@@ -1,0 +1,96 @@
+/**
+ * The session relay (DSR section 3.2.2): tenants' BGP comes to the routing module in VXLAN, from forwarding nodes, and the
+ * kernel's TCP speaks it. Tenants' addresses overlap, so every peer has one of its own towards the kernel, and all of them
+ * meet on one TUN device.
+ *
+ *   forwarding nodes <--VXLAN--> DatagramReceiver --> Inbound  --> TUN --> kernel's TCP <--> session thread
+ *                                PacketSender    <-- Outbound <-- TUN <--
+ *
+ * Standing on the path of every segment it does what the kernel could do for one address only: checks and signs MD5 on the
+ * tenant's own addresses, enforces GTSM, keeps strangers out, and lets FIN and RST pass only when they are meant. This
+ * file knows neither sockets nor devices: they are handed in.
+ */
+
+import type { IpAddress } from '../../base/address.ts'
+import type { Clock } from '../../base/clock.ts'
+import { FrameWriter, type PacketSink } from './frame-writer.ts'
+import { Inbound, type KernelPort } from './inbound.ts'
+import { NeighbourAnswers } from './neighbour-answers.ts'
+import { Outbound } from './outbound.ts'
+import type { PeerMemory } from './peer-memory.ts'
+import { Peer, PeerTable } from './peer-table.ts'
+import { Placement } from './placement.ts'
+import { RelayCounters } from './refusal.ts'
+import { segmentsOf } from './segment.ts'
+import type { RelaySetup } from './ways.ts'
+
+export interface RelayParts {
+  readonly setup: RelaySetup
+  readonly memory: PeerMemory
+  readonly clock: Clock
+  readonly sink: PacketSink
+  readonly kernel: KernelPort
+  /** The largest packet of a tenant's that fits into a tunnel to this VIP. */
+  readonly packetMax: (vip: IpAddress) => number
+}
+
+export class Relay {
+  readonly counters = new RelayCounters()
+  readonly #placement: Placement
+  readonly #peers = new PeerTable()
+  readonly #writer: FrameWriter
+  readonly #inbound: Inbound
+  readonly #outbound: Outbound
+
+  constructor({ setup, memory, clock, sink, kernel, packetMax }: RelayParts) {
+    const { counters } = this
+    const peers = this.#peers
+    const mac = new DataView(Uint8Array.of(0, 0, ...setup.mac).buffer).getBigUint64(0)
+    const ours = Number(mac)
+    this.#placement = new Placement(setup)
+    for (const way of setup.ways) if (way.number !== 0) peers.add(new Peer(way, way.number, way.peers.address))
+    const segments = segmentsOf(setup, packetMax)
+    const writer = new FrameWriter(sink, counters, setup.address, ours)
+    const send = (packet: Uint8Array): void => this.#outbound.again(packet)
+    const answers = new NeighbourAnswers({ segments, peers, writer, counters, clock, mac: ours, send })
+    this.#writer = writer
+    this.#outbound = new Outbound({ segments, peers, memory, answers, writer, counters })
+    this.#inbound = new Inbound({
+      ...{ segments, peers, memory, answers, counters, kernel, clock, mac: ours },
+      named: setup.ways.filter(({ number }) => number !== 0).length,
+      nodes: setup.nodes,
+      isHere: (way) => this.#placement.isHere(way),
+    })
+    this.#place()
+  }
+
+  /** The payload of a datagram from a forwarding node. It is changed in place; ten bytes before it are its own. */
+  frame(view: DataView, at: number, end: number, from: IpAddress): void {
+    this.#inbound.frame(view, at, end, from)
+  }
+
+  /** A packet of the TUN device, with its virtio header. */
+  packet(bytes: Uint8Array): void {
+    this.#outbound.packet(bytes)
+  }
+
+  /** Sends what was gathered: after some frames or packets. */
+  flush(): void {
+    this.#writer.flush()
+  }
+
+  /** Peers that something is kept of. */
+  get peerCount(): number {
+    return this.#peers.size
+  }
+
+  /** Which routing nodes live. */
+  setMembers(names: readonly string[]): void {
+    this.#placement.setMembers(names)
+    this.#place()
+  }
+
+  #place(): void {
+    for (const peer of this.#peers.all()) peer.isHere = this.#placement.isHere(peer.way)
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * What the relay of one routing node is told of the site: its own address, the segments that tenants' peers are on, and
+ * the way to each peer. Everything that can be worked out beforehand is, so that the threads share one understanding of it
+ * and look nothing up in the site file.
+ */
+
+import { equalBytes, type IpAddress, masked, type Prefix, parseAddress, parseInterface } from '../../base/address.ts'
+import type { Neighbour } from '../../config/routing.ts'
+import { connectionVni, type Site } from '../../config/site.ts'
+import type { Connection, Tenant } from '../../config/tenant.ts'
+import { FIRST_NAMED } from './inner-address.ts'
+
+/** From us to one peer of a tenant's, or to all of a prefix. */
+export interface Way {
+  /** Its place in the list of ways. */
+  readonly index: number
+  readonly neighbour: string
+  readonly tenant: string
+  /** Of the tenant in the tables of routes. */
+  readonly vrf: number
+  /** Of the segment that it is on. */
+  readonly vni: number
+  /** The peer, or where peers come from that are not known one by one. */
+  readonly peers: Prefix
+  /** By which the kernel knows it; 0 for a prefix. */
+  readonly number: number
+  /** Ours, as the peer sees it: the gateway address in its subnet, unless the site file has another. */
+  readonly local: IpAddress
+  /** Ours of the other family on the same connection, if there is one. */
+  readonly sibling: IpAddress | undefined
+  /** Where the peer listens. */
+  readonly port: number
+  /** The largest packet on the connection. */
+  readonly mtu: number
+  /** TCP-MD5 (RFC 2385). */
+  readonly password: string | undefined
+  /** What must be left of the TTL of what comes (RFC 5082); 0, anything. */
+  readonly ttlMin: number
+  /** The TTL of what leaves. */
+  readonly ttl: number
+}
+
+export interface SegmentSetup {
+  readonly vni: number
+  /** Where its forwarding nodes are reached. */
+  readonly vip: IpAddress
+  /** Ours on it, for which ARP and ND are answered. */
+  readonly gateways: readonly IpAddress[]
+}
+
+export interface RelaySetup {
+  readonly node: string
+  /** In the underlay. */
+  readonly address: IpAddress
+  /** On every segment. */
+  readonly mac: IpAddress
+  readonly ways: readonly Way[]
+  readonly segments: readonly SegmentSetup[]
+  /** Forwarding nodes' own addresses: tunnels may begin there as well as at a VIP. */
+  readonly nodes: readonly IpAddress[]
+  /** All routing nodes, until it is said which of them live. */
+  readonly members: readonly string[]
+}
+
+const GTSM_TTL = 255
+/** A peer on the segment: what was meant for it must not be routed on, as BGP speakers have it for external peers. */
+const LINK_TTL = 1
+const TTL = 64
+
+/** Undefined where the node has nothing to relay: it is no node of the site's, or no tenant has a neighbour. */
+export function relaySetupOf(site: Site, node: string): RelaySetup | undefined {
+  const nodes = site.routing?.nodes ?? []
+  const own = nodes.find(({ name }) => name === node)
+  if (!own) return undefined
+  const tenants = new Map(site.tenants.map((tenant) => [tenant.name, tenant]))
+  const ways: Way[] = []
+  const talking = new Set<Tenant>()
+  let named = FIRST_NAMED
+  for (const neighbour of site.routing!.neighbours) {
+    const tenant = neighbour.tenant === undefined ? undefined : tenants.get(neighbour.tenant)
+    if (!tenant) continue
+    const number = neighbour.address === undefined ? 0 : named++
+    const way = wayTo(site, tenant, neighbour, ways.length, number)
+    talking.add(tenant)
+    ways.push(way)
+  }
+  if (ways.length === 0) return undefined
+  return {
+    node,
+    address: parseAddress(own.address)!,
+    mac: macOf(site),
+    ways,
+    segments: segmentsOf(site, talking),
+    nodes: site.clusters.flatMap((cluster) => cluster.nodes.map(({ address }) => parseAddress(address)!)),
+    members: nodes.map(({ name }) => name),
+  }
+}
+
+function macOf({ gateway }: Site): Uint8Array {
+  return Uint8Array.from(gateway.mac.split(':'), (byte) => Number.parseInt(byte, 16))
+}
+
+function wayTo(site: Site, tenant: Tenant, neighbour: Neighbour, index: number, number: number): Way {
+  const peers = peersOf(neighbour)
+  const { connection, gateway } = connectionOf(tenant, peers)!
+  const local = neighbour.local_address === undefined ? gateway : parseAddress(neighbour.local_address)!
+  const hops = neighbour.ttl_security_hops
+  return {
+    index,
+    neighbour: neighbour.name,
+    tenant: tenant.name,
+    vrf: tenant.vni,
+    vni: connectionVni(tenant, connection),
+    peers,
+    number,
+    local,
+    sibling: gatewaysOf(connection).find(({ address }) => address.length !== local.length)?.address,
+    port: neighbour.port,
+    mtu: connection.mtu,
+    password: neighbour.password,
+    ttlMin: hops === undefined ? 0 : GTSM_TTL + 1 - hops,
+    ttl: hops === undefined ? (isExternal(site, neighbour) ? LINK_TTL : TTL) : GTSM_TTL,
+  }
+}
+
+function peersOf({ address, prefix }: Neighbour): Prefix {
+  if (address !== undefined) {
+    const bytes = parseAddress(address)!
+    return { address: bytes, length: bytes.length * 8 }
+  }
+  const { address: bytes, length } = parseInterface(prefix!)!
+  return { address: masked(bytes, length), length }
+}
+
+/** The connection that has the subnet, and our address in it. The checks of the site file have seen that there is one. */
+function connectionOf(tenant: Tenant, peers: Prefix): { connection: Connection; gateway: IpAddress } | undefined {
+  for (const connection of tenant.connections)
+    for (const { address, length } of gatewaysOf(connection))
+      if (address.length === peers.address.length && length <= peers.length)
+        if (equalBytes(masked(peers.address, length), masked(address, length))) return { connection, gateway: address }
+  return undefined
+}
+
+function gatewaysOf(connection: Connection): Prefix[] {
+  return connection.gateway.map((text) => parseInterface(text)!)
+}
+
+function isExternal({ routing }: Site, { as, as_range: range }: Neighbour): boolean {
+  const own = routing!.as
+  return range === undefined ? as !== own : own < range.from || own > range.to
+}
+
+function segmentsOf(site: Site, tenants: ReadonlySet<Tenant>): SegmentSetup[] {
+  const vips = new Map(site.vips.map(({ name, address }) => [name, parseAddress(address)!]))
+  const segments = new Map<number, { vni: number; vip: IpAddress; gateways: IpAddress[] }>()
+  for (const tenant of tenants)
+    for (const connection of tenant.connections) {
+      const vni = connectionVni(tenant, connection)
+      const segment = segments.get(vni) ?? { vni, vip: vips.get(tenant.vip)!, gateways: [] }
+      segment.gateways.push(...gatewaysOf(connection).map(({ address }) => address))
+      segments.set(vni, segment)
+    }
+  return [...segments.values()]
+}
