@@ -1,0 +1,237 @@
+/**
+ * A route engine with tenants, for tests: sessions of any family announce and withdraw, and what each was told is read
+ * back as text, as is what the control module was told.
+ */
+
+import { deepEqual } from 'node:assert/strict'
+import { formatAddress, formatPrefix, ipv4Bytes, parseAddress, parsePrefix } from '../../base/address.ts'
+import { ManualClock } from '../../base/clock.ts'
+import { attributeContext } from '../../wire/bgp/facts.ts'
+import { FAMILY, type Family } from '../../wire/bgp/family.ts'
+import { checkHeader, MESSAGE_BYTES_MAX, openBody } from '../../wire/bgp/message.ts'
+import { UpdateBuilder } from '../../wire/bgp/update-builder.ts'
+import { decodeUpdate, formatUpdate } from '../../wire/bgp/update-message.ts'
+import { RouteColumnsBuilder } from '../../wire/control/columns.ts'
+import { type RouteBatch, routeBatch } from '../../wire/control/route.ts'
+import { Reader } from '../../wire/cursor.ts'
+import type { FromRoutes, OutChunk, RouteHandling, RouteSettings } from './messages.ts'
+import { attributeBytes, type RouteText } from './rib/rib-harness.ts'
+import { RouteEngine } from './route-engine.ts'
+
+export const LOCAL_AS = 65_001
+
+const plainHandling: RouteHandling = {
+  vrf: 0,
+  routeServerClient: false,
+  reflectorClient: false,
+  nextHopSelf: false,
+  nextHopUnchanged: false,
+  allowAsIn: 0,
+  enforceFirstAs: false,
+  maximumPrefixes: 0,
+}
+
+export interface SessionText extends Partial<RouteHandling> {
+  readonly internal?: boolean
+  readonly families?: readonly Family[]
+  readonly local?: string
+}
+
+export interface VpnText {
+  readonly distinguisher: { readonly high: number; readonly low: number }
+  readonly label: number
+}
+
+export class TenantBed {
+  readonly engine: RouteEngine
+  /** By session: attributes of what it has been told, by prefix. */
+  readonly told = new Map<number, Map<string, string>>()
+  /** Batches for the control module, and whether it has room for more. */
+  readonly batches: RouteBatch[] = []
+  hasRoom = true
+  /** What the control module holds of it: next hops by tenant and prefix. */
+  readonly held = new Map<string, string>()
+  readonly #families = new Map<number, number>()
+
+  constructor(settings: Partial<RouteSettings> = {}) {
+    this.engine = new RouteEngine({
+      settings: {
+        origin: 'routing-1',
+        tenants: [
+          [7, 'acme'],
+          [8, 'globex'],
+        ],
+        targets: [],
+        multipath: 4,
+        as: LOCAL_AS,
+        routerId: 0x0a00_0001,
+        clusterId: 0x0a00_0001,
+        alwaysCompareMed: false,
+        ...settings,
+      },
+      clock: new ManualClock(),
+      send: (message) => this.#take(message),
+      publish: { room: () => this.hasRoom, send: (batch) => this.#hold(batch) },
+      pace: () => ({ received: 0, waiting: 0 }),
+    })
+  }
+
+  up(
+    session: number,
+    { internal = false, families = [FAMILY.ipv4Unicast], local, ...handling }: SessionText = {},
+  ): void {
+    this.told.set(session, new Map())
+    const bits = families.reduce((all: number, family) => all | (1 << family), 0)
+    this.#families.set(session, bits)
+    this.engine.take({
+      kind: 'up',
+      session,
+      slot: session,
+      peer: `peer-${session}`,
+      local: parseAddress(local ?? '192.0.2.1')!,
+      remote: Uint8Array.of(192, 0, 2, session + 1),
+      negotiated: {
+        remoteAs: internal ? LOCAL_AS : 65_100 + session,
+        remoteId: session + 1,
+        external: !internal,
+        as4: true,
+        holdTime_s: 90,
+        families: bits,
+        addPathReceive: 0,
+        addPathSend: 0,
+        extendedNextHop: 0,
+        receiveBytesMax: MESSAGE_BYTES_MAX,
+        sendBytesMax: MESSAGE_BYTES_MAX,
+        refresh: true,
+        enhancedRefresh: true,
+      },
+      handling: { ...plainHandling, ...handling },
+    })
+    this.run()
+  }
+
+  down(session: number): void {
+    this.engine.take({ kind: 'down', session })
+    this.told.delete(session)
+    this.run()
+  }
+
+  announce(session: number, prefix: string, route: RouteText & { readonly more?: readonly number[] }): void {
+    const attributes = Uint8Array.from([...attributeBytes(route), ...(route.more ?? [])])
+    this.#send(session, FAMILY.ipv4Unicast, (builder) => addPrefix4(builder, prefix), attributes)
+  }
+
+  withdraw(session: number, prefix: string): void {
+    this.#send(session, FAMILY.ipv4Unicast, (builder) => addPrefix4(builder, prefix), undefined)
+  }
+
+  /** A VPNv4 route; without attributes it is withdrawn. */
+  vpn(session: number, prefix: string, { distinguisher, label }: VpnText, attributes?: readonly number[]): void {
+    const { address, length } = parsePrefix(prefix)!
+    const number = new DataView(address.buffer).getUint32(0)
+    const nextHop = Uint8Array.from([...new Uint8Array(8), 198, 51, 100, 1])
+    this.#send(
+      session,
+      FAMILY.vpnv4,
+      (builder) => builder.addVpn4(label, distinguisher.high, distinguisher.low, number, length),
+      attributes && Uint8Array.from(attributes),
+      nextHop,
+    )
+  }
+
+  /** Says on the control module's behalf which prefixes of a tenant are ours; those of `gone` no more. */
+  originate(tenant: string, prefixes: readonly string[], gone: readonly string[] = [], replaces = false): void {
+    const rows4 = new RouteColumnsBuilder(1)
+    const rows6 = new RouteColumnsBuilder(4)
+    for (const text of [...prefixes, ...gone]) {
+      const { address, length } = parsePrefix(text)!
+      const view = new DataView(address.buffer)
+      const nextHop = gone.includes(text) ? 0 : 1
+      if (address.length === 4) rows4.add4(0, view.getUint32(0), length, nextHop)
+      else
+        rows6.add6(
+          0,
+          [0, 4, 8, 12].map((at) => view.getUint32(at)),
+          length,
+          nextHop,
+        )
+    }
+    const rows = { routes4: rows4.build(), routes6: rows6.build() }
+    this.engine.originate({ origin: 'site', preference: 0, replaces, tenants: [tenant], gateways: [[]], ...rows })
+    this.run()
+  }
+
+  run(): void {
+    while (this.engine.step());
+  }
+
+  #send(
+    session: number,
+    family: Family,
+    add: (builder: UpdateBuilder) => boolean,
+    attributes: Uint8Array | undefined,
+    nextHop?: Uint8Array,
+  ): void {
+    const memory = new SharedArrayBuffer(2 * MESSAGE_BYTES_MAX)
+    const builder = new UpdateBuilder()
+    builder.target(new Uint8Array(memory))
+    builder.begin(0, family, attributes, attributes && nextHop)
+    add(builder)
+    this.engine.take({ kind: 'updates', memory, runs: Int32Array.of(session, 0, builder.finish()) })
+    this.run()
+  }
+
+  #take(message: FromRoutes): void {
+    if (message.kind === 'chunk') this.#deliver(message)
+  }
+
+  #deliver({ memory, runs }: OutChunk): void {
+    for (const { audience, except, from, to } of runs)
+      for (const session of audience)
+        if (session !== except && this.told.has(session)) this.#read(session, new Uint8Array(memory), from, to)
+  }
+
+  #read(session: number, bytes: Uint8Array, from: number, to: number): void {
+    const told = this.told.get(session)!
+    const context = attributeContext({ external: false, families: this.#families.get(session)! })
+    const reader = new Reader(bytes)
+    for (let at = from; at < to; ) {
+      reader.window(at, to)
+      const length = checkHeader(reader, MESSAGE_BYTES_MAX)
+      openBody(reader, at, length)
+      const lines = formatUpdate(decodeUpdate(reader, context)!, context)
+      const prefixes = lines.filter((line) => /^(withdrawn )?([\d.:]+ )?[\d.a-f:]+\/\d+/.test(line))
+      const attributes = lines.filter((line) => !prefixes.includes(line)).join('; ')
+      for (const line of prefixes)
+        if (line.startsWith('withdrawn ')) told.delete(line.slice('withdrawn '.length).replace(/ label \d+$/, ''))
+        else told.set(line.replace(/ label \d+$/, ''), `${attributes}${/ label \d+$/.exec(line)?.[0] ?? ''}`)
+      at += length
+    }
+  }
+
+  #hold(bytes: Uint8Array): void {
+    const decoded = routeBatch.decode(bytes)
+    if (!decoded.ok) throw new Error(decoded.message)
+    const batch = decoded.value
+    this.batches.push(batch)
+    deepEqual([batch.origin, batch.preference], ['routing-1', 100])
+    if (batch.replaces) this.held.clear()
+    const { tables, addresses, lengths, nextHops } = batch.routes4
+    for (let row = 0; row < lengths.length; row++) {
+      const prefix = formatPrefix({ address: ipv4Bytes(addresses[row]!), length: lengths[row]! })
+      const key = `${batch.tenants[tables[row]!]} ${prefix}`
+      const nextHop = nextHops[row]!
+      if (nextHop === 0) this.held.delete(key)
+      else this.held.set(key, textOf(batch.gateways[nextHop - 1]!))
+    }
+  }
+}
+
+function textOf(gateways: RouteBatch['gateways'][number]): string {
+  return gateways.map(({ address, weight }) => `${formatAddress(address)} x${weight}`).join(', ')
+}
+
+function addPrefix4(builder: UpdateBuilder, prefix: string): boolean {
+  const { address, length } = parsePrefix(prefix)!
+  return builder.addPrefix4(new DataView(address.buffer).getUint32(0), length)
+}
