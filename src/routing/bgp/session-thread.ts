@@ -5,6 +5,9 @@ import { assert } from '../../base/assert.ts'
 import { systemClock } from '../../base/clock.ts'
 import { freshSeed, Random } from '../../base/random.ts'
 import type { Routing } from '../../config/routing.ts'
+import type { HistoryEnd } from '../history/history.ts'
+import { HistoryTap } from '../history/tap.ts'
+import type { RelayEnd } from '../relay/relayed-peers.ts'
 import type { FromRoutes } from './messages.ts'
 import { SessionHost } from './session-host.ts'
 import type { Answer, Question } from './speaker.ts'
@@ -13,22 +16,41 @@ export interface SessionThreadSetup {
   readonly routing: Routing
   readonly routes: MessagePort
   readonly pace: SharedArrayBuffer
+  /** By which tenants' neighbours are reached. */
+  readonly relay?: RelayEnd | undefined
+  /** Where what comes is recorded too. */
+  readonly history?: HistoryEnd | undefined
 }
 
 const agent = parentPort
 assert(agent !== null, 'this file is a thread')
-const { routing, routes, pace } = workerData as SessionThreadSetup
+const { routing, routes, pace, relay, history } = workerData as SessionThreadSetup
+const tap =
+  history &&
+  new HistoryTap({
+    tell: (message) => history.port.postMessage(message),
+    taken: new Int32Array(history.taken),
+    clock: systemClock,
+  })
 const host = new SessionHost({
   routing,
   clock: systemClock,
   random: new Random(freshSeed()),
-  toRoutes: (message) => routes.postMessage(message),
-  event: (event) => agent.postMessage({ kind: 'event', event }),
+  toRoutes(message) {
+    routes.postMessage(message)
+    tap?.routes(message)
+  },
+  event(event) {
+    agent.postMessage({ kind: 'event', event })
+    tap?.event(event)
+  },
   pace: new Int32Array(pace),
+  relay,
 })
 routes.on('message', (message: FromRoutes) => host.take(message))
-agent.on('message', ({ id, what }: Question) => {
+agent.on('message', ({ id, what, members }: Question) => {
   if (what === 'close') host.close()
+  if (members) host.setMembers(members)
   agent.postMessage({ kind: 'answer', id, answer: host.show() } satisfies Answer)
 })
 host.start()

@@ -8,8 +8,14 @@
 
 import { MessageChannel, Worker } from 'node:worker_threads'
 import type { Routing } from '../../config/routing.ts'
+import type { RouteBatch } from '../../wire/control/route.ts'
+import { History, type HistorySettings } from '../history/history.ts'
 import { type PolicySource, policySourceOf } from '../policy/policy-book.ts'
-import { PACE_WORDS } from './messages.ts'
+import type { RelayCounts } from '../relay/refusal.ts'
+import { RelayAgent } from '../relay/relay-agent.ts'
+import type { RelaySetup } from '../relay/ways.ts'
+import { PACE_WORDS, type RouteSettings } from './messages.ts'
+import type { VrfTargets } from './rib/route-targets.ts'
 import type { PolicyReload, RouteEngine } from './route-engine.ts'
 import type { RouteThreadSetup } from './route-thread.ts'
 import { routerIdOf } from './router-id.ts'
@@ -18,9 +24,18 @@ import type { SessionThreadSetup } from './session-thread.ts'
 
 export interface Question {
   readonly id: number
-  readonly what: 'show' | 'close' | 'policies'
+  readonly what: 'show' | 'close' | 'policies' | 'originate' | 'replay' | 'members'
   /** Of `policies`. */
   readonly policies?: PolicySource
+  /** Of `originate`. */
+  readonly batch?: RouteBatch
+  /** Of `members`. */
+  readonly members?: readonly string[]
+}
+
+/** To the route thread: a batch of routes was passed on. */
+export interface Published {
+  readonly what: 'published'
 }
 
 export interface Answer {
@@ -29,11 +44,26 @@ export interface Answer {
   readonly answer: unknown
 }
 
-type FromThread = Answer | { readonly kind: 'ready' } | { readonly kind: 'event'; readonly event: HostEvent }
+type FromThread =
+  | Answer
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'event'; readonly event: HostEvent }
+  | { readonly kind: 'routes'; readonly batch: Uint8Array }
 
 export interface SpeakerOptions {
   readonly routing: Routing
   readonly event: (event: HostEvent) => void
+  /** Tenants by the numbers of their VRFs (their VNIs). */
+  readonly tenants?: readonly (readonly [vrf: number, name: string])[]
+  readonly targets?: readonly VrfTargets[]
+  /** Who tells the control module of tenants' routes, and how: encoded `RouteBatch`es, one after another in this order. */
+  readonly publisher?: { readonly origin: string; readonly publish: (batch: Uint8Array) => Promise<void> }
+  /** Where what comes is recorded; absent, it is not. */
+  readonly history?: HistorySettings | undefined
+  /** Something is not recorded; `isOver` when nothing will be any more. */
+  readonly historyFailed?: (error: Error, isOver: boolean) => void
+  /** By which tenants' neighbours are reached; without it none of them has a session. */
+  readonly relay?: RelaySetup | undefined
   /** A thread is gone, and the process should end. */
   readonly onDeath: (error: Error) => void
 }
@@ -47,15 +77,17 @@ class Asked {
   readonly #worker: Worker
   readonly #waiting = new Map<number, (answer: unknown) => void>()
   #next = 1
+  #published: Promise<void> = Promise.resolve()
   #isEnding = false
 
-  constructor(worker: Worker, { event, onDeath }: SpeakerOptions) {
+  constructor(worker: Worker, { event, onDeath, publisher }: SpeakerOptions) {
     this.#worker = worker
     const ready = Promise.withResolvers<void>()
     this.ready = ready.promise
     worker.on('message', (message: FromThread) => {
       if (message.kind === 'event') event(message.event)
       else if (message.kind === 'ready') ready.resolve()
+      else if (message.kind === 'routes') this.#publish(message.batch, publisher!, onDeath)
       else {
         this.#waiting.get(message.id)?.(message.answer)
         this.#waiting.delete(message.id)
@@ -70,11 +102,25 @@ class Asked {
     })
   }
 
-  ask(what: Question['what'], policies?: PolicySource): Promise<unknown> {
+  // In their order, and the thread hears of each: it keeps a few batches on their way and no more.
+  #publish(
+    batch: Uint8Array,
+    { publish }: NonNullable<SpeakerOptions['publisher']>,
+    onDeath: SpeakerOptions['onDeath'],
+  ): void {
+    this.#published = this.#published
+      .then(() => publish(batch))
+      .then(
+        () => this.#worker.postMessage({ what: 'published' } satisfies Published),
+        (error) => onDeath(error as Error),
+      )
+  }
+
+  ask(what: Question['what'], more: Pick<Question, 'policies' | 'batch' | 'members'> = {}): Promise<unknown> {
     const id = this.#next++
     const { promise, resolve } = Promise.withResolvers<unknown>()
     this.#waiting.set(id, resolve)
-    this.#worker.postMessage({ id, what, ...(policies && { policies }) } satisfies Question)
+    this.#worker.postMessage({ id, what, ...more } satisfies Question)
     return promise
   }
 
@@ -87,28 +133,46 @@ class Asked {
 export class Speaker {
   readonly #sessions: Asked
   readonly #routes: Asked
+  readonly #history: History | undefined
+  readonly #relay: RelayAgent | undefined
 
-  private constructor(sessions: Asked, routes: Asked) {
+  private constructor(
+    sessions: Asked,
+    routes: Asked,
+    { history, relay }: { history: History | undefined; relay: RelayAgent | undefined },
+  ) {
     this.#sessions = sessions
     this.#routes = routes
+    this.#history = history
+    this.#relay = relay
   }
 
   /** Resolves when peers may come. Rejects when an address to listen on is not to be had. */
   static async start(options: SpeakerOptions): Promise<Speaker> {
-    const { routing } = options
+    const { routing, tenants = [], targets = [], publisher } = options
     const { port1, port2 } = new MessageChannel()
     const pace = new SharedArrayBuffer(SLOTS * PACE_WORDS * 4)
     const routerId = routerIdOf(routing.router_id)
     const clusterId = routing.cluster_id === undefined ? routerId : routerIdOf(routing.cluster_id)
     const policies = policySourceOf(routing)
-    const settings = { as: routing.as, routerId, clusterId, alwaysCompareMed: routing.always_compare_med, policies }
+    const settings: RouteSettings = {
+      ...{ origin: publisher?.origin ?? '', tenants, targets, multipath: routing.multipath },
+      ...{ as: routing.as, routerId, clusterId, alwaysCompareMed: routing.always_compare_med, policies },
+    }
     const routes: RouteThreadSetup = { settings, sessions: port1, pace }
-    const sessions: SessionThreadSetup = { routing, routes: port2, pace }
+    const { historyFailed: failed = () => {} } = options
+    const history = options.history && new History({ ...options.history, routing, failed })
+    const relay = options.relay && (await RelayAgent.start(options.relay, options.onDeath))
+    const end = await relay?.end()
+    const sessions: SessionThreadSetup = { routing, routes: port2, pace, relay: end, history: history?.end }
     const routeThread = new Asked(threadOf('route-thread.ts', routes, port1), options)
     await routeThread.ready
-    const sessionThread = new Asked(threadOf('session-thread.ts', sessions, port2), options)
+    const sessionThread = new Asked(
+      threadOf('session-thread.ts', sessions, port2, ...(history ? [history.end.port] : [])),
+      options,
+    )
     await sessionThread.ready
-    return new Speaker(sessionThread, routeThread)
+    return new Speaker(sessionThread, routeThread, { history, relay })
   }
 
   async sessions(): Promise<ReturnType<SessionHost['show']>> {
@@ -121,17 +185,40 @@ export class Speaker {
 
   /** Policies of another site file, for the sessions as they are: none is reset. */
   async reloadPolicies(routing: Routing): Promise<PolicyReload> {
-    return (await this.#routes.ask('policies', policySourceOf(routing))) as PolicyReload
+    return (await this.#routes.ask('policies', { policies: policySourceOf(routing) })) as PolicyReload
+  }
+
+  /** Routes of tenants that their peers are to be told of as ours, such as their virtual networks. */
+  async originate(batch: RouteBatch): Promise<void> {
+    await this.#routes.ask('originate', { batch })
+  }
+
+  /** The control module is to be told all routes again, in a batch that replaces. */
+  async replay(): Promise<void> {
+    await this.#routes.ask('replay')
+  }
+
+  /** What went through the relay of tenants' sessions, and what was refused there and why; undefined without one. */
+  async relayed(): Promise<RelayCounts | undefined> {
+    return await this.#relay?.counts()
+  }
+
+  /** Which routing nodes live: a tenant's neighbour is one of theirs to hold. Until this is said, it is all of them. */
+  async setMembers(members: readonly string[]): Promise<void> {
+    await this.#relay?.setMembers(members)
+    await this.#sessions.ask('members', { members })
   }
 
   /** Takes leave of the peers, and ends. */
   async close(): Promise<void> {
     await this.#sessions.ask('close')
+    await this.#relay?.close()
     await this.#sessions.end()
     await this.#routes.end()
+    await this.#history?.close()
   }
 }
 
-function threadOf(file: string, workerData: RouteThreadSetup | SessionThreadSetup, port: MessagePort): Worker {
-  return new Worker(new URL(`./${file}`, import.meta.url), { workerData, transferList: [port] })
+function threadOf(file: string, workerData: RouteThreadSetup | SessionThreadSetup, ...ports: MessagePort[]): Worker {
+  return new Worker(new URL(`./${file}`, import.meta.url), { workerData, transferList: ports })
 }
