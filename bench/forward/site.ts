@@ -167,6 +167,8 @@ function tenantOf(tenant: number): FibTenant {
         mtu: 0,
         interfaces: [interfaceOf('192.168.1.1', 24), interfaceOf('2001:db8:ffff::1', 64)],
         peers: [],
+        speakers: [],
+        sessions: [],
       },
       {
         kind: 'vpc',

@@ -51,6 +51,7 @@ const reasons = [
   ['actions-exhausted', 'the node has no room for another next hop'],
   ['injected-loss', 'a fault-injecting port lost it on purpose'],
   ['link-control', 'a frame of the link itself (spanning tree, LACP, LLDP, pause), which no bridge passes on'],
+  ['routing-rate', 'more BGP or BFD from the tenant than a routing node is to take'],
 ] as const
 
 export type DropName = FaultName | (typeof reasons)[number][0]

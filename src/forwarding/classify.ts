@@ -50,6 +50,8 @@ export class Columns {
   readonly readable = new Uint32Array(BATCH_MAX)
   /** The slot that leads back to the sender, for whole Ethernet frames; known once admitted. */
   readonly replySlot = new Uint32Array(BATCH_MAX)
+  /** 1 where the sender is a routing node. */
+  readonly speaker = new Uint8Array(BATCH_MAX)
   /** What the FIB says of the inner destination; see `lookup.ts`. */
   readonly slot = new Uint32Array(BATCH_MAX)
 }

@@ -22,7 +22,16 @@ import {
   tcp,
   udp,
 } from '../wire/build.ts'
-import { arpFor, fromCustomer, fromEdge, fromHost, NO_KEY, type Outer, solicitationFor } from './sample-packets.ts'
+import {
+  arpFor,
+  fromCustomer,
+  fromEdge,
+  fromHost,
+  fromSpeaker,
+  NO_KEY,
+  type Outer,
+  solicitationFor,
+} from './sample-packets.ts'
 import { ACME, GATEWAY_MAC, GLOBEX, HOST6, INITECH, PEER_MAC, underlayOf } from './sample-site.ts'
 
 const CUSTOMER = '10.1.2.3'
@@ -32,6 +41,13 @@ const SYN = 0x02
 const open = tcp({ sourcePort: 40_000, destinationPort: 80, flags: SYN, mss: 8960 })
 const data = tcp({ sourcePort: 40_000, destinationPort: 80 }, new Uint8Array(64))
 const query = udp({ sourcePort: 5353, destinationPort: 53 }, new Uint8Array(32))
+
+/** What a routing node has with a neighbour: a session that opens, from either end, one that is open, and BFD. */
+const spoken = [
+  tcp({ sourcePort: 40_000, destinationPort: 179, flags: SYN, mss: 8960 }),
+  tcp({ sourcePort: 179, destinationPort: 40_000 }, new Uint8Array(64)),
+  ...[3784, 3785, 4784].map((destinationPort) => udp({ sourcePort: 50_000, destinationPort }, new Uint8Array(24))),
+]
 
 /** The MSS behind other options, on an odd byte, too small to be lowered, and absent. */
 const synchronizations = [
@@ -55,6 +71,7 @@ export function corpus(): Uint8Array[] {
     ...odd(vni),
     ...answered(vni),
     ...refused(vni),
+    ...routed(vni),
   ])
   return [...tenants, ...hearsay(ACME.vni), fromCustomer(from4('172.16.0.5', icmpEcho()), GLOBEX.vni), ...noTunnel()]
 }
@@ -158,6 +175,43 @@ function answered(vni: number): Uint8Array[] {
     customer(from4('203.0.113.1', data, { source: '192.168.1.1' })),
     customer(from4('172.16.0.5', udp({}, new Uint8Array(3000)), { dontFragment: true })),
     customer(from6('2001:db8:16::5', udp({}, new Uint8Array(3000)))),
+  ]
+}
+
+/** Tenants' BGP and BFD, what looks like it, and what routing nodes send. */
+function routed(vni: number): Uint8Array[] {
+  const [opening, going, bfd] = [spoken[0]!, spoken[1]!, spoken[2]!]
+  const to4 = { source: '192.168.1.2', destination: '192.168.1.1', ttl: 1 }
+  const to6 = { source: '2001:db8:1::2', destination: '2001:db8:1::1', hopLimit: 255 }
+  const from4 = { source: '192.168.1.1', destination: '192.168.1.2', ttl: 1 }
+  const from6 = { source: '2001:db8:1::1', destination: '2001:db8:1::2', hopLimit: 1 }
+  const neighbour = (packet: Layer) => fromCustomer(packet, vni)
+  const speaker = (packet: Layer) => fromSpeaker(packet, vni)
+  const asked = (frame: Uint8Array) => fromEdge(frame, vni, { source: underlayOf(vni).speaker })
+  const advertisement = neighbourAdvertisement({ target: '2001:db8:1::1', targetMac: GATEWAY_MAC })
+  return [
+    ...spoken.flatMap((one) => [neighbour(ipv4(to4, one)), neighbour(ipv6(to6, one))]),
+    ...spoken.flatMap((one) => [speaker(ipv4(from4, one)), speaker(ipv6(from6, one))]),
+    neighbour(ipv4({ ...to4, source: '192.168.1.77' }, opening)),
+    neighbour(ipv4({ ...to4, destination: '172.16.0.1' }, going)),
+    neighbour(ipv4({ ...to4, moreFragments: true }, going)),
+    neighbour(ipv6({ ...to6, extensions: [destinationOptions()] }, bfd)),
+    neighbour(ipv6({ ...to6, extensions: [fragment6({ offset: 0, more: true })] }, bfd)),
+    neighbour(ipv4(to4, tcp({ sourcePort: 179, destinationPort: 40_000 }, new Uint8Array(3000)))),
+    neighbour(ipv6(to6, tcp({ sourcePort: 179, destinationPort: 40_000 }, new Uint8Array(3000)))),
+    fromHost(ipv4(to4, opening), vni),
+    speaker(ipv4(from4, tcp({ sourcePort: 179, destinationPort: 40_000 }, new Uint8Array(3000)))),
+    speaker(ipv6(from6, tcp({ sourcePort: 179, destinationPort: 40_000 }, new Uint8Array(3000)))),
+    speaker(ipv4({ ...from4, destination: '192.168.1.1' }, opening)),
+    speaker(ipv4({ ...from4, destination: '192.168.1.50' }, opening)),
+    speaker(ipv4({ ...from4, destination: '203.0.113.1' }, opening)),
+    speaker(ipv6({ ...from6, destination: '2001:db8:ffff::1' }, bfd)),
+    speaker(ipv6({ ...from6, destination: '2001:db8:1::2' }, advertisement)),
+    asked(arpFor('192.168.1.2', '192.168.1.1')),
+    asked(arpFor('192.168.1.1', '192.168.1.1')),
+    asked(solicitationFor('2001:db8:1::2', '2001:db8:1::1')),
+    asked(solicitationFor('2001:db8:1::1', '2001:db8:1::1')),
+    asked(ethernet({ destination: '01:00:5e:00:00:05' }, ipv4(from4, opening))),
   ]
 }
 

@@ -2,6 +2,9 @@
  * ARP (RFC 826) and neighbour discovery (RFC 4861) on tenants' segments, as far as a worker goes: requests for the
  * gateway's addresses are answered in place, and what senders say of themselves is reported to the agent, which knows the
  * next hops and shares the news with the cluster (a reply may meet any node).
+ *
+ * A routing node asks, too, for neighbours that it has to reach. It speaks for the gateway and the gateway's forwarding
+ * nodes know the way, so it gets the gateway's MAC address for whatever is not ours, and is never listened to.
  */
 
 import { mix32 } from '../base/hash.ts'
@@ -84,10 +87,12 @@ export class Neighbours {
     const view = frames.view
     const at = batch.l3[row]!
     const segment = batch.segment[row]!
-    if (arp.senderIp.get(view, at) !== 0) this.#hear(segment, at, arp.senderIp, arp.senderMac, at)
+    const isSpeaker = columns.speaker[row] !== 0
+    if (!isSpeaker && arp.senderIp.get(view, at) !== 0) this.#hear(segment, at, arp.senderIp, arp.senderMac, at)
     if (arp.operation.get(view, at) === ARP_OPERATION.reply) return DELIVERED
     const target = arp.targetIp.get(view, at)
-    if (!this.#isOurs(this.#shared.fib.lookup4(batch.tenant[row]!, target), segment)) return Drop['arp-ignored']
+    if (this.#isOurs(this.#shared.fib.lookup4(batch.tenant[row]!, target), segment) === isSpeaker)
+      return Drop['arp-ignored']
     if (!this.#shared.mayAnswer(batch.tenant[row]!, Answer.neighbour)) return Drop['icmp-rate']
     arp.operation.set(view, at, ARP_OPERATION.reply)
     frames.bytes.copyWithin(at + arp.targetMac.offset, at + arp.senderMac.offset, at + arp.targetMac.offset)
@@ -121,17 +126,18 @@ export class Neighbours {
     if (type === ICMPV6_TYPE.neighbourAdvertisement) return this.#heardAdvertisement(batch, row, at, end)
     if (type !== ICMPV6_TYPE.neighbourSolicitation || columns.l2[row] === 0) return Drop['nd-ignored']
     const segment = batch.segment[row]!
+    const isSpeaker = columns.speaker[row] !== 0
     const option = neighbourOption(view, at, end, ND_OPTION.sourceLinkLayer)
-    if (option !== 0) this.#hear(segment, l3, ipv6.source, linkLayerOption.address, option)
+    if (option !== 0 && !isSpeaker) this.#hear(segment, l3, ipv6.source, linkLayerOption.address, option)
     const target = at + neighbourSolicitation.target.offset
-    if (!this.#isOurs(fib.lookup6(batch.tenant[row]!, view, target), segment)) return Drop['nd-ignored']
+    if (this.#isOurs(fib.lookup6(batch.tenant[row]!, view, target), segment) === isSpeaker) return Drop['nd-ignored']
     if (!this.#shared.mayAnswer(batch.tenant[row]!, Answer.neighbour)) return Drop['icmp-rate']
     return this.#advertise(batch, row, l3)
   }
 
   #heardAdvertisement(batch: Batch, row: number, at: number, end: number): number {
     const option = neighbourOption(this.#shared.frames.view, at, end, ND_OPTION.targetLinkLayer)
-    if (option !== 0)
+    if (option !== 0 && this.#shared.columns.speaker[row] === 0)
       this.#hear(batch.segment[row]!, at, neighbourAdvertisement.target, linkLayerOption.address, option)
     return DELIVERED
   }

@@ -3,8 +3,8 @@
  *
  *   classify -> (dispatcher) -> admit -> lookup -> route -> rewrite
  *
- * Each is a loop over the batch. Whatever is not plain forwarding (ARP, neighbour discovery, packets for the gateway, ICMP
- * errors, fragmentation) branches off in `route` to files of its own.
+ * Each is a loop over the batch. Whatever is not plain forwarding (ARP, neighbour discovery, packets for the gateway, tenants'
+ * BGP, ICMP errors, fragmentation) branches off in `route` to files of its own.
  */
 
 import { ActionKind } from '../dataplane/action.ts'
@@ -35,6 +35,7 @@ import { Classifier } from './classify.ts'
 import { Fragmenter } from './fragment.ts'
 import { Lookup } from './lookup.ts'
 import { type NeighbourReport, Neighbours } from './neighbours.ts'
+import { RoutingTraffic } from './routing-traffic.ts'
 import { TunnelKind } from './segments.ts'
 import { type NodeViews, REWRITTEN, Shared } from './shared.ts'
 
@@ -63,6 +64,7 @@ export class ForwardingProgram implements Program {
   readonly #neighbours: Neighbours
   readonly #answers: Answers
   readonly #fragmenter: Fragmenter
+  readonly #routingTraffic: RoutingTraffic
 
   constructor(views: NodeViews, report: (report: NeighbourReport) => void) {
     this.#shared = new Shared(views)
@@ -72,6 +74,7 @@ export class ForwardingProgram implements Program {
     this.#neighbours = new Neighbours(this.#shared, report)
     this.#answers = new Answers(this.#shared)
     this.#fragmenter = new Fragmenter(this.#shared)
+    this.#routingTraffic = new RoutingTraffic(this.#shared, this.#answers)
   }
 
   classify(batch: Batch): void {
@@ -123,15 +126,23 @@ export class ForwardingProgram implements Program {
     batch.segment[row] = segment
     batch.tenant[row] = segments.tenantOf(segment)
     columns.replySlot[row] = segments.replySlotOf(entry)
+    columns.speaker[row] = segments.isSpeaker(entry) ? 1 : 0
     const l2 = columns.l2[row]!
     if (l2 !== 0 && !segments.isGatewayMac(segment, view, l2 + ethernet.destination.offset)) {
-      if (!isGroupAddressed(view, l2)) return Drop['not-for-gateway']
-      if (columns.etherType[row] === ETHERTYPE.ipv4) return Drop.multicast
-      // A packet to one address within a frame to many: nobody's router, or everybody's (RFC 4443 section 2.4 e).
-      const toGroup = view.getUint8(batch.l3[row]! + ipv6.destination.offset) === IPV6_GROUP
-      if (columns.etherType[row] === ETHERTYPE.ipv6 && !toGroup) return Drop.multicast
+      const verdict = this.#admitOther(batch, row, l2)
+      if (verdict !== FORWARD) return verdict
     }
     return (columns.outerTos[row]! & 3) === 0 ? FORWARD : this.#combineEcn(batch, row)
+  }
+
+  // A frame that is not to the gateway's MAC address. A routing node's is to the neighbour that the packet is for.
+  #admitOther(batch: Batch, row: number, l2: number): number {
+    const { columns, frames } = this.#shared
+    if (!isGroupAddressed(frames.view, l2)) return columns.speaker[row] === 0 ? Drop['not-for-gateway'] : FORWARD
+    if (columns.etherType[row] === ETHERTYPE.ipv4) return Drop.multicast
+    // A packet to one address within a frame to many: nobody's router, or everybody's (RFC 4443 section 2.4 e).
+    const toGroup = frames.view.getUint8(batch.l3[row]! + ipv6.destination.offset) === IPV6_GROUP
+    return columns.etherType[row] === ETHERTYPE.ipv6 && !toGroup ? Drop.multicast : FORWARD
   }
 
   #combineEcn(batch: Batch, row: number): number {
@@ -165,6 +176,7 @@ export class ForwardingProgram implements Program {
     if (isSourceRouted(view, l3)) return Fault['bad-option']
     const verdict = this.#choose(batch, row, ETHERTYPE.ipv4, ipv4.ttl.get(view, l3))
     if (verdict !== FORWARD || batch.action[row] === REWRITTEN) return verdict
+    if (columns.speaker[row] !== 0) return this.#routingTraffic.fromSpeaker(batch, row, ETHERTYPE.ipv4)
     const mtu = this.#shared.actions.words[batch.action[row]! + 4]!
     if (columns.end[row]! - l3 > mtu) return this.#tooBig4(batch, row, mtu)
     decrementTtl(view, l3)
@@ -191,6 +203,7 @@ export class ForwardingProgram implements Program {
     if (isGroupOrBad6(view, l3 + ipv6.destination.offset)) return Drop.multicast
     const verdict = this.#choose(batch, row, ETHERTYPE.ipv6, ipv6.hopLimit.get(view, l3))
     if (verdict !== FORWARD || batch.action[row] === REWRITTEN) return verdict
+    if (columns.speaker[row] !== 0) return this.#routingTraffic.fromSpeaker(batch, row, ETHERTYPE.ipv6)
     if (isLinkLocal6(view, l3 + ipv6.source.offset)) return Drop['link-local']
     const mtu = this.#shared.actions.words[batch.action[row]! + 4]!
     const bytes = columns.end[row]! - l3
@@ -219,13 +232,15 @@ export class ForwardingProgram implements Program {
     batch.action[row] = at
     if (kind === ActionKind.local) return this.#toGateway(batch, row, etherType)
     if (kind === ActionKind.drop) return this.#undeliverable(batch, row, etherType, at)
-    if (ttl > 1) return FORWARD
+    if (ttl > 1 || this.#shared.columns.speaker[row] !== 0) return FORWARD
     this.#answers.timeExceeded(batch, row, etherType)
     return Drop['ttl-exceeded']
   }
 
   // A reply to a ping has its action already: it is rewritten here, past the checks for packets in transit but for its size.
   #toGateway(batch: Batch, row: number, etherType: number): number {
+    if (this.#shared.columns.speaker[row] !== 0) return Drop['no-listener']
+    if (this.#routingTraffic.takes(batch, row, etherType)) return batch.verdict[row]!
     const verdict = this.#answers.toGateway(batch, row, etherType)
     if (verdict !== FORWARD || batch.action[row] === REWRITTEN) return verdict
     const mtu = this.#shared.actions.words[batch.action[row]! + 4]!
@@ -248,6 +263,8 @@ export class ForwardingProgram implements Program {
     const miss = this.#shared.actions.words[at + 7]!
     const destination = etherType === ETHERTYPE.ipv4 ? ipv4.destination : ipv6.destination
     if (miss !== 0) this.#neighbours.missed(batch.tenant[row]!, miss, destination, batch.l3[row]!)
+    // An ICMP error about a routing node's packet would be one to ourselves.
+    if (this.#shared.columns.speaker[row] !== 0) return reason
     if (reason === Drop['no-route']) this.#answers.noRoute(batch, row, etherType)
     else if (isUnreachable(reason)) this.#answers.hostUnreachable(batch, row, etherType)
     return reason

@@ -49,6 +49,12 @@ export function fromCustomer(packet: Layer, vni?: number, outer?: Outer): Uint8A
   return fromEdge(ethernet({ source: PEER_MAC, destination: GATEWAY_MAC }, packet), vni, outer)
 }
 
+/** A frame of a routing node, which knows the neighbour's MAC address. */
+export function fromSpeaker(packet: Layer, vni: number = ACME.vni, outer: Outer = {}): Uint8Array {
+  const frame = ethernet({ source: GATEWAY_MAC, destination: PEER_MAC }, packet)
+  return fromEdge(frame, vni, { source: underlayOf(vni).speaker, ...outer })
+}
+
 export const NO_KEY = -1
 
 export interface HostOuter extends Outer {

@@ -5,6 +5,7 @@
  *   customer 10.1/16 -- 192.168.1.2 --VXLAN 1001-- edge 10.0.0.1 == node == hosts 10.0.2.1 fd00:2::1 (GRE, IP)
  *   customer 2001:db8:a::/48 -- 2001:db8:1::2           fd00::1                   10.0.2.2 fd00:2::2 (GRE, Ethernet)
  *                                                                                 10.0.2.3 fd00:2::3 (VXLAN)
+ * A routing node, 10.0.3.1 or fd00:3::1, has the sessions of acme's customer, and those of whoever is at initech's.
  */
 
 import { parseAddress, parseMac, parsePrefix } from '../base/address.ts'
@@ -19,19 +20,24 @@ export const VIP = '10.255.0.1'
 export const EDGE = '10.0.0.1'
 export const HOST = { ip: '10.0.2.1', ethernet: '10.0.2.2', vxlan: '10.0.2.3' } as const
 
+export const SPEAKER = '10.0.3.1'
+
 export const VIP6 = 'fd00:ffff::1'
 export const EDGE6 = 'fd00::1'
 export const HOST6 = { ip: 'fd00:2::1', ethernet: 'fd00:2::2', vxlan: 'fd00:2::3' } as const
 
-/** The ends of a tenant's tunnels: ours, the edge switch's, the hosts'. */
+export const SPEAKER6 = 'fd00:3::1'
+
+/** The ends of a tenant's tunnels: ours, the edge switch's, the routing node's, the hosts'. */
 export interface SampleUnderlay {
   readonly vip: string
   readonly edge: string
+  readonly speaker: string
   readonly host: { readonly ip: string; readonly ethernet: string; readonly vxlan: string }
 }
 
-const OVER_IPV4: SampleUnderlay = { vip: VIP, edge: EDGE, host: HOST }
-const OVER_IPV6: SampleUnderlay = { vip: VIP6, edge: EDGE6, host: HOST6 }
+const OVER_IPV4: SampleUnderlay = { vip: VIP, edge: EDGE, speaker: SPEAKER, host: HOST }
+const OVER_IPV6: SampleUnderlay = { vip: VIP6, edge: EDGE6, speaker: SPEAKER6, host: HOST6 }
 
 const address = (text: string): Uint8Array => parseAddress(text)!
 const mac = (text: string): Uint8Array => parseMac(text)!
@@ -89,7 +95,16 @@ export function sampleBatch(tenants: readonly SampleTenant[] = TENANTS): FibBatc
   }
 }
 
-function tenantOf({ id, name, vni }: SampleTenant): FibTenant {
+/** The neighbours of acme that speak BGP are named, those of initech may be anybody, and the others have none. */
+function spokenOf({ id, vni }: SampleTenant) {
+  const speaker = address(underlayOf(vni).speaker)
+  if (id !== ACME.id && id !== INITECH.id) return { speakers: [], sessions: [] }
+  const named = ['192.168.1.2', '2001:db8:1::2'].map((peer) => ({ peer: address(peer), speaker }))
+  return { speakers: [speaker], sessions: id === ACME.id ? named : [{ peer: undefined, speaker }] }
+}
+
+function tenantOf(tenant: SampleTenant): FibTenant {
+  const { id, name, vni } = tenant
   const { vip, edge, host } = underlayOf(vni)
   const interfaceOf = (text: string, length: number) => ({ address: address(text), length, mac: mac(GATEWAY_MAC) })
   const connection: FibSegment = {
@@ -101,6 +116,7 @@ function tenantOf({ id, name, vni }: SampleTenant): FibTenant {
     mtu: 0,
     interfaces: [interfaceOf('192.168.1.1', 24), interfaceOf('2001:db8:1::1', 64)],
     peers: [{ address: address('192.168.1.2'), mac: mac(PEER_MAC) }],
+    ...spokenOf(tenant),
   }
   const vpc: FibSegment = {
     kind: 'vpc',

@@ -1,15 +1,15 @@
 /**
  * A tenant's segment as the agent holds it: its number in shared memory, the remotes admitted to it, each with a slot that
  * leads back to it, and the neighbours on it. Connections are reached through an edge switch by VXLAN; a VPC's machines
- * through hosts, by GRE or VXLAN.
+ * through hosts, by GRE or VXLAN. Routing nodes are remotes of connections, too, by VXLAN with the connection's VNI.
  */
 
-import { equalBytes, type IpAddress, type MacAddress, masked } from '../base/address.ts'
+import { equalBytes, formatAddress, type IpAddress, type MacAddress, masked } from '../base/address.ts'
 import type { Action } from '../dataplane/action.ts'
 import { entropyPort } from '../dataplane/encapsulate.ts'
 import { type Adjacency, greAction, vxlanAction } from '../dataplane/template.ts'
 import type { Way } from '../dataplane/ways.ts'
-import type { FibHost, FibInterface, FibSegment } from '../wire/control/fib.ts'
+import type { FibHost, FibInterface, FibSegment, FibSession } from '../wire/control/fib.ts'
 import { ethernet } from '../wire/ethernet.ts'
 import type { Gleaner } from './gleaner.ts'
 import type { NodeParts } from './node-parts.ts'
@@ -17,8 +17,13 @@ import { TunnelKind } from './segments.ts'
 import { inTunnel, questionFrame } from './solicit.ts'
 import type { TenantState } from './tenant-state.ts'
 
+/** Who may send for a segment. */
+interface Sender extends FibHost {
+  readonly isSpeaker: boolean
+}
+
 interface Remote {
-  readonly host: FibHost
+  readonly sender: Sender
   readonly kind: number
   readonly way: Way
 }
@@ -32,6 +37,8 @@ export class SegmentState {
   readonly #parts: NodeParts
   #spec: FibSegment
   readonly #remotes = new Map<string, Remote>()
+  /** Whose BGP and BFD goes to a routing node, by the neighbour's address. */
+  readonly #sessions = new Map<string, FibSession>()
   /** Of a customer's segment whose subnet the FIB has a next hop for: it keeps the peers. */
   connected: Gleaner | undefined
 
@@ -66,7 +73,10 @@ export class SegmentState {
   /** Nobody sends for the segment any more who is not to, or under another number than it is to have. */
   release(spec: FibSegment): void {
     const renumbered = spec.kind !== this.#spec.kind || idOf(spec) !== this.id
-    this.#removeRemotes(renumbered ? new Map() : remotesOf(spec))
+    const keep = renumbered ? new Map<string, Sender>() : remotesOf(spec)
+    const wanted = sessionsOf(spec)
+    this.#removeSessions((key, { speaker }) => wanted.has(key) && keep.has(speakerKey(speaker)))
+    this.#removeRemotes(keep)
   }
 
   /** Takes over what the control module says now, after `release`. Returns why it could not. */
@@ -77,11 +87,11 @@ export class SegmentState {
     const { mac, address4, address6 } = identity(spec.interfaces, this.tenant)
     this.#parts.segments.update(this.number, { tenant: this.tenant.row, mac, address4, address6 })
     if (spec.kind === 'connection') this.connected?.keep(spec.peers)
-    for (const [key, host] of remotesOf(spec)) {
-      const failed = this.#remotes.has(key) ? undefined : this.#addRemote(key, host)
+    for (const [key, sender] of remotesOf(spec)) {
+      const failed = this.#remotes.has(key) ? undefined : this.#addRemote(key, sender)
       if (failed !== undefined) return failed
     }
-    return undefined
+    return this.#setSessions(spec)
   }
 
   /** The tenant's VIP or the segment's MTU has changed: whatever leads back from here is another. */
@@ -91,6 +101,7 @@ export class SegmentState {
 
   close(): void {
     this.#parts.neighbours.forgetSegment(this.number)
+    this.#removeSessions(() => false)
     this.#removeRemotes(new Map())
     this.#parts.segmentsByNumber.delete(this.number)
     this.#parts.segments.release(this.number)
@@ -116,18 +127,29 @@ export class SegmentState {
     return identity(this.#spec.interfaces, this.tenant).mac
   }
 
-  #addRemote(key: string, host: FibHost): string | undefined {
+  #addRemote(key: string, sender: Sender): string | undefined {
     const { segments, ways } = this.#parts
-    const kind = TunnelKind[host.tunnel]
-    const way = ways.open(host.address, (adjacency) => this.#backAction(adjacency, host))
+    const kind = TunnelKind[sender.tunnel]
+    const way = ways.open(sender.address, (adjacency) => this.#backAction(adjacency, sender))
     if (!way) return 'slots are exhausted'
-    const failed = segments.admit(kind, this.id, host.address, this.number, way.slot)
-    if (failed === undefined) this.#remotes.set(key, { host, kind, way })
+    const failed = segments.admit(kind, this.id, sender.address, this.number, way.slot, sender.isSpeaker)
+    if (failed === undefined) this.#remotes.set(key, { sender, kind, way })
     else way.close()
     return failed
   }
 
-  // Whole Ethernet frames, as they are: the replies to ARP and neighbour discovery.
+  #setSessions(spec: FibSegment): string | undefined {
+    for (const [key, session] of sessionsOf(spec)) {
+      const slot = this.#remotes.get(speakerKey(session.speaker))?.way.slot
+      if (slot === undefined) return `${formatAddress(session.speaker)} has sessions and is no speaker of the segment`
+      const failed = this.#parts.segments.setSession(this.number, session.peer, slot)
+      if (failed !== undefined) return failed
+      this.#sessions.set(key, session)
+    }
+    return undefined
+  }
+
+  // Whole Ethernet frames, as they are: the replies to ARP and neighbour discovery, and what is a routing node's.
   #backAction(adjacency: Adjacency, host: FibHost): Action {
     const ends = { source: this.tenant.vip, destination: host.address }
     const action = host.tunnel === 'vxlan' ? vxlanAction(adjacency, ends, this.id) : greAction(adjacency, ends, this.id)
@@ -136,10 +158,18 @@ export class SegmentState {
     return action
   }
 
-  #removeRemotes(keep: ReadonlyMap<string, FibHost>): void {
-    for (const [key, { host, kind, way }] of this.#remotes) {
+  #removeSessions(keep: (key: string, session: FibSession) => boolean): void {
+    for (const [key, session] of this.#sessions) {
+      if (keep(key, session)) continue
+      this.#parts.segments.removeSession(this.number, session.peer)
+      this.#sessions.delete(key)
+    }
+  }
+
+  #removeRemotes(keep: ReadonlyMap<string, Sender>): void {
+    for (const [key, { sender, kind, way }] of this.#remotes) {
       if (keep.has(key)) continue
-      this.#parts.segments.remove(kind, this.id, host.address)
+      this.#parts.segments.remove(kind, this.id, sender.address)
       way.close()
       this.#remotes.delete(key)
     }
@@ -156,14 +186,30 @@ function mtuOf(spec: FibSegment): number {
 }
 
 /** By what they are told apart by. */
-function remotesOf(spec: FibSegment): Map<string, FibHost> {
-  const edge = (remote: IpAddress): FibHost => ({ address: remote, tunnel: 'vxlan', payload: 'ethernet' })
-  const hosts = spec.kind === 'vpc' ? spec.hosts : [edge(spec.remote)]
-  return new Map(hosts.map((host) => [keyOf(host), host]))
+function remotesOf(spec: FibSegment): Map<string, Sender> {
+  const byVxlan = (address: IpAddress, isSpeaker: boolean): Sender => {
+    return { address, tunnel: 'vxlan', payload: 'ethernet', isSpeaker }
+  }
+  const senders =
+    spec.kind === 'vpc'
+      ? spec.hosts.map((host) => ({ ...host, isSpeaker: false }))
+      : [byVxlan(spec.remote, false), ...spec.speakers.map((address) => byVxlan(address, true))]
+  return new Map(senders.map((sender) => [keyOf(sender), sender]))
 }
 
-function keyOf(host: FibHost): string {
-  return `${host.tunnel} ${host.address.join('.')}`
+/** One that becomes a routing node, or is none any more, is another sender. */
+function keyOf({ tunnel, address, isSpeaker }: Sender): string {
+  return isSpeaker ? speakerKey(address) : `${tunnel} ${address.join('.')}`
+}
+
+function speakerKey(address: IpAddress): string {
+  return `speaker ${address.join('.')}`
+}
+
+/** By the neighbour; that of all the others has no name. */
+function sessionsOf(spec: FibSegment): Map<string, FibSession> {
+  const sessions = spec.kind === 'connection' ? spec.sessions : []
+  return new Map(sessions.map((session) => [session.peer?.join('.') ?? '', session]))
 }
 
 // A segment without addresses of its own lends the tenant's: ICMP errors must come from somewhere.

@@ -96,3 +96,35 @@ test('it agrees with a map through thousands of random changes', () => {
     equal(entry < 0 ? undefined : reader.replySlotOf(entry), model.get(probe))
   }
 })
+
+test('a session is found by segment and neighbour, else by the segment alone, and moves with one store', () => {
+  const { writer, reader, qsbr } = table()
+  const [first, second] = [writer.allocate(row)!, writer.allocate(row)!]
+  const peer = parseAddress('192.168.1.2')!
+  const slotOf = (segment: number, address: string) => {
+    const bytes = parseAddress(address)!
+    return reader.speakerSlot(segment, new DataView(bytes.buffer, bytes.byteOffset), 0, bytes.length)
+  }
+  equal(writer.setSession(first, peer, 7), undefined)
+  equal(slotOf(first, '192.168.1.2'), 7)
+  equal(slotOf(first, '192.168.1.3'), 0)
+  equal(slotOf(second, '192.168.1.2'), 0)
+  equal(writer.setSession(first, peer, 8), undefined)
+  equal(slotOf(first, '192.168.1.2'), 8)
+  equal(writer.setSession(first, undefined, 9), undefined)
+  equal(slotOf(first, 'fd00::3'), 9)
+  writer.removeSession(first, peer)
+  equal(slotOf(first, '192.168.1.2'), 9)
+  writer.release(first)
+  qsbr.reclaim()
+  equal(slotOf(first, 'fd00::3'), 0)
+})
+
+test('a routing node is a sender that is told apart', () => {
+  const { writer, reader, find } = table()
+  const [edge, speaker] = [parseAddress('10.0.0.1')!, parseAddress('10.0.3.1')!]
+  equal(writer.admit(TunnelKind.vxlan, 7, edge, 1, 2), undefined)
+  equal(writer.admit(TunnelKind.vxlan, 7, speaker, 1, 3, true), undefined)
+  equal(reader.isSpeaker(find(TunnelKind.vxlan, 7, edge)), false)
+  equal(reader.isSpeaker(find(TunnelKind.vxlan, 7, speaker)), true)
+})

@@ -16,14 +16,17 @@ import type { QsbrWriter } from '../dataplane/qsbr.ts'
 
 /** The inner side of a tunnel packet, as found on the wire. */
 export const TunnelKind = { vxlan: 1, gre: 2 } as const
+/** Entries of the same table for what is found by a segment's number and an address in it: neighbours that speak BGP. */
+const SESSION = 3
 
-/** Entry words: state, kind and address family, VNI or key, source address (4), segment, reply slot. */
+/** Entry words: state, kind and address family, VNI or key, source address (4), segment, reply slot, is it a speaker. */
 const ENTRY = 16
 const EMPTY = 0
 const USED = 1
 const REMOVED = 2
 const SEGMENT_AT = 7
 const REPLY_AT = 8
+const SPEAKER_AT = 9
 
 /** Segment words. Row 0 is no segment's: its first word says where the table in use begins. */
 const ROW = 16
@@ -33,6 +36,11 @@ const MAC_HIGH = 1
 const MAC_LOW = 2
 const ADDRESS4 = 3
 const ADDRESS6 = 4
+const OTHERS = 8
+/** What leads to no routing node. */
+const NO_SLOT = 0
+
+const FULL = 'the admission table is full'
 
 export interface SegmentLimits {
   /** A power of two, 128 bytes each; kept at most three quarters full. */
@@ -41,7 +49,10 @@ export interface SegmentLimits {
   segments: number
 }
 
-/** 10 K tenants of a connection and a VPC with eight hosts are 110 K entries (with one a segment for the segment itself). */
+/**
+ * 10 K tenants of a connection and a VPC with eight hosts are 110 K entries (with one a segment for the segment itself); a
+ * neighbour each and four routing nodes are 50 K more.
+ */
 const defaultSegmentLimits: SegmentLimits = { entries: 1 << 18, segments: 1 << 16 }
 
 export interface SegmentMemory {
@@ -119,6 +130,20 @@ export class Segments {
   /** The slot whose action carries an Ethernet frame back to the sender. */
   replySlotOf(entry: number): number {
     return this.#entries[entry + REPLY_AT]!
+  }
+
+  /** Is the sender a routing node, which speaks for the gateway? */
+  isSpeaker(entry: number): boolean {
+    return this.#entries[entry + SPEAKER_AT] !== 0
+  }
+
+  /**
+   * The slot whose action carries a neighbour's BGP and BFD to the routing node that has them; 0 when none has. The
+   * neighbour is the address of 4 or 16 bytes at `at`.
+   */
+  speakerSlot(segment: number, frame: DataView, at: number, addressBytes: number): number {
+    const entry = this.find(SESSION, segment, frame, at, addressBytes)
+    return entry >= 0 ? this.#entries[entry + REPLY_AT]! : this.#rows[segment * ROW + OTHERS]!
   }
 
   /** Counter row and VRF of the segment's tenant. */
@@ -208,19 +233,51 @@ export class SegmentWriter {
 
   /** Every entry of the segment has been removed. */
   release(segment: number): void {
+    Atomics.store(this.#rows, segment * ROW + OTHERS, NO_SLOT)
     this.#qsbr.retire(() => void this.#freeSegments.push(segment))
   }
 
-  /** Lets `remote` send for the segment. Returns why not: it may already, for another segment, or the table is full. */
-  admit(kind: number, id: number, remote: IpAddress, segment: number, replySlot: number): string | undefined {
-    if (!this.#hasRoom()) return 'the admission table is full'
-    if (!this.#enter(kind, id, remote, segment, replySlot))
+  /**
+   * Lets `remote` send for the segment, as a routing node if it is a speaker. Returns why not: it may already, for another
+   * segment, or the table is full.
+   */
+  admit(
+    kind: number,
+    id: number,
+    remote: IpAddress,
+    segment: number,
+    replySlot: number,
+    isSpeaker = false,
+  ): string | undefined {
+    if (!this.#hasRoom()) return FULL
+    if (!this.#enter(kind, id, remote, [segment, replySlot, Number(isSpeaker)]))
       return `${formatAddress(remote)} would send for two segments under ${id}`
     const known = familyOf(kind, 0) * 2 ** 32 + id
     const senders = this.#senders.get(known) ?? 0
-    if (senders === 0) this.#enter(kind, id, undefined, 0, 0)
+    if (senders === 0) this.#enter(kind, id, undefined, [0, 0, 0])
     this.#senders.set(known, senders + 1)
     return undefined
+  }
+
+  /**
+   * The BGP and BFD of this neighbour on the segment, or of all who are not named, goes where the slot leads from now on.
+   * Returns why not.
+   */
+  setSession(segment: number, peer: IpAddress | undefined, slot: number): string | undefined {
+    if (!peer) {
+      Atomics.store(this.#rows, segment * ROW + OTHERS, slot)
+      return undefined
+    }
+    const at = this.#find(familyOf(SESSION, peer.length), segment, wordsOf(peer))
+    if (at >= 0) Atomics.store(this.#entries, at + REPLY_AT, slot)
+    else if (!this.#hasRoom()) return FULL
+    else this.#enter(SESSION, segment, peer, [segment, slot, 0])
+    return undefined
+  }
+
+  removeSession(segment: number, peer: IpAddress | undefined): void {
+    if (peer) this.#leave(SESSION, segment, peer)
+    else Atomics.store(this.#rows, segment * ROW + OTHERS, NO_SLOT)
   }
 
   remove(kind: number, id: number, remote: IpAddress): void {
@@ -233,12 +290,13 @@ export class SegmentWriter {
     this.#leave(kind, id, undefined)
   }
 
-  #enter(kind: number, id: number, remote: IpAddress | undefined, segment: number, replySlot: number): boolean {
+  // `words` are segment, reply slot, and whether it is a speaker.
+  #enter(kind: number, id: number, remote: IpAddress | undefined, words: readonly number[]): boolean {
     const key = wordsOf(remote)
     const family = familyOf(kind, remote?.length ?? 0)
     const at = this.#place(family, id, key)
     if (at < 0) return false
-    this.#fill(at, [family, id | 0, ...key, segment, replySlot])
+    this.#fill(at, [family, id | 0, ...key, ...words])
     this.#inUse++
     return true
   }

@@ -79,6 +79,14 @@ export function optional<T>(codec: Codec<T>): Codec<T | undefined> {
   }
 }
 
+/** A field that a later release appended to a record: what an earlier one wrote ends before it. */
+export function appended<T>(codec: Codec<T>, absent: T): Codec<T> {
+  return {
+    write: (out, value) => codec.write(out, value),
+    read: (from) => (from.remaining === 0 ? absent : codec.read(from)),
+  }
+}
+
 export function list<T>(codec: Codec<T>): Codec<readonly T[]> {
   return {
     write(out, value) {

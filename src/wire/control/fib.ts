@@ -12,6 +12,7 @@
 
 import {
   address,
+  appended,
   column32,
   flag,
   list,
@@ -48,10 +49,15 @@ const fibHost = record({
 })
 export type FibHost = Value<typeof fibHost>
 
+/** Which routing node has the BGP and BFD of a neighbour; without `peer`, of all who are not named. */
+const fibSession = record({ peer: optional(address), speaker: address })
+export type FibSession = Value<typeof fibSession>
+
 /** Where a tenant's packets come from and go to: the wire behind a connection, or a VPC. Ids are unique in the site. */
 const fibSegment = variant({
   /**
    * A tenant's own site behind `remote`, the VTEP of an edge switch. `mtu` is the largest IP packet there, 0 for any.
+   * `speakers` are routing nodes, which send for the gateway here; `sessions` say what is theirs of what it is sent.
    */
   connection: {
     id: u32,
@@ -61,6 +67,8 @@ const fibSegment = variant({
     mtu: u16,
     interfaces: list(fibInterface),
     peers: list(fibPeer),
+    speakers: appended(list(address), []),
+    sessions: appended(list(fibSession), []),
   },
   /**
    * Machines behind hosts. `key` is GRE's key and VXLAN's VNI. Packets with it from any other source are not the VPC's.

@@ -91,6 +91,11 @@ export function sampleFib(routes: number, random: Random): FibBatch {
             mtu: 1500,
             interfaces: [gateway],
             peers: [{ address: customer, mac: undefined }],
+            speakers: [remote, remote6],
+            sessions: [
+              { peer: customer, speaker: remote },
+              { peer: undefined, speaker: remote6 },
+            ],
           },
           {
             kind: 'vpc',

@@ -1,0 +1,136 @@
+/**
+ * Tenants' BGP and BFD, which the routing module speaks for the gateway (DSR section 3.2.2). What a neighbour sends to a
+ * gateway address of its segment goes on to the routing node that has its sessions, the whole Ethernet frame as it came, in
+ * VXLAN with the segment's VNI. What a routing node sends comes as from any remote of the segment and goes where the FIB
+ * leads, but is nobody's packet in transit: it keeps its TTL, by which both ends tell how far away they are (RFC 5082, RFC
+ * 5881 section 5), and its MSS.
+ *
+ *   neighbour --(edge switch, VNI)--> forwarding node --(VNI)--> routing node
+ *
+ * A tenant's limits keep what it sends, were it a flood of SYNs to port 179, from being the other tenants' trouble.
+ */
+
+import { mix32 } from '../base/hash.ts'
+import { RateLimits } from '../base/rate-limit.ts'
+import { ActionKind } from '../dataplane/action.ts'
+import { type Batch, FORWARD } from '../dataplane/batch.ts'
+import { Drop } from '../dataplane/drop.ts'
+import { encapsulate } from '../dataplane/encapsulate.ts'
+import { ETHERTYPE, ethernet } from '../wire/ethernet.ts'
+import { Fault } from '../wire/fault.ts'
+import { ipv4, ipv4HeaderBytes, isIpv4Fragment, PROTOCOL } from '../wire/ipv4.ts'
+import { FRAGMENT, ipv6, ipv6Walk, trafficClass, walkIpv6 } from '../wire/ipv6.ts'
+import { checkTcp, TCP_FLAG, tcp } from '../wire/tcp.ts'
+import { UDP_PORT, udp } from '../wire/udp.ts'
+import type { Answers } from './answers.ts'
+import { REWRITTEN, type Shared } from './shared.ts'
+
+/** RFC 4271 section 8.2.1. */
+const BGP_PORT = 179
+
+/** What a packet is, as far as a routing node is concerned. */
+const Kind = { none: 0, opening: 1, bgp: 2, bfd: 3 } as const
+
+/**
+ * Of a tenant and worker. Openings: routers try once in seconds, a segment of many after a failure all at once. The others:
+ * a full table of a million routes within two seconds, at about 50 routes a packet, or a hundred BFD sessions of 10 ms.
+ */
+const OPENINGS_PER_S = 50
+const OPENINGS_BURST = 200
+const PACKETS_PER_S = 10_000
+const PACKETS_BURST = 2000
+
+const walk = ipv6Walk()
+
+export class RoutingTraffic {
+  readonly #shared: Shared
+  readonly #answers: Answers
+  readonly #openings: RateLimits
+  readonly #packets: RateLimits
+  #counter = 0
+
+  constructor(shared: Shared, answers: Answers) {
+    this.#shared = shared
+    this.#answers = answers
+    this.#openings = new RateLimits(shared.tenants, OPENINGS_PER_S, OPENINGS_BURST)
+    this.#packets = new RateLimits(shared.tenants, PACKETS_PER_S, PACKETS_BURST)
+  }
+
+  /** Takes a packet to an address of the gateway that is a routing node's. False: it is not, and nothing was done. */
+  takes(batch: Batch, row: number, etherType: number): boolean {
+    const { segments, columns, frames, actions } = this.#shared
+    const segment = batch.segment[row]!
+    if (columns.l2[row] === 0 || actions.words[batch.action[row]! + 6] !== segment) return false
+    const kind = this.#kindOf(batch, row, etherType)
+    if (kind === Kind.none) return false
+    const isIpv4 = etherType === ETHERTYPE.ipv4
+    const source = batch.l3[row]! + (isIpv4 ? ipv4.source.offset : ipv6.source.offset)
+    const slot = segments.speakerSlot(segment, frames.view, source, isIpv4 ? 4 : 16)
+    if (slot === 0) return false
+    batch.verdict[row] = this.#carry(batch, row, etherType, kind, slot)
+    return true
+  }
+
+  /** A routing node's packet that has found its action: the verdict, with its TTL and its MSS as they are. */
+  fromSpeaker(batch: Batch, row: number, etherType: number): number {
+    const { columns, actions } = this.#shared
+    const bytes = columns.end[row]! - batch.l3[row]!
+    if (bytes > actions.words[batch.action[row]! + 4]!) return Drop['too-big']
+    if (this.#kindOf(batch, row, etherType) === Kind.bfd) {
+      this.#spread(batch, row)
+      batch.action[row] = actions.resolve(columns.slot[row]!, batch.hash[row]!)
+      if (actions.words[batch.action[row]!] !== ActionKind.send) return Drop['underlay-unresolved']
+    }
+    return FORWARD
+  }
+
+  #carry(batch: Batch, row: number, etherType: number, kind: number, slot: number): number {
+    const { actions, columns, frames, now_us } = this.#shared
+    const limits = kind === Kind.opening ? this.#openings : this.#packets
+    if (!limits.take(batch.tenant[row]!, now_us)) return Drop['routing-rate']
+    if (kind === Kind.bfd) this.#spread(batch, row)
+    const at = actions.resolve(slot, batch.hash[row]!)
+    if (actions.words[at] !== ActionKind.send) return Drop['underlay-unresolved']
+    const l2 = columns.l2[row]!
+    const most = actions.words[at + 4]!
+    if (columns.end[row]! - l2 > most) {
+      this.#answers.tooBig(batch, row, etherType, most - ethernet.BYTES)
+      return Drop['too-big']
+    }
+    const l3 = batch.l3[row]!
+    const tos = etherType === ETHERTYPE.ipv4 ? ipv4.tos.get(frames.view, l3) : trafficClass(frames.view, l3)
+    encapsulate(frames, actions, batch, row, at, l2, tos, ETHERTYPE.bridgedEthernet)
+    batch.action[row] = REWRITTEN
+    return FORWARD
+  }
+
+  // DSR section 5.1: packets of one BFD session take all paths, so that a path that fails loses some of them and not all.
+  #spread(batch: Batch, row: number): void {
+    this.#counter = (this.#counter + 1) & 0xffff
+    batch.hash[row] = mix32(batch.hash[row]! + this.#counter)
+  }
+
+  #kindOf(batch: Batch, row: number, etherType: number): number {
+    const view = this.#shared.frames.view
+    const l3 = batch.l3[row]!
+    const readable = this.#shared.columns.readable[row]!
+    if (etherType === ETHERTYPE.ipv4) {
+      if (isIpv4Fragment(view, l3)) return Kind.none
+      return kindOfTransport(view, ipv4.protocol.get(view, l3), l3 + ipv4HeaderBytes(view, l3), readable)
+    }
+    if (walkIpv6(view, l3, readable, walk) !== Fault.none || walk.fragment !== FRAGMENT.none) return Kind.none
+    return kindOfTransport(view, walk.protocol, walk.at, readable)
+  }
+}
+
+function kindOfTransport(view: DataView, protocol: number, l4: number, readable: number): number {
+  if (protocol === PROTOCOL.udp) return l4 + udp.BYTES <= readable && isBfd(view, l4) ? Kind.bfd : Kind.none
+  if (protocol !== PROTOCOL.tcp || checkTcp(view, l4, readable) !== Fault.none) return Kind.none
+  if (tcp.destinationPort.get(view, l4) !== BGP_PORT && tcp.sourcePort.get(view, l4) !== BGP_PORT) return Kind.none
+  return (tcp.flags.get(view, l4) & (TCP_FLAG.syn | TCP_FLAG.ack)) === TCP_FLAG.syn ? Kind.opening : Kind.bgp
+}
+
+function isBfd(view: DataView, l4: number): boolean {
+  const port = udp.destinationPort.get(view, l4)
+  return port === UDP_PORT.bfdSingleHop || port === UDP_PORT.bfdEcho || port === UDP_PORT.bfdMultiHop
+}
