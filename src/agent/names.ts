@@ -8,6 +8,7 @@ export const switchFeed = (name: string): string => `switch-${name}`
 
 /** The stream that sources of routes append their batches to, each whole. */
 export const ROUTES_STREAM = 'routes'
+export const ROUTES_LIMITS = { entriesMax: 1_000_000, bytesMax: 512 * 1024 * 1024 }
 
 /** A plain publish of the control module to those sources: say all of it again. */
 export const ROUTES_SUBJECT = 'news.routes'

@@ -9,6 +9,8 @@ import {
   MODULE_PORTS_MAX,
   NODES_MAX,
   RUN_DIRECTORY_BYTES_MAX,
+  STALE_ROUTES_DEFAULT_S,
+  STALE_ROUTES_MAX_S,
   VIPS_MAX,
   WORKERS_MAX,
 } from './limits.ts'
@@ -82,6 +84,8 @@ export const gateway = z.strictObject({
 export const control = z.strictObject({
   /** How long a cluster that a tenant has moved away from still takes its packets. */
   drain_ms: whole('drain time', 0, DRAIN_MAX_MS).default(DRAIN_DEFAULT_MS),
+  /** How long routes are kept whose routing node has died: they are stale until it has said all of them again. */
+  stale_routes_s: whole('time', 0, STALE_ROUTES_MAX_S).default(STALE_ROUTES_DEFAULT_S),
 })
 
 export const directory = (example: string) =>

@@ -100,3 +100,7 @@ export const ERRORS_MAX = 200
 /** How long an old cluster keeps a tenant that has moved: packets on their way, with the longest queues on it. */
 export const DRAIN_DEFAULT_MS = 2000
 export const DRAIN_MAX_MS = 600_000
+
+/** A routing node that was killed is back within seconds; a machine that was, within minutes. */
+export const STALE_ROUTES_DEFAULT_S = 300
+export const STALE_ROUTES_MAX_S = 86_400

@@ -2,6 +2,7 @@ import { deepEqual, equal, ok, rejects } from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { type BusHere, busHere } from '../agent/bus-here.ts'
 import { BatchFollower, FEED_LIMITS } from '../agent/follower.ts'
+import { speakerLease } from '../agent/live-speakers.ts'
 import { BUCKET, fibFeed, ROUTES_STREAM, switchFeed } from '../agent/names.ts'
 import { askToShow } from '../agent/show.ts'
 import { putSite } from '../agent/site-store.ts'
@@ -27,14 +28,26 @@ interface Wish {
   globex?: boolean
   peerMac?: string
   spareHost?: boolean
+  /** Names of routing nodes, with which acme's peer speaks BGP. */
+  speakers?: readonly string[]
+  stale_s?: number
 }
 
-function siteOf({ acme = 'v1', drain_ms = 50, globex = true, peerMac, spareHost = false }: Wish = {}): Site {
+function siteOf({
+  acme = 'v1',
+  drain_ms = 50,
+  globex = true,
+  peerMac,
+  spareHost = false,
+  speakers = [],
+  stale_s = 300,
+}: Wish = {}): Site {
   const peer = peerMac ? `{ address: 192.168.1.2, mac: ${peerMac} }` : '192.168.1.2'
   const { site, errors } = parseSite(`
     site: s
     gateway: { mac: 02:67:68:00:00:01 }
-    control: { drain_ms: ${drain_ms} }
+    control: { drain_ms: ${drain_ms}, stale_routes_s: ${stale_s} }
+    ${speakers.length > 0 ? routingOf(speakers) : ''}
     vips: [{ name: v1, address: 10.255.0.1 }, { name: v2, address: 10.255.0.2 }, { name: both, address: 10.255.0.3 }]
     clusters:
       - { name: blue, vips: [v1, both], nodes: [{ name: b1, address: 10.0.1.1, ports: [a] }] }
@@ -52,6 +65,12 @@ function siteOf({ acme = 'v1', drain_ms = 50, globex = true, peerMac, spareHost 
 ${globex ? '      - { name: globex, vni: 1002, vip: v1, connections: [{ name: dc, switch: edge, port: globex, gateway: [192.168.1.1/24] }] }' : ''}`)
   ok(site, JSON.stringify(errors))
   return site
+}
+
+function routingOf(speakers: readonly string[]): string {
+  const nodes = speakers.map((name, i) => `{ name: ${name}, address: 10.0.3.${i + 1} }`)
+  const neighbour = '{ name: acme-1, tenant: acme, address: 192.168.1.2, as: 65010 }'
+  return `routing: { as: 65001, router_id: 10.0.0.9, nodes: [${nodes.join(', ')}], neighbours: [${neighbour}] }`
 }
 
 /** A node or switch that follows its feed, and what it holds. */
@@ -436,4 +455,60 @@ test('tenants, routes and nodes are shown', async (t) => {
       ['g1', true],
     ],
   )
+})
+
+const sessionsOf = ({ held }: Reader<FibBatch>): string[] =>
+  [...held.tenants.values()].flatMap(({ record }) =>
+    record.segments.flatMap((segment) =>
+      segment.kind === 'connection'
+        ? segment.sessions.map(({ peer, speaker }) => `${peer && formatAddress(peer)} at ${formatAddress(speaker)}`)
+        : [],
+    ),
+  )
+
+test('sessions are where routing nodes live, and move when theirs dies', async (t) => {
+  const { lead, blue, here } = await scene(t)
+  const buses = [await here.join('rn-1'), await here.join('rn-2')]
+  const leases = await Promise.all(
+    buses.map((bus, i) => bus.acquireLease(speakerLease(`rn-${i + 1}`), { holder: `rn-${i + 1}`, ttl_ms: 3000 })),
+  )
+  lead(siteOf({ speakers: ['rn-1', 'rn-2'] }))
+  await blue.until((reader) => sessionsOf(reader).length === 1)
+  const first = sessionsOf(blue)[0]!
+  const at = first.endsWith('.1') ? 0 : 1
+  await leases[at]!.release()
+  await blue.until((reader) => sessionsOf(reader)[0] !== first)
+  deepEqual(sessionsOf(blue), [`192.168.1.2 at 10.0.3.${2 - at}`])
+  await buses[at]!.acquireLease(speakerLease(`rn-${at + 1}`), { holder: `rn-${at + 1}`, ttl_ms: 3000 })
+  await blue.until((reader) => sessionsOf(reader)[0] === first)
+})
+
+test("a dead routing node's routes are kept for a while, unless it comes back and says them again", async (t) => {
+  const { lead, bus, blue, here } = await scene(t)
+  const speaker = await here.join('rn-1')
+  const alive = () => speaker.acquireLease(speakerLease('rn-1'), { holder: 'rn-1', ttl_ms: 3000 })
+  const first = await alive()
+  lead(siteOf({ speakers: ['rn-1'], stale_s: 1 }))
+  const routes = routesOf('192.168.1.2', [0x0a030000, 0x0a040000], { origin: 'rn-1' })
+  await publish(bus, routes)
+  await blue.until((reader) => reader.routes('acme')['10.4.0.0/24'] === '192.168.1.2')
+  const began = performance.now()
+  await first.release()
+  const second = await alive()
+  await publish(bus, { ...routesOf('192.168.1.2', [0x0a030000], { replaces: true }), origin: 'rn-1' })
+  await blue.until((reader) => reader.routes('acme')['10.4.0.0/24'] === undefined)
+  equal(blue.routes('acme')['10.3.0.0/24'], '192.168.1.2')
+  await second.release()
+  await blue.until((reader) => reader.routes('acme')['10.3.0.0/24'] === undefined)
+  ok(performance.now() - began >= 1000, 'stale for a second')
+})
+
+test('a routing node that leaves the site takes its routes with it at once', async (t) => {
+  const { lead, bus, blue } = await scene(t)
+  lead(siteOf({ speakers: ['rn-1'] }))
+  await publish(bus, routesOf('192.168.1.2', [0x0a030000], { origin: 'rn-1' }))
+  await blue.until((reader) => reader.routes('acme')['10.3.0.0/24'] !== undefined)
+  await putSite(bus, siteOf())
+  await blue.until((reader) => reader.routes('acme')['10.3.0.0/24'] === undefined)
+  deepEqual(sessionsOf(blue), [])
 })

@@ -4,6 +4,7 @@
  * bus: the feeds say what was told, and so where tenants were; a new leader reads them and goes on.
  */
 
+import { LiveSpeakers } from '../agent/live-speakers.ts'
 import { BUCKET, fibFeed, switchFeed } from '../agent/names.ts'
 import { getSite, watchSite } from '../agent/site-store.ts'
 import type { Clock } from '../base/clock.ts'
@@ -23,11 +24,15 @@ import { type Feeds, Placement, type Progress } from './placement.ts'
 import { PublishedRoutes, type Touched } from './published-routes.ts'
 import { recoverPlaces } from './recover.ts'
 import { RouteLog } from './route-log.ts'
+import { StaleOrigins } from './stale-origins.ts'
 import { SwitchFeed } from './switch-feed.ts'
 import { type TenantChanges, TenantFib } from './tenant-fib.ts'
 
 /** While tenants move: how often to see whether a drain is over or a node too late. */
 const MOVE_CHECK_MS = 100
+
+/** How often to see whether routes are stale for too long. */
+const STALE_CHECK_MS = 1000
 
 export interface ControllerOptions {
   readonly bus: Bus
@@ -54,8 +59,15 @@ export class Controller implements Feeds {
   /** By cluster: the tenants that it holds, each with the address that its nodes send from. */
   readonly #wanted = new Map<string, Map<TenantFib, string>>()
   readonly #acks: Acks
+  readonly #speakers: LiveSpeakers
+  readonly #stale: StaleOrigins
+  readonly #routes: RouteLog
+  /** The routing nodes that sessions are spread over now. */
+  #live = ''
   #site: Site
   #siteChanged = false
+  /** Another set of routing nodes lives. */
+  #speakersChanged = false
   #placesChanged = true
   #wake = (): void => {}
 
@@ -66,6 +78,10 @@ export class Controller implements Feeds {
       if (error !== undefined) options.log.error({ feed, module, generation, error }, 'a batch was not taken over')
       this.#wake()
     })
+    this.#stale = new StaleOrigins(options.clock)
+    const replaced = (origin: string): void => this.#stale.replaced(origin)
+    this.#routes = new RouteLog({ ...options, routes: this.#published, replaced })
+    this.#speakers = new LiveSpeakers(options.bus, (name, epoch) => this.#speaker(name, epoch))
   }
 
   /** Leads until the signal. Rejects with what the bus says, 'wrong-sequence' if somebody else leads. */
@@ -85,15 +101,19 @@ export class Controller implements Feeds {
       controller.#siteChanged = true
       controller.#wake()
     })
+    const stale = options.clock.every(STALE_CHECK_MS, () => controller.#withdrawStale())
+    const routes = controller.#routes
     try {
-      const routes = new RouteLog({ ...options, routes: controller.#published })
       await routes.load()
+      await controller.#speakers.follow(speakersOf(site))
       await controller.#takeOver()
       ready(controller)
       const follow = routes.follow((touched) => controller.#touch(touched), signal)
       await Promise.race([controller.#run(signal), follow.then(() => aborted(signal))])
     } finally {
+      stale.cancel()
       watch.close()
+      controller.#speakers.close()
       controller.#acks.close()
     }
   }
@@ -164,7 +184,7 @@ export class Controller implements Feeds {
       const woken = Promise.withResolvers<void>()
       this.#wake = woken.resolve
       await this.#step()
-      const isIdle = !this.#siteChanged && this.#touched.size === 0
+      const isIdle = !this.#siteChanged && !this.#speakersChanged && this.#touched.size === 0
       const timer = isIdle && this.#placement.isMoving ? clock.after(MOVE_CHECK_MS, woken.resolve) : undefined
       if (isIdle) await Promise.race([woken.promise, aborted(signal)])
       timer?.cancel()
@@ -175,6 +195,7 @@ export class Controller implements Feeds {
   async #step(): Promise<void> {
     const { clock } = this.#options
     if (this.#siteChanged) await this.#reload()
+    if (this.#speakersChanged) this.#buildTenants()
     this.#takeTouched()
     if (this.#placement.advance(clock.now_us(), this)) this.#placesChanged = true
     await this.#tell()
@@ -189,23 +210,27 @@ export class Controller implements Feeds {
     const difference = describeDifference(diffSites(this.#site, site))
     if (difference.length === 0) return
     log.info({ difference }, 'the site changed')
+    const before = this.#site
     this.#site = site
+    this.#forgetSpeakers(before)
     this.#placesChanged = true
     for (const { name } of site.clusters) {
       if (this.#clusters.has(name)) continue
-      const before = await this.#openCluster(name)
-      await this.#clusters.get(name)!.takeOver(before, new Map())
+      const held = await this.#openCluster(name)
+      await this.#clusters.get(name)!.takeOver(held, new Map())
     }
     for (const { name } of site.switches) if (!this.#switchFeeds.has(name)) await this.#openSwitch(name)
     keepOnly(this.#clusters, site.clusters)
     keepOnly(this.#switchFeeds, site.switches)
     this.#placement.setSite(site)
+    await this.#speakers.follow(speakersOf(site))
     this.#buildTenants()
   }
 
   /** The site's tenants, with all that is published for them. */
   #buildTenants(): void {
-    const index = indexSite(this.#site)
+    this.#speakersChanged = false
+    const index = indexSite(this.#site, this.#speakers.live)
     const wanted = new Set(this.#site.tenants.map(({ name }) => name))
     for (const name of this.#tenants.keys()) {
       if (wanted.has(name)) continue
@@ -230,6 +255,32 @@ export class Controller implements Feeds {
       published.flatMap(({ routes }) => [...routes.keys()]),
     )
     this.#tenants.set(fib.name, fib)
+  }
+
+  #speaker(name: string, epoch: number | undefined): void {
+    this.#stale.speaker(name, epoch)
+    const live = [...this.#speakers.live].sort().join(' ')
+    if (live === this.#live) return
+    this.#live = live
+    this.#speakersChanged = true
+    this.#wake()
+  }
+
+  #withdrawStale(): void {
+    for (const origin of this.#stale.takeExpired(this.#site.control.stale_routes_s)) {
+      this.#options.log.warn({ origin }, 'routes are withdrawn: their routing node has been away for too long')
+      this.#touch(this.#routes.withdraw(origin))
+    }
+  }
+
+  /** Routing nodes of the site as it was that are none of the site any more take their routes with them. */
+  #forgetSpeakers(before: Site): void {
+    const names = new Set(speakersOf(this.#site))
+    for (const name of speakersOf(before)) {
+      if (names.has(name)) continue
+      this.#stale.forget(name)
+      this.#touch(this.#routes.withdraw(name))
+    }
   }
 
   #touch(touched: Touched): void {
@@ -321,6 +372,10 @@ export class Controller implements Feeds {
     const { bus, epoch, log, newIncarnation } = this.#options
     this.#switchFeeds.set(name, await SwitchFeed.open(bus, name, newIncarnation(), epoch, log))
   }
+}
+
+function speakersOf({ routing }: Site): string[] {
+  return (routing?.nodes ?? []).map(({ name }) => name)
 }
 
 function keepOnly(feeds: Map<string, unknown>, wanted: readonly { readonly name: string }[]): void {

@@ -4,6 +4,7 @@
  */
 
 import {
+  equalBytes,
   type IpAddress,
   type MacAddress,
   masked,
@@ -17,20 +18,23 @@ import type { Host, Switch, Vip } from '../config/fabric.ts'
 import { connectionVni, hostPayload, type Site, vpcKey } from '../config/site.ts'
 import { Subnets } from '../config/subnets.ts'
 import type { Connection, Tenant, Via, Vpc } from '../config/tenant.ts'
-import type { FibInterface, FibSegment } from '../wire/control/fib.ts'
+import type { FibInterface, FibPeer, FibSegment } from '../wire/control/fib.ts'
 import type { Gateways } from '../wire/control/route.ts'
 import type { GroupHop, Hop, SingleHop } from './hop.ts'
 import type { Ids } from './ids.ts'
 import { hostKey, keyOf, type PrefixKey } from './prefix-key.ts'
+import { Speakers, type Spoken } from './speakers.ts'
 
 export interface SiteIndex {
   readonly gatewayMac: MacAddress
   readonly vips: ReadonlyMap<string, Vip>
   readonly switches: ReadonlyMap<string, Switch>
   readonly hosts: ReadonlyMap<string, Host>
+  readonly speakers: Speakers
 }
 
-export function indexSite(site: Site): SiteIndex {
+/** `live` are the routing nodes that are. */
+export function indexSite(site: Site, live: ReadonlySet<string> = new Set()): SiteIndex {
   const byName = <T extends { name: string }>(list: readonly T[]): Map<string, T> =>
     new Map(list.map((one) => [one.name, one]))
   return {
@@ -38,6 +42,7 @@ export function indexSite(site: Site): SiteIndex {
     vips: byName(site.vips),
     switches: byName(site.switches),
     hosts: byName(site.hosts),
+    speakers: new Speakers(site, live),
   }
 }
 
@@ -81,23 +86,25 @@ class NetworkBuilder implements TenantNetwork {
   }
 
   addConnection(connection: Connection): void {
+    const vni = connectionVni(this.#tenant, connection)
+    const interfaces = connection.gateway.map((text) => this.#interface(parseInterface(text)!))
+    const subnets = interfaces.map(({ address, length }) => ({ address: masked(address, length), length }))
+    const spoken = this.#site.speakers.on(this.#tenant.name, vni, subnets)
     const segment: ConnectionSegment = {
       kind: 'connection',
       id: this.#ids.of(segmentThing(this.#tenant.name, 'connection', connection.name)),
       name: connection.name,
-      vni: connectionVni(this.#tenant, connection),
+      vni,
       remote: parseAddress(this.#site.switches.get(connection.switch)!.address)!,
       mtu: connection.mtu,
-      interfaces: connection.gateway.map((text) => this.#interface(parseInterface(text)!)),
-      peers: connection.peers.map(({ address, mac }) => ({
-        address: parseAddress(address)!,
-        mac: mac === undefined ? undefined : parseMac(mac),
-      })),
+      interfaces,
+      peers: peersOf(connection, spoken),
+      ...spoken,
     }
     this.segments.push(segment)
     this.#connections.set(connection.name, segment)
-    for (const { address, length } of segment.interfaces) {
-      const prefix = { address: masked(address, length), length }
+    for (const [i, { address, length }] of segment.interfaces.entries()) {
+      const prefix = subnets[i]!
       this.#subnets.push({ prefix, owner: segment })
       this.routes.set(keyOf(prefix), connectedTo(segment))
       if (address.length === 4 && length <= 30) this.#own(broadcastOf(prefix), DISCARD)
@@ -215,6 +222,17 @@ class NetworkBuilder implements TenantNetwork {
   #interface({ address, length }: Prefix): FibInterface {
     return { address, length, mac: this.#site.gatewayMac }
   }
+}
+
+/** Those of the file, and those that BGP is spoken with: the first packet of a session is to find its way. */
+function peersOf({ peers }: Connection, { sessions }: Spoken): FibPeer[] {
+  const named = peers.map(({ address, mac }) => ({
+    address: parseAddress(address)!,
+    mac: mac === undefined ? undefined : parseMac(mac),
+  }))
+  const isNamed = (peer: IpAddress): boolean => named.some(({ address }) => equalBytes(address, peer))
+  const spoken = sessions.flatMap(({ peer }) => (peer && !isNamed(peer) ? [{ address: peer, mac: undefined }] : []))
+  return [...named, ...spoken]
 }
 
 /** What a segment is known as to `Ids`. */

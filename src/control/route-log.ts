@@ -7,7 +7,7 @@
  */
 
 import { z } from 'zod'
-import { ROUTES_STREAM, ROUTES_SUBJECT } from '../agent/names.ts'
+import { ROUTES_LIMITS as LIMITS, ROUTES_STREAM, ROUTES_SUBJECT } from '../agent/names.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import { type Bus, BusError, PAYLOAD_BYTES_MAX } from '../bus/bus.ts'
@@ -16,7 +16,6 @@ import { type RouteBatch, routeBatch, routeNews } from '../wire/control/route.ts
 import { encodeRoutes } from '../wire/control/split-routes.ts'
 import type { PublishedRoutes, Touched } from './published-routes.ts'
 
-const LIMITS = { entriesMax: 1_000_000, bytesMax: 512 * 1024 * 1024 }
 const KEPT_STREAM = 'routes-kept'
 /**
  * A checkpoint costs as much as all routes: it is due when as many bytes have come since the last one, and this many.
@@ -40,6 +39,8 @@ export interface RouteLogOptions {
   readonly routes: PublishedRoutes
   readonly clock: Clock
   readonly log: Logger
+  /** Is told of an origin that has said all of its routes. */
+  readonly replaced?: (origin: string) => void
   readonly checkpointAfter_bytes?: number
 }
 
@@ -49,6 +50,7 @@ export class RouteLog {
   readonly #log: Logger
   readonly #routes: PublishedRoutes
   readonly #checkpointAfter_bytes: number
+  readonly #replaced: (origin: string) => void
   /** Origins that have not replaced their routes since batches were lost. */
   readonly #doubted = new Set<string>()
   #doubtedUntil_us = 0
@@ -58,7 +60,9 @@ export class RouteLog {
   #bytesSince = 0
   #checkpointBytes = 0
 
-  constructor({ bus, routes, clock, log, checkpointAfter_bytes = CHECKPOINT_AFTER_BYTES }: RouteLogOptions) {
+  constructor({ bus, routes, clock, log, ...options }: RouteLogOptions) {
+    const { replaced = () => {}, checkpointAfter_bytes = CHECKPOINT_AFTER_BYTES } = options
+    this.#replaced = replaced
     this.#bus = bus
     this.#clock = clock
     this.#routes = routes
@@ -105,6 +109,15 @@ export class RouteLog {
     }
   }
 
+  /** The origin will not say its routes again: they go. */
+  withdraw(origin: string): Touched {
+    const touched = this.#routes.take(nothingOf(origin))
+    this.#doubted.delete(origin)
+    // The next batch has it written down. Until then a control module that starts would find them there again.
+    this.#bytesSince = Number.POSITIVE_INFINITY
+    return typeof touched === 'string' ? new Map() : touched
+  }
+
   #doubt(): void {
     this.#doubtedUntil_us = this.#clock.now_us() + REPLACE_WITHIN_MS * 1000
     this.#tell({ origin: undefined, refused: undefined })
@@ -118,13 +131,7 @@ export class RouteLog {
       return
     }
     this.#log.error({ origins: [...this.#doubted] }, 'routes are withdrawn: their origins did not say them again')
-    for (const origin of this.#doubted) {
-      const touched = this.#routes.take(nothingOf(origin))
-      if (typeof touched !== 'string') touch(touched)
-    }
-    this.#doubted.clear()
-    // The next batch has it written down. Until then a control module that starts would find them in doubt again.
-    this.#bytesSince = Number.POSITIVE_INFINITY
+    for (const origin of [...this.#doubted]) touch(this.withdraw(origin))
   }
 
   /** What is read again from before we followed is no news. */
@@ -156,7 +163,10 @@ export class RouteLog {
       this.#tell({ origin, refused: touched })
       return undefined
     }
-    if (replaces) this.#doubted.delete(origin)
+    if (replaces) {
+      this.#doubted.delete(origin)
+      this.#replaced(origin)
+    }
     return touched
   }
 
