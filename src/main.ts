@@ -68,14 +68,15 @@ program
   .description('The state of a running site, as its modules tell it.')
   .argument(
     '<thing>',
-    'tenants, routes, nodes, switches, attachments, balances, traffic (per tenant and node), counters, drops, modules ' +
-      'or history (of a prefix in BGP, whether the site runs or not)',
+    'tenants, routes, sessions (or peers: of BGP), nodes, switches, attachments, balances, traffic (per tenant and ' +
+      'node), counters, drops, modules or history (of a prefix in BGP, whether the site runs or not)',
   )
-  .argument('[which]', 'routes and traffic of this tenant only; of history, the prefix')
+  .argument('[which]', 'routes, sessions and traffic of this tenant only; of history, the prefix')
   .option('--at <time>', 'of history: what held then, such as 2026-03-01T12:00:00Z; by default all changes')
   .option('--peer <name>', 'of history: this neighbour only')
   .option('--site <file>', 'of history: the site file, which says where it is')
   .option(...RUN_OPTION)
+  .option(...STATE_OPTION)
   .option('--json', 'one JSON document')
   .action(async (thing, which, options) =>
     thing === 'history'

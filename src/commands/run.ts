@@ -53,7 +53,8 @@ async function reload(path: string, module: Module, log: Logger): Promise<void> 
 
 /** The namespace that the file wants the module in. Throws a `Failure` if the file has no such module. */
 function namespaceOf(role: string, name: string, site: Site): string | undefined {
-  if (role === 'bus' || role === 'control' || role === 'routing') return undefined
+  if (role === 'bus' || role === 'control') return undefined
+  if (role === 'routing') return routingNamespace(name, site)
   if (role !== 'access' && role !== 'forwarding') {
     throw new Failure(`there is no role ${role}; roles are ${ROLES.join(', ')}`, EXIT.usage)
   }
@@ -65,6 +66,14 @@ function namespaceOf(role: string, name: string, site: Site): string | undefined
     const kind = role === 'access' ? 'switch' : 'node'
     throw new Failure(`site ${site.site} has no ${kind} ${name}; say which with --name`, EXIT.usage)
   }
+  return found.namespace
+}
+
+/** Where the file names no routing nodes, one process is all there is. */
+function routingNamespace(name: string, { site, routing }: Site): string | undefined {
+  if (!routing || routing.nodes.length === 0) return undefined
+  const found = routing.nodes.find((one) => one.name === name)
+  if (!found) throw new Failure(`site ${site} has no routing node ${name}; say which with --name`, EXIT.usage)
   return found.namespace
 }
 

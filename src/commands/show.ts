@@ -25,6 +25,8 @@ const THINGS: Readonly<Record<string, Thing>> = {
     const rows = await ask(bus, modules, ['forwarding'], 'tenants')
     return tenant === '' ? rows : rows.filter(({ name }) => name === tenant)
   },
+  sessions: (bus, modules, tenant) => sessions(bus, modules, tenant),
+  peers: (bus, modules, tenant) => sessions(bus, modules, tenant),
   counters: (bus, modules) => ask(bus, modules, ['access', 'forwarding'], 'counters'),
   drops: async (bus, modules) => (await ask(bus, modules, ['access', 'forwarding'], 'counters')).flatMap(dropsOf),
   modules: async (_, modules) =>
@@ -64,6 +66,12 @@ async function ask(bus: Bus, modules: Modules, roles: readonly string[], thing: 
     }),
   )
   return answers.flat()
+}
+
+/** A tenant's, or all. A session is on one routing node, and the others do not tell of it. */
+async function sessions(bus: Bus, modules: Modules, tenant: string): Promise<Row[]> {
+  const rows = await ask(bus, modules, ['routing'], 'sessions')
+  return tenant === '' ? rows : rows.filter((row) => row['tenant'] === tenant)
 }
 
 function dropsOf(row: Row): Row[] {

@@ -20,7 +20,9 @@ import { type Bus, BusError } from '../bus/bus.ts'
 import { connectBus } from '../bus/embedded/client.ts'
 import { busSocket } from '../bus/embedded/main.ts'
 import { describeDifference, diffSites } from '../config/difference.ts'
+import type { Routing } from '../config/routing.ts'
 import type { Directories, Site } from '../config/site.ts'
+import { relaySetupOf } from '../routing/relay/ways.ts'
 import type { ModuleSpec } from '../supervisor/module.ts'
 import { identify } from '../supervisor/process.ts'
 import { Supervisor } from '../supervisor/supervisor.ts'
@@ -150,7 +152,7 @@ class RunningSite {
 
   /** In the order in which they build on each other. */
   #modules(): ModuleSpec[] {
-    const { switches, clusters } = this.#site
+    const { switches, clusters, routing } = this.#site
     return [
       this.#spec('bus', 'bus', undefined),
       this.#spec('control', 'control', undefined),
@@ -161,6 +163,12 @@ class RunningSite {
         cluster.nodes.map(({ name, namespace, address, ports, workers }) =>
           this.#spec('forwarding', name, { namespace, address, ports, workers, cluster: cluster.name }),
         ),
+      ),
+      ...(routing?.nodes ?? []).map((node) =>
+        this.#spec('routing', node.name, {
+          ...{ ...node, ...speakerPart(routing!) },
+          relay: relaySetupOf(this.#site, node.name),
+        }),
       ),
     ]
   }
@@ -193,4 +201,11 @@ class RunningSite {
     const pid = this.#supervisor.status().find((module) => module.name === name)?.pid
     if (pid !== undefined) await whenReady(this.#bus, name, pid, signal)
   }
+}
+
+/** What a speaker is made by. Policies, and which of them a neighbour has, are taken while sessions go on. */
+function speakerPart(routing: Routing): object {
+  const { as, router_id, cluster_id, always_compare_med, multipath, listen, neighbours } = routing
+  const spoken = neighbours.map((one) => ({ ...one, import: [], export: [] }))
+  return { as, router_id, cluster_id, always_compare_med, multipath, listen, neighbours: spoken }
 }

@@ -2,6 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import type { Cluster, Host, Node, Switch, Vip } from './fabric.ts'
+import type { Neighbour, RoutingNode } from './routing.ts'
 import type { Site } from './site.ts'
 import type { Tenant } from './tenant.ts'
 
@@ -12,7 +13,7 @@ export interface Changes<T> {
 }
 
 export interface SiteDifference {
-  /** The site's name, gateway, control or bus. */
+  /** The site's name, gateway, control or bus, and of routing what has no name, policies among it. */
   readonly settings: boolean
   readonly vips: Changes<Vip>
   readonly clusters: Changes<Cluster>
@@ -20,6 +21,8 @@ export interface SiteDifference {
   readonly switches: Changes<Switch>
   readonly hosts: Changes<Host>
   readonly tenants: Changes<Tenant>
+  readonly 'routing nodes': Changes<RoutingNode>
+  readonly neighbours: Changes<Neighbour>
 }
 
 export function diffSites(before: Site, after: Site): SiteDifference {
@@ -31,6 +34,8 @@ export function diffSites(before: Site, after: Site): SiteDifference {
     switches: changes(before.switches, after.switches),
     hosts: changes(before.hosts, after.hosts),
     tenants: changes(before.tenants, after.tenants),
+    'routing nodes': changes(before.routing?.nodes ?? [], after.routing?.nodes ?? []),
+    neighbours: changes(before.routing?.neighbours ?? [], after.routing?.neighbours ?? []),
   }
 }
 
@@ -63,8 +68,8 @@ export function describeDifference({ settings, ...nouns }: SiteDifference): stri
   return lines
 }
 
-function settingsOf({ site, gateway, control, bus }: Site): unknown {
-  return { site, gateway, control, bus }
+function settingsOf({ site, gateway, control, bus, routing }: Site): unknown {
+  return { site, gateway, control, bus, routing: routing && { ...routing, nodes: [], neighbours: [] } }
 }
 
 const nodes = (site: Site): Node[] => site.clusters.flatMap((cluster) => cluster.nodes)

@@ -1,15 +1,29 @@
 /**
- * The routing module as a process (DSR section 3.2.2): the BGP speaker, alone on the kernel's TCP. It needs no other
- * module.
+ * The routing module as a process (DSR section 3.2.2): the BGP speaker, alone on the kernel's TCP where the site has no
+ * other module, else one of its routing nodes. Tenants' routes go to the bus, and their virtual networks to their peers.
  */
 
+import { isDeepStrictEqual } from 'node:util'
+import { systemClock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
+import { freshSeed, Random } from '../base/random.ts'
+import { connectBus } from '../bus/embedded/client.ts'
+import { busSocket } from '../bus/embedded/main.ts'
 import type { Site } from '../config/site.ts'
 import { Speaker } from './bgp/speaker.ts'
+import { RoutePublisher } from './bus/route-publisher.ts'
+import { SiteBus } from './bus/site-bus.ts'
+import { vpcRoutes } from './bus/vpc-routes.ts'
+import { historyOf } from './history/place.ts'
+import { relaySetupOf } from './relay/ways.ts'
 
 export interface RunOptions {
   readonly site: Site
   readonly name: string
+  /** The site's run directory; absent, it is alone. */
+  readonly directory?: string
+  /** What has to last; absent, there is no history. */
+  readonly stateDirectory?: string
   readonly log: Logger
 }
 
@@ -19,27 +33,91 @@ export interface RoutingModule {
   reload(site: Site): Promise<void>
 }
 
-export async function runRouting({ site, log }: RunOptions): Promise<RoutingModule> {
-  const { routing } = site
-  if (!routing) throw new Error(`site ${site.site} has no routing`)
-  const speaker = await Speaker.start({
-    routing,
+export async function runRouting(options: RunOptions): Promise<RoutingModule> {
+  const { site, name, log } = options
+  if (!site.routing) throw new Error(`site ${site.site} has no routing`)
+  const onBus = options.directory === undefined || isAlone(site) ? undefined : openBus(name, options.directory, log)
+  const speaker = await startSpeaker(options, onBus?.publisher)
+  const held = new HeldSite(speaker, log)
+  await held.take(site)
+  const shared =
+    onBus &&
+    new SiteBus({
+      ...{ ...onBus, name, site, clock: systemClock, log, speaker },
+      live: (names) => void speaker.setMembers(names),
+      changed: (changed) => held.take(changed),
+    })
+  log.info({ as: site.routing.as, neighbours: site.routing.neighbours.length }, 'ready')
+  return {
+    async close() {
+      await shared?.close()
+      onBus?.publisher.close()
+      await speaker.close()
+      await onBus?.bus.close()
+    },
+    reload: (changed) => held.take(changed),
+  }
+}
+
+/** A route server or a reflector, which nobody forwards packets for. */
+function isAlone({ clusters, switches, routing }: Site): boolean {
+  return clusters.length + switches.length + (routing?.nodes.length ?? 0) === 0
+}
+
+function openBus(name: string, directory: string, log: Logger) {
+  const random = new Random(freshSeed())
+  const bus = connectBus({ socketPath: busSocket(directory), name: `routing.${name}`, clock: systemClock, random })
+  return { bus, publisher: new RoutePublisher({ bus, clock: systemClock, log }) }
+}
+
+function startSpeaker({ site, name, stateDirectory, log }: RunOptions, publisher: RoutePublisher | undefined) {
+  return Speaker.start({
+    routing: site.routing!,
+    tenants: site.tenants.map(({ vni, name: tenant }) => [vni, tenant] as const),
+    relay: relaySetupOf(site, name),
+    ...(publisher && { publisher: { origin: name, publish: (batch) => publisher.publish(batch) } }),
     event({ peer, remote, from, to, reason }) {
       if (to === 'established' || from === 'established')
         log.info({ peer, remote, from, to, reason: reason?.sentence }, 'session')
+    },
+    history: stateDirectory === undefined ? undefined : historyOf(site, stateDirectory, name),
+    historyFailed(error, isOver) {
+      log.error(
+        { error: error.message },
+        isOver ? 'there is no history any more' : 'the history is not written for a while',
+      )
     },
     onDeath(error) {
       log.error({ error: error.stack }, 'the BGP speaker failed')
       process.exit(1)
     },
   })
-  log.info({ as: routing.as, neighbours: routing.neighbours.length }, 'ready')
-  return {
-    close: () => speaker.close(),
-    async reload({ routing: changed }) {
-      if (!changed) return
-      const { imports, exports, tables, sessionsReset } = await speaker.reloadPolicies(changed)
-      log.info({ imports, exports, tables, 'sessions reset': sessionsReset }, 'policies reloaded')
-    },
+}
+
+/** What the speaker has of the site. Of another site it is told what differs. */
+class HeldSite {
+  readonly #speaker: Speaker
+  readonly #log: Logger
+  #routing: Site['routing']
+  #vpcs: ReturnType<typeof vpcRoutes> | undefined
+
+  constructor(speaker: Speaker, log: Logger) {
+    this.#speaker = speaker
+    this.#log = log
+  }
+
+  async take(site: Site): Promise<void> {
+    const vpcs = vpcRoutes(site)
+    if (vpcs.tenants.length + (this.#vpcs?.tenants.length ?? 0) > 0 && !isDeepStrictEqual(vpcs, this.#vpcs)) {
+      this.#vpcs = vpcs
+      await this.#speaker.originate(vpcs)
+    }
+    const before = this.#routing
+    if (!site.routing || isDeepStrictEqual(site.routing, before)) return
+    this.#routing = site.routing
+    // It was started with those of the first.
+    if (!before) return
+    const { imports, exports, tables, sessionsReset } = await this.#speaker.reloadPolicies(site.routing)
+    this.#log.info({ imports, exports, tables, 'sessions reset': sessionsReset }, 'policies reloaded')
   }
 }
