@@ -28,17 +28,18 @@ export class RoutingModule {
   /** Every session that came up or went down, in order. */
   readonly sessions: SessionLine[] = []
 
-  /** `site`: the text of a site file. Resolves when peers may come. Stopped with the lab. */
-  static async start(lab: Lab, namespace: string, site: string): Promise<RoutingModule> {
+  /** `site`: the text of a site file; `name`: which of its routing nodes. Resolves when peers may come. Stopped with the lab. */
+  static async start(lab: Lab, namespace: string, site: string, name?: string): Promise<RoutingModule> {
     const folder = `${lab.folder}/routing-${namespace}`
     mkdirSync(folder, { recursive: true })
     writeFileSync(`${folder}/site.yaml`, site)
-    return await RoutingModule.startFile(lab, namespace, `${folder}/site.yaml`)
+    return await RoutingModule.startFile(lab, namespace, `${folder}/site.yaml`, name)
   }
 
-  static async startFile(lab: Lab, namespace: string, file: string): Promise<RoutingModule> {
+  static async startFile(lab: Lab, namespace: string, file: string, name?: string): Promise<RoutingModule> {
     const run = `${lab.folder}/routing-${namespace}/run`
-    const words = [MAIN, 'run', 'routing', file, '--run', run, '--state', run]
+    const named = name === undefined ? [] : ['--name', name]
+    const words = [MAIN, 'run', 'routing', file, '--run', run, '--state', run, ...named]
     const child = lab.spawn(namespace, process.execPath, ['--disable-warning=ExperimentalWarning', ...words], {
       stdio: ['ignore', 'ignore', 'pipe'],
     })
@@ -77,6 +78,12 @@ export class RoutingModule {
 
   lastLines(): string {
     return this.#lines.slice(-20).join('\n')
+  }
+
+  /** As a process ends that nobody has asked to. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL')
+    await once(this.#child, 'exit')
   }
 
   async stop(): Promise<void> {
