@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 import { systemClock } from '../src/base/clock.ts'
 import { Gateway } from './gateway.ts'
 import { needsLinux } from './needs.ts'
-import type { ModuleCounters } from './observe.ts'
+import { type ModuleCounters, UP } from './observe.ts'
 import { Outside } from './outside.ts'
 import { ensurePackage, isRoot } from './packages.ts'
 import { reach } from './reach.ts'
@@ -24,7 +24,7 @@ const DEFAULT_SITE = resolve(import.meta.dirname, '../examples/two-tenants.yaml'
 const USAGE = 'usage: gatehouse demo [SITE.yaml] [--for 20s] [--json]'
 /** The gateway's own need: neighbours that the kernel keeps resolved for it, Linux 5.16. */
 const LINUX_MIN = [5, 16] as const
-const REACH_MS = 15_000
+const REACH_MS = 20_000
 const SETTLE_MS = 5000
 const WARM_UP_MS = 3000
 /** Of a second each: latencies shown are of this time. */
@@ -70,6 +70,8 @@ function obstacle(): string | undefined {
   const kernel = needsLinux(...LINUX_MIN)
   if (kernel) return `the demo ${kernel}`
   const state = ensurePackage('iproute2', 'ip')
+  // Without it, customers run our own speaker.
+  ensurePackage('bird2', 'bird')
   return typeof state === 'string' ? undefined : `the demo needs iproute2, and ${state.missing}`
 }
 
@@ -97,6 +99,7 @@ class Demo {
     say('waiting until every tenant reaches its machines')
     const silent = await reach(surroundings.lab, plan.pings, { timeout_ms: REACH_MS, signal: this.#stop })
     if (silent.length > 0) throw new Error(`${unreached(silent)}\n${gateway.lastLines()}`)
+    await this.#untilUp(gateway)
     using outside = new Outside(surroundings)
     const watched = { gateway, traffic, outside }
     const first = await momentOf(watched, 0)
@@ -119,6 +122,13 @@ class Demo {
     const verdict = isFlawless(summary) ? 'nothing was lost, every frame is accounted for' : 'not flawless, see above'
     say(`${verdict}; taking everything down`)
     return isFlawless(summary) ? 0 : 1
+  }
+
+  // A session that is not up by then is told at the end.
+  async #untilUp({ observer }: Gateway): Promise<void> {
+    const isDown = async (): Promise<boolean> => (await observer.sessions()).some(({ row }) => row?.state !== UP)
+    for (let waited_ms = 0; waited_ms < REACH_MS && (await isDown()); waited_ms += 100)
+      await sleep(100, undefined, { signal: this.#stop })
   }
 
   async #watch(watched: Watched, start: Moment, elapsed_s: () => number): Promise<void> {
@@ -166,8 +176,12 @@ interface Watched {
 }
 
 async function momentOf({ gateway, traffic, outside }: Watched, seconds: number): Promise<Moment> {
-  const [modules, lost] = await Promise.all([gateway.observer.modules(), outside.drops()])
-  return { seconds, tenants: traffic.tenants, modules, outside: lost }
+  const [modules, sessions, lost] = await Promise.all([
+    gateway.observer.modules(),
+    gateway.observer.sessions(),
+    outside.drops(),
+  ])
+  return { seconds, tenants: traffic.tenants, modules, sessions, outside: lost }
 }
 
 function unreached(silent: readonly PingPlan[]): string {

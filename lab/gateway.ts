@@ -52,6 +52,7 @@ export class Gateway {
         run('control', 'control'),
         ...site.switches.filter(here).map(({ name }) => run('access', name)),
         ...nodes.filter(here).map(({ name }) => run('forwarding', name)),
+        ...(site.routing?.nodes ?? []).filter(here).map(({ name }) => run('routing', name)),
       ],
     )
   }

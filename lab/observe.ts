@@ -42,6 +42,25 @@ interface CountersRow {
 type TenantRow = { readonly name: string; readonly drops: Drops }
 type AttachmentRow = { readonly vni: number; readonly totals: Totals }
 
+/** A routing node's answer to `sessions`: a row a neighbour. */
+export interface SessionRow {
+  readonly name: string
+  readonly state: string
+  /** How often it went down since the routing node was started. */
+  readonly flaps: number
+}
+
+/** BGP with a tenant's neighbour, by the site file. */
+export interface SessionState {
+  readonly name: string
+  readonly tenant: string
+  /** Of the routing node that tells of it; undefined, as the row is, while none does. */
+  readonly pid: number | undefined
+  readonly row: SessionRow | undefined
+}
+
+export const UP = 'established'
+
 const CONTROL = 'control'
 const CONNECT_MS = 20_000
 
@@ -57,7 +76,7 @@ export class Observer {
     const { runFolder } = surroundings
     this.#surroundings = surroundings
     this.#tenantOf = new Map(surroundings.site.tenants.map(({ vni, name }) => [vni, name]))
-    this.expected = [CONTROL, ...this.#packetModules().map(({ name }) => name)]
+    this.expected = [CONTROL, ...[...this.#packetModules(), ...this.#speakers()].map(({ name }) => name)]
     this.#bus = connectBus({
       socketPath: busSocket(runFolder),
       name: `lab.${process.pid}`,
@@ -74,6 +93,10 @@ export class Observer {
       ...clusters.flatMap(({ nodes }) => nodes.map(({ name }) => ({ name, role: 'forwarding' as const }))),
       ...switches.map(({ name }) => ({ name, role: 'access' as const })),
     ]
+  }
+
+  #speakers(): readonly { readonly name: string }[] {
+    return this.#surroundings.site.routing?.nodes ?? []
   }
 
   /** Rejects when there is no bus in time. */
@@ -104,6 +127,28 @@ export class Observer {
         }
       }),
     )
+  }
+
+  /** Of several routing nodes one has the session, and others may tell that they have not. */
+  async sessions(): Promise<SessionState[]> {
+    const { routing } = this.#surroundings.site
+    const neighbours = (routing?.neighbours ?? []).filter(
+      (one) => one.tenant !== undefined && one.address !== undefined,
+    )
+    if (neighbours.length === 0) return []
+    const present = await this.#presence()
+    const told = await Promise.all(
+      this.#speakers().map(async ({ name }) => {
+        const rows = await this.#ask<SessionRow>(name, 'sessions')
+        return rows.map((row) => ({ row, pid: present.get(name)?.pid }))
+      }),
+    )
+    const rows = Map.groupBy(told.flat(), ({ row }) => row.name)
+    return neighbours.map(({ name, tenant }) => {
+      const all = rows.get(name) ?? []
+      const { row, pid } = all.find((one) => one.row.state === UP) ?? all[0] ?? {}
+      return { name, tenant: tenant!, row, pid }
+    })
   }
 
   async #presence(): Promise<Map<string, Presence>> {

@@ -1,7 +1,7 @@
 /** Moments of a demo that tests put together from the few numbers that they are about. */
 
 import type { Totals } from '../src/dataplane/ledger.ts'
-import type { ModuleCounters } from './observe.ts'
+import type { ModuleCounters, SessionState } from './observe.ts'
 import type { Moment } from './summary.ts'
 import { Histogram } from './traffic/histogram.ts'
 import type { TenantTraffic } from './traffic/traffic.ts'
@@ -45,10 +45,19 @@ export const acme = (values: Partial<TenantTraffic> = {}): TenantTraffic => ({
   ...values,
 })
 
+export const session = (values: Partial<SessionState> = {}): SessionState => ({
+  name: 'acme-1',
+  tenant: 'acme',
+  pid: 4712,
+  row: { name: 'acme-1', state: 'established', flaps: 0 },
+  ...values,
+})
+
 export const moment = (values: Partial<Moment> = {}): Moment => ({
   seconds: 2,
   tenants: [acme()],
   modules: [node()],
+  sessions: [session()],
   outside: {},
   ...values,
 })

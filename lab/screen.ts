@@ -4,8 +4,8 @@
  */
 
 import type { Totals } from '../src/dataplane/ledger.ts'
-import { type Drops, sumOfDrops } from './observe.ts'
-import { difference, gbitPerSecond, lossesOf, type Moment, pingSummary, since } from './summary.ts'
+import { type Drops, sumOfDrops, UP } from './observe.ts'
+import { difference, gbitPerSecond, hasFlapped, lossesOf, type Moment, pingSummary, since } from './summary.ts'
 import type { TenantTraffic } from './traffic/traffic.ts'
 
 export interface Moments {
@@ -24,6 +24,7 @@ const TENANTS_SHOWN = 12
 const NAME_WIDTH = 12
 const TENANT_COLUMNS = { 'ping p50': 10, p99: 9, lost: 6, 'Gbit/s': 9, broken: 8, 'HTTP/s': 8, failed: 8 }
 const NODE_COLUMNS = { 'frames/s in': 13, out: 10, 'Gbit/s': 9 }
+const SESSION_COLUMNS = { tenant: 14, flaps: 8 }
 const NOTHING = 'nothing'
 
 export function screenOf(moments: Moments, events: readonly string[]): string[] {
@@ -42,9 +43,20 @@ export function screenOf(moments: Moments, events: readonly string[]): string[] 
   lines.push('', row('node', NODE_COLUMNS, Object.keys(NODE_COLUMNS), 'dropped'))
   for (const { name, rates, drops } of nodeRows(moments))
     lines.push(rates ? row(name, NODE_COLUMNS, [rates.in, rates.out, rates.gbit], reasons(drops)) : silent(name))
+  lines.push(...sessionLines(now))
   const outside = difference(moments.start.outside, now.outside)
   if (Object.keys(outside).length > 0) lines.push('', `lost around it: ${reasons(outside)}`)
   return events.length > 0 ? [...lines, '', ...events] : lines
+}
+
+function sessionLines({ sessions }: Moment): string[] {
+  if (sessions.length === 0) return []
+  const lines = ['', row('session', SESSION_COLUMNS, Object.keys(SESSION_COLUMNS), 'BGP')]
+  for (const { name, tenant, row: told } of sessions.slice(0, TENANTS_SHOWN))
+    lines.push(told ? row(name, SESSION_COLUMNS, [tenant, told.flaps], told.state) : silent(name))
+  const others = sessions.slice(TENANTS_SHOWN)
+  const up = others.filter(({ row: told }) => told?.state === UP).length
+  return others.length > 0 ? [...lines, `... and ${others.length} more, of which ${up} are up`] : lines
 }
 
 /** One plain line, for logs. */
@@ -58,9 +70,13 @@ export function lineOf(moments: Moments): string {
   const nodes = nodeRows(moments).map(({ name, rates, drops }) =>
     rates ? `${name}: ${rates.in}/s in, ${rates.out}/s out; dropped ${reasons(drops)}` : silent(name),
   )
-  const outside = difference(moments.start.outside, moments.now.outside)
+  const { start, now } = moments
+  const up = now.sessions.filter(({ row: told }) => told?.state === UP).length
+  const flapped = now.sessions.filter((session, i) => hasFlapped(start.sessions[i], session)).length
+  const bgp = now.sessions.length > 0 ? [`BGP: ${up} of ${now.sessions.length} up, flapped ${flapped}`] : []
+  const outside = difference(start.outside, now.outside)
   const around = Object.keys(outside).length > 0 ? [`lost around it: ${reasons(outside)}`] : []
-  return [clock(moments.now.seconds), ...tenants, ...nodes, ...around].join(' | ')
+  return [clock(now.seconds), ...tenants, ...nodes, ...bgp, ...around].join(' | ')
 }
 
 interface TenantRow {
@@ -120,12 +136,14 @@ const PLAIN = '\x1b[0m'
 /** For a terminal of that many columns: cut off there, and with colours. */
 export function painted(line: string, columns: number): string {
   const cut = line.slice(0, columns)
-  if (/^(tenant|node) /.test(cut)) return `${DIM}${cut}${PLAIN}`
+  if (/^(tenant|node|session) /.test(cut)) return `${DIM}${cut}${PLAIN}`
   if (/^\d+:\d\d /.test(cut)) return `${BOLD}${cut}${PLAIN}`
   if (/does not answer/.test(cut)) return `${RED}${cut}${PLAIN}`
   const [, name, middle, last] = /^(\S+)( .*\d)( {2}\S.*)$/.exec(cut) ?? []
   if (name === undefined || last === undefined) return cut
-  const isWell = last.trim() === NOTHING || Object.keys(lossesOf(reasonsIn(last))).length === 0
+  const dropped = reasonsIn(last)
+  const isHarmless = Object.keys(dropped).length > 0 && Object.keys(lossesOf(dropped)).length === 0
+  const isWell = [NOTHING, UP].includes(last.trim()) || isHarmless
   return `${BOLD}${name}${PLAIN}${middle}${isWell ? GREEN : RED}${last}${PLAIN}`
 }
 

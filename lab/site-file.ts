@@ -5,12 +5,13 @@
 
 import { isMap, isSeq, parseDocument, type YAMLMap } from 'yaml'
 
-/** The text with the site under another name and every node and switch in the namespace that it is given. */
+/** The text with the site under another name and every node, routing node and switch in the namespace that it is given. */
 export function renamed(text: string, siteName: string, namespaceOf: (name: string) => string): string {
   const document = parseDocument(text)
   document.set('site', siteName)
   const nodes = entriesOf(document.get('clusters')).flatMap((cluster) => entriesOf(cluster.get('nodes')))
-  for (const module of [...nodes, ...entriesOf(document.get('switches'))])
+  const speakers = entriesOf(document.getIn(['routing', 'nodes']))
+  for (const module of [...nodes, ...speakers, ...entriesOf(document.get('switches'))])
     module.set('namespace', namespaceOf(String(module.get('name'))))
   return document.toString({ lineWidth: 0 })
 }

@@ -47,6 +47,18 @@ tenants:
           - { name: b, address: 172.16.0.6, host: host-1 }
 `
 
+const ROUTING = `
+routing:
+  as: 65001
+  router_id: 10.0.3.1
+  nodes: [{ name: rn-1, namespace: rn-1, address: 10.0.3.1 }]
+  prefix_lists: [{ name: own, prefixes: [10.7.0.0/16] }]
+  policies: [{ name: in, terms: [{ match: { prefix_list: own }, then: accept }] }]
+  neighbours:
+    - { name: acme-4, tenant: acme, address: 192.168.1.2, as: 65010, hold_time_s: 9, import: in }
+    - { name: acme-6, tenant: acme, address: '2001:db8:1::2', as: 65010, families: [ipv6-unicast] }
+`
+
 function withSite<T>(text: string, use: (path: string) => T): T {
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-site-'))
   try {
@@ -84,6 +96,35 @@ suite('a topology', () => {
         ['globex-dc', '192.168.1.2'],
       ],
     )
+  })
+
+  test('has a router at each customer that the gateway speaks BGP with, and routing nodes in the underlay', () => {
+    const routed = SITE.replace('fn-1, host-1', 'fn-1, rn-1, host-1').replace(
+      '    routes: [{ prefix: 10.1.0.0/16, via: [192.168.1.2] }]\n',
+      '',
+    )
+    const { site, errors } = withSite(`${routed}${ROUTING}`, loadSite)
+    ok(site, JSON.stringify(errors))
+    const { customers, commands, underlay, links } = topologyOf(site, defaultShape)
+    ok(underlay.includes('rn-1') && commands.get('rn-1')!.includes('addr add 10.0.3.1/32 dev lo'))
+    ok(links.some(({ a, b }) => a.namespace === 'rack-1' && b.namespace === 'rn-1' && b.interface === 'rack-1'))
+    const [acme, globex] = customers
+    deepEqual(acme!.router, {
+      as: 65010,
+      routerId: '192.168.1.2',
+      sessions: [
+        { local: '192.168.1.2', remote: '192.168.1.1', as: 65001, families: ['ipv4'], holdTime_s: 9 },
+        { local: '2001:db8:1::2', remote: '2001:db8:1::1', as: 65001, families: ['ipv6'], holdTime_s: 90 },
+      ],
+      announces: ['10.7.0.0/16', '2001:db8:a::/48'],
+    })
+    deepEqual(acme!.addresses, ['10.7.0.1', '2001:db8:a::1'])
+    equal(globex!.router, undefined)
+    const defaults = (namespace: string, routersInstall: boolean): number =>
+      topologyOf(site, { ...defaultShape, routersInstall })
+        .commands.get(namespace)!
+        .filter((line) => line.startsWith('route add default')).length
+    deepEqual([defaults('acme-dc', true), defaults('acme-dc', false), defaults('globex-dc', true)], [0, 2, 1])
   })
 
   test('says what a port leads nowhere for', () => {

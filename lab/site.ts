@@ -1,6 +1,6 @@
 /**
  * A site's surroundings, made: the namespaces and wires of its topology, its customers' and machines' addresses, a
- * vSwitch on each host, and a copy of the site file for `gatehouse up` that names them. The gateway itself is not
+ * vSwitch on each host, a router at each customer that speaks BGP, and a copy of the site file for `gatehouse up` that names them. The gateway itself is not
  * started here.
  */
 
@@ -11,6 +11,7 @@ import { createInterface, type Interface } from 'node:readline'
 import { loadSite } from '../src/config/load.ts'
 import type { Site } from '../src/config/site.ts'
 import type { KernelDrops } from '../src/dataplane/port.ts'
+import { type RunningRouter, routersInstall, startRouter } from './customer-router.ts'
 import { Lab } from './namespaces.ts'
 import { renamed, widened } from './site-file.ts'
 import { defaultShape, type Host, type Shape, type Topology, topologyOf } from './topology.ts'
@@ -49,6 +50,8 @@ export class Surroundings {
   /** Where the gateway may keep its sockets, logs and state. */
   readonly runFolder: string
   readonly vswitches: ReadonlyMap<string, VSwitchProcess>
+  /** By the customer's namespace. */
+  readonly routers: ReadonlyMap<string, RunningRouter>
   readonly #detach: readonly (() => void)[]
 
   /** Throws with the file's errors, one a line. Needs root and iproute2. */
@@ -60,7 +63,7 @@ export class Surroundings {
           .map(({ line, column, path: where, message }) => `${path}:${line}:${column} ${where}: ${message}`)
           .join('\n'),
       )
-    const shape = { ...defaultShape, ...options.shape }
+    const shape = { ...defaultShape, routersInstall: routersInstall(), ...options.shape }
     const text = widened(readFileSync(path, 'utf8'), shape.tenantMtu)
     const topology = topologyOf(site, shape)
     const lab = await Lab.open()
@@ -69,21 +72,15 @@ export class Surroundings {
       const detach = topology.boxes.map((box) => attachTrunk(box, lab.fullName(box.namespace)))
       const hosts = topology.hosts.filter((host) => !options.bareHosts?.includes(host.name))
       const vswitches = await Promise.all(hosts.map((host) => VSwitchProcess.start(lab, site, host)))
-      return new Surroundings(lab, site, topology, text, vswitches, detach)
+      const routers = await startRouters(lab, topology)
+      return new Surroundings(lab, site, topology, { text, vswitches, routers, detach })
     } catch (error) {
       await lab.close()
       throw error
     }
   }
 
-  private constructor(
-    lab: Lab,
-    site: Site,
-    topology: Topology,
-    text: string,
-    vswitches: readonly VSwitchProcess[],
-    detach: readonly (() => void)[],
-  ) {
+  private constructor(lab: Lab, site: Site, topology: Topology, { text, vswitches, routers, detach }: Made) {
     this.lab = lab
     this.site = site
     this.topology = topology
@@ -95,6 +92,7 @@ export class Surroundings {
       renamed(text, lab.id, (name) => lab.fullName(name)),
     )
     this.vswitches = new Map(vswitches.map((vswitch) => [vswitch.host, vswitch]))
+    this.routers = routers
     this.#detach = detach
   }
 
@@ -109,9 +107,23 @@ export class Surroundings {
   }
 }
 
+interface Made {
+  readonly text: string
+  readonly vswitches: readonly VSwitchProcess[]
+  readonly routers: ReadonlyMap<string, RunningRouter>
+  readonly detach: readonly (() => void)[]
+}
+
+async function startRouters(lab: Lab, { customers }: Topology): Promise<Map<string, RunningRouter>> {
+  const started = customers.flatMap(({ namespace, router, addresses }) =>
+    router ? [startRouter(lab, namespace, router, addresses).then((one) => [namespace, one] as const)] : [],
+  )
+  return new Map(await Promise.all(started))
+}
+
 async function makeNetwork(lab: Lab, topology: Topology): Promise<void> {
-  const { underlay, overlay, boxes, customers, hosts, links, commands } = topology
-  const withIpv6 = new Set(topology.hasIpv6Underlay ? underlay : [])
+  const { underlay, overlay, speakers, boxes, customers, hosts, links, commands } = topology
+  const withIpv6 = new Set(topology.hasIpv6Underlay ? underlay : speakers)
   for (const { namespace, addresses } of [...customers, ...hosts.flatMap((host) => host.machines)])
     if (addresses.some((address) => address.includes(':'))) withIpv6.add(namespace)
   const names = [...underlay, ...overlay, ...boxes.map((box) => box.namespace)]

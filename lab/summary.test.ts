@@ -1,6 +1,6 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { acme, moment, node, ping, totals } from './sample-moments.ts'
+import { acme, moment, node, ping, session, totals } from './sample-moments.ts'
 import { isFlawless, type Moment, summaryOf } from './summary.ts'
 
 const start: Moment = moment({ seconds: 0, tenants: [], modules: [node({ totals: totals() })] })
@@ -21,6 +21,7 @@ suite('the summary of a demo', () => {
           http: { requests: 100, failed: 0 },
         },
       ],
+      sessions: { established: 1, flapped: 0 },
       nodes: [0, 3].map((kernel_drops, i) => ({
         name: `fn-${i + 1}`,
         role: 'forwarding',
@@ -69,6 +70,10 @@ suite('the summary of a demo', () => {
       { modules: [node({ ...whole, pid: 4712 })] },
       { modules: [node({ ...whole, kernelDrops: 1 })] },
       { outside: { wire: 1 } },
+      { sessions: [session({ row: undefined })] },
+      { sessions: [session({ row: { name: 'acme-1', state: 'idle', flaps: 1 } })] },
+      { sessions: [session({ row: { name: 'acme-1', state: 'established', flaps: 1 } })] },
+      { sessions: [session({ pid: 4713 })] },
     ]
     for (const flaw of flaws) equal(flawless(flaw), false, JSON.stringify(flaw))
   })

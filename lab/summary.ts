@@ -5,7 +5,7 @@
 
 import type { DropName } from '../src/dataplane/drop.ts'
 import { type Totals, unaccounted } from '../src/dataplane/ledger.ts'
-import { type Drops, type ModuleCounters, sumOfDrops } from './observe.ts'
+import { type Drops, type ModuleCounters, type SessionState, sumOfDrops, UP } from './observe.ts'
 import { Histogram } from './traffic/histogram.ts'
 import type { TenantTraffic } from './traffic/traffic.ts'
 
@@ -15,6 +15,8 @@ export interface Moment {
   readonly seconds: number
   readonly tenants: readonly TenantTraffic[]
   readonly modules: readonly ModuleCounters[]
+  /** BGP with tenants' neighbours. */
+  readonly sessions: readonly SessionState[]
   /** What was lost around the gateway, see outside.ts. */
   readonly outside: Drops
 }
@@ -22,6 +24,8 @@ export interface Moment {
 /** Since the traffic started. */
 export interface Summary {
   readonly tenants: readonly TenantSummary[]
+  /** Those that are up at the end, and those that were down at any time. */
+  readonly sessions: { readonly established: number; readonly flapped: number }
   readonly nodes: readonly NodeSummary[]
   /** By reason, over all nodes; `kernel` is what never reached one or never left it. */
   readonly drops: Drops
@@ -84,6 +88,10 @@ export function summaryOf(start: Moment, end: Moment): Summary {
       },
       http: { requests: http.requests, failed: http.failed },
     })),
+    sessions: {
+      established: end.sessions.filter(({ row }) => row?.state === UP).length,
+      flapped: end.sessions.filter((session, i) => hasFlapped(start.sessions[i], session)).length,
+    },
     nodes,
     drops: sumOfDrops([
       ...nodes.flatMap(({ drops, kernel_drops }) => [drops, { kernel: kernel_drops }]),
@@ -91,6 +99,11 @@ export function summaryOf(start: Moment, end: Moment): Summary {
     ]),
     conserved: nodes.every((node) => node.conserved),
   }
+}
+
+/** It is not up, or another one than the one that was: of another process too. */
+export function hasFlapped(then: SessionState | undefined, { row, pid }: SessionState): boolean {
+  return row?.state !== UP || then?.pid !== pid || then?.row?.flaps !== row.flaps
 }
 
 /** Losses are since the first packet, latencies since `then`. */
@@ -109,10 +122,11 @@ function nodeSummary(start: ModuleCounters, end: ModuleCounters): NodeSummary {
   return { name, role, received, originated, sent, delivered, drops, kernel_drops: kernelDrops, conserved }
 }
 
-/** Nothing of any tenant was lost or failed, no packet was dropped, and every frame is accounted for. */
-export function isFlawless({ tenants, drops, conserved }: Summary): boolean {
+/** Nothing of any tenant was lost or failed, no session went down, no packet was dropped, and every frame is accounted for. */
+export function isFlawless({ tenants, sessions, drops, conserved }: Summary): boolean {
   const isWhole = ({ ping, tcp, http }: TenantSummary): boolean =>
     ping.sent > 0 && ping.lost + tcp.failed + http.failed === 0
+  if (sessions.flapped > 0) return false
   return conserved && tenants.length > 0 && tenants.every(isWhole) && Object.keys(lossesOf(drops)).length === 0
 }
 

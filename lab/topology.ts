@@ -2,33 +2,38 @@
  * The network around a site, worked out from its site file: which namespaces there are, which wires between them, and
  * what each namespace's kernel is to know. Nothing is made here, so a test can look at it without root.
  *
- *   customer --(a trunk box where there are VLANs)-- edge switch ==paths== rack switch -- nodes
+ *   customer --(a trunk box where there are VLANs)-- edge switch ==paths== rack switch -- nodes, routing nodes
  *                                                                                       -- hosts -- virtual machines
  *
  * The underlay is routed: every wire is a subnet of two addresses, the addresses that the site file names are on `lo`,
  * and the routes between them are all the shortest ones. A port of a switch leads to what has the same name: a node or a
- * host, else another switch's port.
+ * host, else another switch's port. A customer that the gateway speaks BGP with has a router that does.
  */
 
 import { formatAddress, ipv4Bytes, masked, parseAddress, parseInterface, prefixContains } from '../src/base/address.ts'
 import type { Host as HostEntry, Switch } from '../src/config/fabric.ts'
 import { type Site, vpcKey } from '../src/config/site.ts'
 import type { Connection, Tenant } from '../src/config/tenant.ts'
+import { type CustomerRouter, routerOf } from './customer-router.ts'
 import { type End, INTERFACE_NAME_MAX, type Link } from './namespaces.ts'
 
 export interface Shape {
   /** Of the underlay's wires; above the tenants' by at least a VXLAN header over IPv6, 70 bytes. */
   readonly underlayMtu: number
   readonly tenantMtu: number
+  /** Customers' routers tell their kernels what they learn; otherwise it is told that all is behind the gateway. */
+  readonly routersInstall: boolean
 }
 
-export const defaultShape: Shape = { underlayMtu: 1700, tenantMtu: 1500 }
+export const defaultShape: Shape = { underlayMtu: 1700, tenantMtu: 1500, routersInstall: true }
 
 export interface Customer {
   readonly tenant: string
   readonly namespace: string
   /** Where its traffic starts and ends: inside of what it has routed to it, else its own addresses. */
   readonly addresses: readonly string[]
+  /** Undefined where nobody speaks BGP with it. */
+  readonly router: CustomerRouter | undefined
 }
 
 export interface Machine {
@@ -69,6 +74,8 @@ export interface Topology {
   /** Namespaces of switches, nodes and hosts, then those of tenants, then those in between. */
   readonly underlay: readonly string[]
   readonly overlay: readonly string[]
+  /** Those of the underlay that are routing nodes: they speak IPv6 with customers whatever the underlay is. */
+  readonly speakers: readonly string[]
   readonly boxes: readonly TrunkBox[]
   readonly links: readonly Link[]
   /** For `ip -batch`, once the links are there. */
@@ -97,6 +104,7 @@ export function topologyOf(site: Site, shape: Shape): Topology {
   return {
     underlay: fabric.members.map((member) => member.name),
     overlay: [...customers.made, ...machines.made].map(({ namespace }) => namespace),
+    speakers: (site.routing?.nodes ?? []).map(({ name }) => name),
     boxes: customers.boxes,
     links: [...fabric.links, ...customers.links, ...machines.links],
     commands: commands.byNamespace,
@@ -148,7 +156,11 @@ class Fabric {
     const member = (transit: boolean) => (entry: { name: string; address: string; workers?: number }) => {
       return { name: entry.name, address: entry.address, transit, workers: entry.workers ?? 1, wires: [] }
     }
-    this.members = [...site.switches.map(member(true)), ...nodes.map(member(false)), ...site.hosts.map(member(false))]
+    const speakers = site.routing?.nodes ?? []
+    this.members = [
+      ...site.switches.map(member(true)),
+      ...[...nodes, ...speakers, ...site.hosts].map((entry) => member(false)(entry)),
+    ]
     this.hasIpv6 = [...this.members, ...site.vips].some(({ address }) => isIpv6(address))
     for (const entry of site.switches) for (const port of entry.uplinks) this.#connect(entry, port)
   }
@@ -315,7 +327,7 @@ function customersOf(site: Site, shape: Shape, commands: Commands): Made<Custome
       wire(atSwitch, { namespace: box.namespace, interface: 'trunk' }, queues)
     }
     for (const [i, { tenant, connection }] of users.entries()) {
-      const customer = customerOf(tenant, connection, commands)
+      const customer = customerOf(site, shape, { tenant, connection }, commands)
       made.push(customer)
       const inside = { namespace: customer.namespace, interface: 'wan', addresses: wanAddresses(connection) }
       wire(isTrunk ? { namespace: box.namespace, interface: `c${i}` } : atSwitch, inside, queues)
@@ -333,22 +345,30 @@ function onLoopback(address: string): string {
   return `addr add ${hostPrefix(address)} dev lo${isIpv6(address) ? ' nodad' : ''}`
 }
 
-function customerOf(tenant: Tenant, connection: Connection, commands: Commands): Customer {
+function customerOf(
+  site: Site,
+  shape: Shape,
+  { tenant, connection }: { tenant: Tenant; connection: Connection },
+  commands: Commands,
+): Customer {
   const { name } = connection
   const namespace = name.startsWith(`${tenant.name}-`) ? name : `${tenant.name}-${name}`
   const gateways = connection.gateway.map((text) => formatAddress(parseInterface(text)!.address))
   const own = connection.peers.map((peer) => peer.address)
-  const behind = tenant.routes
+  const routed = tenant.routes
     .filter((route) => route.via?.some(({ to }) => to === connection.name || own.includes(to)))
-    .map((route) => firstHost(route.prefix))
+    .map(({ prefix }) => prefix)
+  const router = routerOf(site, tenant, connection, routed)
+  const behind = Array.from(new Set([...routed, ...(router?.announces ?? [])]), firstHost)
   commands.add(namespace, ...behind.map(onLoopback))
   const missing = own.filter((peer) => !behind.some((address) => isIpv6(address) === isIpv6(peer)))
   const addresses = [...behind, ...missing]
   for (const gateway of gateways) {
     const source = addresses.find((address) => isIpv6(address) === isIpv6(gateway))
-    if (source) commands.add(namespace, `route add default via ${gateway} dev wan src ${source}`)
+    if (source && !(router && shape.routersInstall))
+      commands.add(namespace, `route add default via ${gateway} dev wan src ${source}`)
   }
-  return { tenant: tenant.name, namespace, addresses }
+  return { tenant: tenant.name, namespace, addresses, router }
 }
 
 /** Each peer's address with the length of the segment's prefix. */

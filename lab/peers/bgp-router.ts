@@ -58,6 +58,8 @@ export interface BgpRouterOptions {
   readonly neighbours: readonly BgpNeighbour[]
   /** Its own sessions' port; 179 unless it is said, 0: it does not listen. */
   readonly listenPort?: number
+  /** What it learns becomes routes of the kernel, whose packets come from its address of the family that is here. */
+  readonly installs?: Readonly<Record<BgpFamily, string | undefined>>
 }
 
 export interface BgpRouter {

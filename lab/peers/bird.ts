@@ -107,9 +107,20 @@ export class Bird extends DaemonRouter implements BgpRouter {
         `  include "${this.daemon.folder}/${family}.conf";`,
         '}',
       ]),
+      ...this.#kernel(),
       ...neighbours.flatMap((neighbour, i) => [`protocol bgp peer${i} {`, ...this.#neighbour(neighbour), '}']),
       '',
     ].join('\n')
+  }
+
+  #kernel(): string[] {
+    const { installs } = this.options
+    return FAMILIES.flatMap((family) => {
+      const source = installs?.[family]
+      if (source === undefined) return []
+      const filter = `if source != RTS_BGP then reject; krt_prefsrc = ${source}; accept;`
+      return [`protocol kernel kernel_${family} { ${family} { import none; export filter { ${filter} }; }; }`]
+    })
   }
 
   #neighbour(neighbour: BgpNeighbour): string[] {

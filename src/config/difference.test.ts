@@ -19,7 +19,7 @@ test('the same site, written differently, differs in nothing', () => {
     siteOf((same) =>
       same
         .replaceAll('peers: [192.168.1.2]', 'peers: [{ address: 192.168.1.2 }]')
-        .replaceAll('via: [192.168.1.2]', 'via: [{ to: 192.168.1.2 }]'),
+        .replaceAll('import: from-customer', 'import: [from-customer]'),
     ),
   )
   ok(isEmpty(difference), describeDifference(difference).join('; '))
@@ -30,7 +30,9 @@ test('a difference names what was added, removed and changed, by noun', () => {
     before
       .replace('host-2, address: 10.0.2.2', 'host-2, address: 10.0.2.9')
       .replace(/ {6}- \{ name: fn-3.*\n/, '      - { name: fn-4, namespace: fn-4, address: 10.0.1.4, ports: [rack] }\n')
-      .replace('name: globex\n', 'name: initech\n'),
+      .replace('name: globex\n', 'name: initech\n')
+      .replace('tenant: globex', 'tenant: initech')
+      .replace('name: rn-1, namespace: rn-1', 'name: rn-1, namespace: rn-2'),
   )
   const difference = diffSites(siteOf(), after)
   deepEqual(describeDifference(difference), [
@@ -38,6 +40,8 @@ test('a difference names what was added, removed and changed, by noun', () => {
     'nodes: 1 added, 1 removed (fn-4, fn-3)',
     'hosts: 1 changed (host-2)',
     'tenants: 1 added, 1 removed (initech, globex)',
+    'routing nodes: 1 changed (rn-1)',
+    'neighbours: 1 changed (globex-dc)',
   ])
   equal(difference.hosts.changed[0]!.before.address, '10.0.2.2')
   equal(isEmpty(difference), false)
@@ -45,5 +49,10 @@ test('a difference names what was added, removed and changed, by noun', () => {
 
 test("a site's settings are part of the difference", () => {
   const after = siteOf((before) => before.replace('gateway:', 'control: { drain_ms: 1 }\ngateway:'))
+  deepEqual(describeDifference(diffSites(siteOf(), after)), ['settings changed'])
+})
+
+test('policies are, too', () => {
+  const after = siteOf((before) => before.replace('prefixes: [10.1.0.0/16]', 'prefixes: [10.0.0.0/8]'))
   deepEqual(describeDifference(diffSites(siteOf(), after)), ['settings changed'])
 })

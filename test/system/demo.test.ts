@@ -46,7 +46,7 @@ suite('gatehouse demo', { skip: needs('ip') }, () => {
     for (const [i, { code, out, err }] of (await Promise.all(demos.map(endOf))).entries()) {
       equal(code, 0, out + err)
       const summary: Summary = JSON.parse(out)
-      deepEqual(Object.keys(summary), ['tenants', 'nodes', 'drops', 'conserved'])
+      deepEqual(Object.keys(summary), ['tenants', 'sessions', 'nodes', 'drops', 'conserved'])
       deepEqual(
         summary.tenants.map(({ name }) => name),
         ['acme', 'globex'],
@@ -61,6 +61,7 @@ suite('gatehouse demo', { skip: needs('ip') }, () => {
         ['fn-1', 'fn-2', 'fn-3', 'edge-1', 'rack-1'],
       )
       ok(summary.nodes.every(({ received, sent, conserved }) => conserved && received > 0 && sent > 0))
+      deepEqual(summary.sessions, { established: 2, flapped: 0 })
       equal(summary.conserved, true)
       deepEqual(remains(demos[i]!), [])
     }
