@@ -19,11 +19,12 @@ class BfdThread {
   #news: BfdThreadNews[] = []
   #isWanted: boolean
 
-  constructor({ enabled, accept, standstill_ms, pulse }: BfdThreadSetup, tell: (message: FromBfdThread) => void) {
+  constructor(setup: BfdThreadSetup, tell: (message: FromBfdThread) => void) {
+    const { enabled, accept, standstill_ms, multihop, echo, pulse } = setup
     this.#tell = tell
     this.#isWanted = enabled
     this.#speaker = new BfdSpeaker({
-      transport: new UdpBfdTransport(),
+      transport: new UdpBfdTransport({ multihop, echo }),
       clock: systemClock,
       random: new Random(freshSeed()),
       ...{ enabled, accept },
@@ -57,7 +58,8 @@ class BfdThread {
     this.#handles.set(id, held)
     this.#ids.set(held.peer, id)
     // The peer has asked for it before: what has happened since then is news to who opens it.
-    if (held.state !== 'down') this.#note({ peer: held.peer, state: held.state, diagnostic: held.session.diagnostic })
+    const { diagnostic, isPeerDown } = held.session
+    if (held.state !== 'down') this.#note({ peer: held.peer, state: held.state, diagnostic, isPeerDown })
   }
 
   #close(id: number): void {

@@ -1,7 +1,8 @@
 /**
- * One BFD session in asynchronous mode: the state machine of RFC 5880 section 6.8, with its two timers. It knows no
- * sockets: packets come in by `receive` and go out by `events.send`, time and randomness are handed in, so two of them
- * talk to each other in a test. No echo function. Demand mode is never asked for; a peer that asks for it is obeyed.
+ * One BFD session in asynchronous mode: the state machine of RFC 5880 section 6.8, with its two timers, and the echo
+ * function where it is wanted and the peer allows it. It knows no sockets: packets come in by `receive` and go out by
+ * `events.send`, time and randomness are handed in, so two of them talk to each other in a test. Demand mode is never
+ * asked for; a peer that asks for it is obeyed.
  *
  *                                  +--+
  *                                  |  | UP, ADMIN DOWN, TIMER
@@ -28,6 +29,7 @@ import type { Clock, Timer } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import { BFD_DIAGNOSTIC, BFD_FLAG, BFD_STATE, bfd, bfdState } from '../wire/bfd.ts'
 import { type Authentication, AuthenticationState } from './authentication.ts'
+import { EchoFunction } from './echo.ts'
 
 export type BfdStateName = keyof typeof BFD_STATE
 export type BfdDiagnosticName = keyof typeof BFD_DIAGNOSTIC
@@ -52,11 +54,17 @@ export interface BfdSessionOptions extends BfdTimers {
   /** An end that is not enabled yet says AdminDown, which keeps its peer Down. */
   enabled: boolean
   authentication?: Authentication | undefined
+  /** How often we would like to send echo packets; 0 never. */
+  desiredEchoTx_us?: number | undefined
+  /** How often we are able to send the peer's echo packets back; 0 never. */
+  requiredMinEchoRx_us?: number | undefined
 }
 
 export interface BfdEvents {
   /** The packet is only valid during the call. */
   send(packet: Uint8Array): void
+  /** The same, for the peer's forwarding plane. */
+  sendEcho?(packet: Uint8Array): void
   changed(state: BfdStateName, diagnostic: BfdDiagnosticName): void
   /**
    * Asked before a silence is believed: hands over what was received and not yet read. A stall of our own thread is
@@ -78,6 +86,7 @@ export class BfdSession {
   readonly #clock: Clock
   readonly #random: Random
   readonly #authentication: AuthenticationState | undefined
+  readonly #echo: EchoFunction | undefined
   readonly #packet: Uint8Array
   readonly #view: DataView
 
@@ -88,9 +97,16 @@ export class BfdSession {
   #remoteDiscriminator = 0
   #remoteMinRx_us = 1
   #remoteMinTx_us = 0
+  #remoteMinEchoRx_us = 0
   #remoteMultiplier = 0
   #remoteDemand = false
   #polling = false
+  /** What the peer was last promised, and what it may still believe: the lower of two only once it has answered a poll. */
+  #minRx_us: number
+  #believedMinRx_us: number
+
+  /** After a failure of the echo function: control packets that still get through bring nothing up before. */
+  #restsUntil_us = Number.NEGATIVE_INFINITY
 
   #sent_us = Number.NEGATIVE_INFINITY
   #transmitTimer: Timer | undefined
@@ -110,6 +126,8 @@ export class BfdSession {
     this.#clock = clock
     this.#random = random
     this.#authentication = options.authentication && new AuthenticationState(options.authentication, random.u32())
+    this.#minRx_us = this.#believedMinRx_us = options.requiredMinRx_us
+    if (options.desiredEchoTx_us) this.#echo = this.#makeEcho()
     this.#packet = new Uint8Array(bfd.BYTES + (this.#authentication?.bytes ?? 0))
     this.#view = new DataView(this.#packet.buffer)
     this.#state = options.enabled ? BFD_STATE.down : BFD_STATE.adminDown
@@ -128,7 +146,17 @@ export class BfdSession {
 
   /** The silence after which the peer is given up, RFC 5880 section 6.8.4; 0 before it was heard. */
   get detectionTime_us(): number {
-    return this.#remoteMultiplier * Math.max(this.#options.requiredMinRx_us, this.#remoteMinTx_us)
+    return this.#remoteMultiplier * Math.max(this.#believedMinRx_us, this.#remoteMinTx_us)
+  }
+
+  /** The peer ends the session on purpose, which is no failure of the path (RFC 5882 section 3.2). */
+  get isPeerDown(): boolean {
+    return this.#remoteState === BFD_STATE.adminDown
+  }
+
+  /** Of the last echo that came back; undefined while none is sent. */
+  get echo_us(): number | undefined {
+    return this.#echo?.isActive ? this.#echo.roundTrip_us : undefined
   }
 
   /** RFC 5880 section 6.8.16. From now on the session may come up. */
@@ -146,6 +174,12 @@ export class BfdSession {
     this.#closed = true
     this.#transmitTimer?.cancel()
     this.#detectionTimer?.cancel()
+    this.#echo?.set(0)
+  }
+
+  /** An echo packet that has come back. False when it is none of ours. */
+  receiveEcho(frame: DataView, at: number, end: number): boolean {
+    return this.#echo?.receive(frame, at, end) ?? false
   }
 
   /**
@@ -159,7 +193,8 @@ export class BfdSession {
     if (this.#authentication && !this.#authentication.accepts(frame, at, now_us, this.detectionTime_us)) return false
     this.#learn(frame, at, now_us)
     if (this.#state === BFD_STATE.adminDown) return true
-    this.#follow(bfdState(frame, at))
+    if (now_us >= this.#restsUntil_us) this.#follow(bfdState(frame, at))
+    this.#paceEcho()
     if ((bfd.stateFlags.get(frame, at) & BFD_FLAG.poll) !== 0) this.#emit(BFD_FLAG.final)
     return true
   }
@@ -173,12 +208,18 @@ export class BfdSession {
     this.#remoteDemand = (flags & BFD_FLAG.demand) !== 0
     this.#remoteMinRx_us = bfd.requiredMinRx_us.get(frame, at)
     this.#remoteMinTx_us = bfd.desiredMinTx_us.get(frame, at)
+    this.#remoteMinEchoRx_us = bfd.requiredMinEchoRx_us.get(frame, at)
     this.#remoteMultiplier = bfd.detectMultiplier.get(frame, at)
-    if ((flags & BFD_FLAG.final) !== 0) this.#polling = false
+    if ((flags & BFD_FLAG.final) !== 0) this.#answered()
     this.#silentAt_us = now_us + this.detectionTime_us
     this.#isListening = true
     this.#watchSilence(now_us)
     if (silentBefore || this.#interval_us() !== intervalBefore_us) this.#schedule()
+  }
+
+  #answered(): void {
+    this.#polling = false
+    this.#believedMinRx_us = this.#minRx_us
   }
 
   // RFC 5880 section 6.8.6, the part that is drawn at the top.
@@ -199,12 +240,47 @@ export class BfdSession {
     const wasUp = this.#state === BFD_STATE.up
     this.#state = state
     this.#diagnostic = diagnostic
+    if (wasUp) this.#paceEcho()
     // Section 6.8.3: our sending interval changes between slow and wanted, which a Poll Sequence tells the peer.
     if (wasUp || state === BFD_STATE.up) this.#polling = true
     // Section 6.8.7: what differs from the last packet is said at once.
     if (this.#mayTransmit()) this.#emit(0)
     this.#schedule()
     this.#events.changed(this.state, this.diagnostic)
+  }
+
+  // ---- the echo function, RFC 5880 section 6.8.9
+
+  #makeEcho(): EchoFunction {
+    const { discriminator, detectMultiplier } = this.#options
+    const events = {
+      send: (packet: Uint8Array) => this.#events.sendEcho?.(packet),
+      failed: () => this.#echoFailed(),
+      drain: () => this.#events.drain(),
+    }
+    return new EchoFunction({ discriminator, detectMultiplier, events, clock: this.#clock, random: this.#random })
+  }
+
+  #echoFailed(): void {
+    this.#restsUntil_us = this.#clock.now_us() + SLOW_us
+    this.#change(BFD_STATE.down, BFD_DIAGNOSTIC.echoFailed)
+  }
+
+  /**
+   * Echo packets go while the session is up and the peer sends them back, no more of them than it likes. They tell of a
+   * failure then, and control packets need not: the peer is told that once a second is enough (section 6.4).
+   */
+  #paceEcho(): void {
+    if (!this.#echo) return
+    const may = this.#state === BFD_STATE.up && this.#remoteMinEchoRx_us > 0 && !this.#closed
+    this.#echo.set(may ? Math.max(this.#options.desiredEchoTx_us!, this.#remoteMinEchoRx_us) : 0)
+    const { requiredMinRx_us } = this.#options
+    const minRx_us = may ? Math.max(requiredMinRx_us, SLOW_us) : requiredMinRx_us
+    if (minRx_us === this.#minRx_us) return
+    this.#minRx_us = minRx_us
+    // Section 6.8.3: a peer that may send more often now does so once it has heard of it.
+    this.#believedMinRx_us = Math.max(minRx_us, this.#believedMinRx_us)
+    this.#polling = true
   }
 
   // ---- sending, RFC 5880 section 6.8.7
@@ -259,8 +335,8 @@ export class BfdSession {
     bfd.myDiscriminator.set(view, 0, this.discriminator)
     bfd.yourDiscriminator.set(view, 0, this.#remoteDiscriminator)
     bfd.desiredMinTx_us.set(view, 0, this.#desiredMinTx_us())
-    bfd.requiredMinRx_us.set(view, 0, this.#options.requiredMinRx_us)
-    bfd.requiredMinEchoRx_us.set(view, 0, 0)
+    bfd.requiredMinRx_us.set(view, 0, this.#minRx_us)
+    bfd.requiredMinEchoRx_us.set(view, 0, this.#options.requiredMinEchoRx_us ?? 0)
     this.#authentication?.sign(view, 0)
     if (final === 0) this.#sent_us = this.#clock.now_us()
     this.#events.send(this.#packet)
@@ -294,6 +370,7 @@ export class BfdSession {
     this.#remoteMinRx_us = 1
     this.#remoteState = BFD_STATE.down
     this.#remoteDemand = false
+    this.#remoteMinEchoRx_us = 0
     if (this.#state === BFD_STATE.init || this.#state === BFD_STATE.up)
       this.#change(BFD_STATE.down, BFD_DIAGNOSTIC.detectionTimeExpired)
     else this.#schedule()

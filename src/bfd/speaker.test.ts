@@ -12,20 +12,36 @@ const address = (text: string) => parseAddress(text)!
 const active: BfdPeerOptions = { ...defaultBfdTimers, role: 'active' }
 const passive: BfdPeerOptions = { ...defaultBfdTimers, role: 'passive' }
 
+interface JoinOptions {
+  readonly accept?: BfdPeerOptions
+  readonly enabled?: boolean
+  readonly told?: (news: BfdNews) => void
+}
+
 /** A link that any number of speakers share; packets take a millisecond. */
 class Link {
   readonly clock = new ManualClock()
   readonly random = new Random(3)
   readonly transports = new Map<string, BfdTransport>()
 
-  join(own: string, { accept, enabled = true }: { accept?: BfdPeerOptions; enabled?: boolean } = {}) {
+  join(own: string, { accept, enabled = true, told }: JoinOptions = {}) {
     const transport: BfdTransport = {
       onPacket: () => {},
-      sender: (from, to) => ({
+      onEcho: () => {},
+      sender: (from, to, isMultihop) => ({
         send: (packet) => {
           const copy = packet.slice()
           if (!this.transports.has(from.join())) return
-          this.clock.after(1, () => this.transports.get(to.join())?.onPacket(copy, from, to))
+          this.clock.after(1, () => this.transports.get(to.join())?.onPacket(copy, from, to, isMultihop))
+        },
+        // A fresh one has not been returned yet.
+        sendEcho: (packet) => {
+          const copy = packet.slice()
+          this.clock.after(1, () => this.transports.get(to.join())?.onEcho?.(copy, from, to, true))
+        },
+        returnEcho: (packet) => {
+          const copy = packet.slice()
+          this.clock.after(1, () => this.transports.get(to.join())?.onEcho?.(copy, from, to, false))
         },
         close: () => {},
       }),
@@ -34,7 +50,10 @@ class Link {
     }
     this.transports.set(address(own).join(), transport)
     const news: string[] = []
-    const report = ({ peer, state }: BfdNews) => void news.push(`${peer.remote.at(-1)} ${state}`)
+    const report = (one: BfdNews) => {
+      news.push(`${one.peer.remote.at(-1)} ${one.state}`)
+      told?.(one)
+    }
     const speaker = new BfdSpeaker({
       transport,
       clock: this.clock,
@@ -123,5 +142,62 @@ suite('a BFD speaker', () => {
     deepEqual([rack.speaker.discarded, session.state], [3, 'down'])
     rack.transport.onPacket(good, address('10.0.0.11'), address('10.0.0.1'))
     deepEqual([rack.speaker.discarded, session.state], [3, 'init'])
+  })
+
+  test('a session over several hops and one over the wire to the same peer are two', () => {
+    const link = new Link()
+    const left = link.join('10.0.0.1')
+    const right = link.join('10.0.0.11')
+    for (const isMultihop of [false, true]) {
+      left.speaker.open({ ...left.to('10.0.0.11'), isMultihop }, active)
+      right.speaker.open({ ...right.to('10.0.0.1'), isMultihop }, active)
+    }
+    link.clock.advance(2500)
+    const states = () => left.speaker.sessions().map(({ peer, state }) => `${peer.isMultihop} ${state}`)
+    deepEqual(states(), ['false up', 'true up'])
+    right.speaker.open({ ...right.to('10.0.0.1'), isMultihop: true }, active).close()
+    link.clock.advance(10)
+    deepEqual(states(), ['false up', 'true down'])
+  })
+
+  test('strangers get no session over several hops', () => {
+    const link = new Link()
+    const open = link.join('10.0.0.2', { accept: passive })
+    const packet = build.bfd({ state: 1, myDiscriminator: 9, yourDiscriminator: 0 })
+    open.transport.onPacket(packet, address('192.0.2.1'), address('10.0.0.2'), true)
+    deepEqual([open.speaker.sessions().length, open.speaker.discarded], [0, 1])
+  })
+
+  test('echoes go back to peers that were promised it, and to nobody else', () => {
+    const echo = { desiredEchoTx_us: 20_000, requiredMinEchoRx_us: 20_000 }
+    const link = new Link()
+    const left = link.join('10.0.0.1')
+    const right = link.join('10.0.0.11')
+    const held = left.speaker.open(left.to('10.0.0.11'), { ...active, ...echo })
+    right.speaker.open(right.to('10.0.0.1'), { ...active, ...echo })
+    link.clock.advance(4000)
+    deepEqual([held.state, held.session.echo_us], ['up', 2000])
+    deepEqual([left.speaker.discarded, right.speaker.discarded], [0, 0])
+    const stray = new Uint8Array(32)
+    right.transport.onEcho!(stray, address('10.0.0.3'), address('10.0.0.11'), true)
+    right.transport.onEcho!(stray, address('10.0.0.1'), address('10.0.0.11'), false)
+    equal(right.speaker.discarded, 2)
+  })
+
+  test('news says when a peer has ended its session on purpose', () => {
+    const link = new Link()
+    const news: BfdNews[] = []
+    const left = link.join('10.0.0.1', { told: (one) => void news.push(one) })
+    const right = link.join('10.0.0.11', { accept: passive })
+    left.speaker.open(left.to('10.0.0.11'), active)
+    link.clock.advance(2500)
+    right.speaker.setEnabled(false)
+    link.clock.advance(10)
+    deepEqual([news.at(-1)!.state, news.at(-1)!.isPeerDown], ['down', true])
+    right.speaker.setEnabled(true)
+    link.clock.advance(3000)
+    right.transport.close()
+    link.clock.advance(1000)
+    deepEqual([news.at(-1)!.state, news.at(-1)!.isPeerDown], ['down', false])
   })
 })

@@ -10,23 +10,32 @@ import type { Random } from '../base/random.ts'
 import { bfd, checkBfd } from '../wire/bfd.ts'
 import { Fault } from '../wire/fault.ts'
 import type { Authentication } from './authentication.ts'
+import { echoDiscriminator } from './echo.ts'
 import { type BfdDiagnosticName, BfdSession, type BfdStateName, type BfdTimers } from './session.ts'
 import type { BfdSender, BfdTransport } from './transport.ts'
 
 export interface BfdPeer {
   readonly local: IpAddress
   readonly remote: IpAddress
+  /** Routers lie between (RFC 5883): another session than the one over the wire between the same two. */
+  readonly isMultihop?: boolean | undefined
 }
 
 export interface BfdPeerOptions extends BfdTimers {
   readonly role: 'active' | 'passive'
   readonly authentication?: Authentication | undefined
+  /** How often we would like to send echo packets; absent or 0, never. Not over several hops (RFC 5883 section 3). */
+  readonly desiredEchoTx_us?: number | undefined
+  /** How often we send the peer's back; absent or 0, never. */
+  readonly requiredMinEchoRx_us?: number | undefined
 }
 
 export interface BfdNews {
   readonly peer: BfdPeer
   readonly state: BfdStateName
   readonly diagnostic: BfdDiagnosticName
+  /** The peer has ended the session on purpose: what is asked of it is not broken (RFC 5882 section 3.2). */
+  readonly isPeerDown: boolean
 }
 
 /** What those who watch others need of BFD: a speaker's, or that of one in another thread. */
@@ -62,6 +71,8 @@ interface HeldParts {
   readonly peer: BfdPeer
   readonly session: BfdSession
   readonly sender: BfdSender
+  /** The peer's echo packets are sent back. */
+  readonly returnsEcho: boolean
   /** Asked for by a stranger, and by nobody else. */
   readonly isAccepted: boolean
   closed(held: Held): void
@@ -70,12 +81,16 @@ interface HeldParts {
 class Held implements BfdHandle {
   readonly peer: BfdPeer
   readonly session: BfdSession
+  readonly sender: BfdSender
+  readonly returnsEcho: boolean
   isAccepted: boolean
   readonly #parts: HeldParts
 
   constructor(parts: HeldParts) {
     this.peer = parts.peer
     this.session = parts.session
+    this.sender = parts.sender
+    this.returnsEcho = parts.returnsEcho
     this.isAccepted = parts.isAccepted
     this.#parts = parts
   }
@@ -92,7 +107,7 @@ class Held implements BfdHandle {
   /** Without a word. */
   drop(): void {
     this.session.close()
-    this.#parts.sender.close()
+    this.sender.close()
     this.#parts.closed(this)
   }
 }
@@ -109,7 +124,8 @@ export class BfdSpeaker implements Bfd {
   constructor(parts: BfdSpeakerParts) {
     this.#parts = parts
     this.#enabled = parts.enabled
-    parts.transport.onPacket = (packet, from, to) => this.#receive(packet, from, to)
+    parts.transport.onPacket = (packet, from, to, isMultihop) => this.#receive(packet, from, to, isMultihop)
+    parts.transport.onEcho = (packet, from, to, isFresh) => this.#receiveEcho(packet, from, to, isFresh)
   }
 
   /** The one that there is if the peer has asked for it before. */
@@ -145,14 +161,22 @@ export class BfdSpeaker implements Bfd {
     const { transport, clock, random, news } = this.#parts
     let discriminator = random.u32()
     while (discriminator === 0 || this.#byDiscriminator.has(discriminator)) discriminator = random.u32()
-    const sender = transport.sender(peer.local, peer.remote)
+    const sender = transport.sender(peer.local, peer.remote, peer.isMultihop)
     const events = {
       send: (packet: Uint8Array) => sender.send(packet),
-      changed: (state: BfdStateName, diagnostic: BfdDiagnosticName) => news({ peer, state, diagnostic }),
+      sendEcho: (packet: Uint8Array) => sender.sendEcho?.(packet),
+      changed: (state: BfdStateName, diagnostic: BfdDiagnosticName) =>
+        news({ peer, state, diagnostic, isPeerDown: session.isPeerDown }),
       drain: () => transport.drain(),
     }
-    const session = new BfdSession({ ...options, discriminator, enabled: this.#enabled }, events, clock, random)
-    const held = new Held({ peer, session, sender, isAccepted, closed: (one) => this.#forget(one) })
+    const session: BfdSession = new BfdSession(
+      { ...options, discriminator, enabled: this.#enabled },
+      events,
+      clock,
+      random,
+    )
+    const returnsEcho = (options.requiredMinEchoRx_us ?? 0) > 0
+    const held = new Held({ peer, session, sender, returnsEcho, isAccepted, closed: (one) => this.#forget(one) })
     this.#byPeer.set(nameOf(peer), held)
     this.#byDiscriminator.set(discriminator, held)
     if (isAccepted) this.#accepted++
@@ -165,11 +189,22 @@ export class BfdSpeaker implements Bfd {
     if (held.isAccepted) this.#accepted--
   }
 
-  #receive(packet: Uint8Array, from: IpAddress, to: IpAddress): void {
+  #receive(packet: Uint8Array, from: IpAddress, to: IpAddress, isMultihop = false): void {
     const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength)
     const sound = checkBfd(view, 0, packet.length) === Fault.none
-    const held = sound ? this.#find(bfd.yourDiscriminator.get(view, 0), { local: to, remote: from }) : undefined
+    const peer = { local: to, remote: from, isMultihop }
+    const held = sound ? this.#find(bfd.yourDiscriminator.get(view, 0), peer) : undefined
     if (!held?.session.receive(view, 0)) this.discarded++
+  }
+
+  // One of ours comes back; another's goes back, if it comes from a peer to whom that was promised.
+  #receiveEcho(packet: Uint8Array, from: IpAddress, to: IpAddress, isFresh: boolean): void {
+    const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength)
+    const own = this.#byDiscriminator.get(echoDiscriminator(packet))
+    if (own?.session.receiveEcho(view, 0, packet.length)) return
+    const asking = isFresh ? this.#byPeer.get(nameOf({ local: to, remote: from })) : undefined
+    if (asking?.session.state === 'up' && asking.returnsEcho) asking.sender.returnEcho?.(packet)
+    else this.discarded++
   }
 
   // RFC 5880 section 6.8.6: by our discriminator, and by the addresses from a peer that does not know it yet. Whoever
@@ -182,7 +217,7 @@ export class BfdSpeaker implements Bfd {
 
   #accept(peer: BfdPeer): Held | undefined {
     const options = this.#parts.accept
-    if (!options) return undefined
+    if (!options || peer.isMultihop) return undefined
     if (this.#accepted === ACCEPTED_MAX) {
       const idle = this.sessions().find(({ isAccepted, session }) => isAccepted && session.state !== 'up')
       if (!idle) return undefined
@@ -192,10 +227,11 @@ export class BfdSpeaker implements Bfd {
   }
 }
 
-function nameOf({ local, remote }: BfdPeer): string {
-  return `${formatAddress(local)} ${formatAddress(remote)}`
+function nameOf({ local, remote, isMultihop }: BfdPeer): string {
+  return `${formatAddress(local)} ${formatAddress(remote)}${isMultihop ? ' multihop' : ''}`
 }
 
 function isSame(one: BfdPeer, other: BfdPeer): boolean {
+  if ((one.isMultihop ?? false) !== (other.isMultihop ?? false)) return false
   return equalBytes(one.local, other.local) && equalBytes(one.remote, other.remote)
 }

@@ -134,9 +134,40 @@ test('on a host without IPv6 it listens on IPv4 alone', { skip: unprivileged }, 
         ['udp', 'udp6'],
       ] as const,
     ]) {
-      const transport = new UdpBfdTransport(versions)
+      const transport = new UdpBfdTransport({ versions })
       deepEqual(listens(), wanted)
       transport.close()
     }
   })
+})
+
+test('over several hops packets come from however far, and echoes come back from a peer that returns them', {
+  skip: unprivileged,
+  timeout: 20_000,
+}, async () => {
+  using network = new ScratchNetwork()
+  const [left, right] = [network.namespace(), network.namespace()]
+  network.wire(
+    { namespace: left, name: 'wire', addresses: ['fd00:9::1/64'] },
+    { namespace: right, name: 'wire', addresses: ['fd00:9::2/64'] },
+  )
+  const open = (namespace: string) =>
+    withNamespace(namespace, () => new UdpBfdTransport({ multihop: true, echo: true }))
+  const [near, far] = [open(left), open(right)]
+  const [here, there] = [address('fd00:9::1'), address('fd00:9::2')]
+  const heard = Promise.withResolvers<boolean | undefined>()
+  far.onPacket = (_, __, ___, isMultihop) => heard.resolve(isMultihop)
+  // What is fresh is returned, once.
+  const back = far.sender(there, here)
+  far.onEcho = (packet, _, __, isFresh) => withNamespace(right, () => isFresh && back.returnEcho!(packet))
+  const echoed = Promise.withResolvers<[string, boolean]>()
+  near.onEcho = (packet, _, __, isFresh) => echoed.resolve([Buffer.from(packet).toString(), isFresh])
+  const router = withNamespace(left, () => new UdpSocket({ address: here, port: 49999 }, { ttl: 9 }))
+  router.send(build.bfd({ state: 1, yourDiscriminator: 0 }), { address: there, port: 4784 })
+  equal(await heard.promise, true)
+  const sender = near.sender(here, there)
+  withNamespace(left, () => sender.sendEcho!(Buffer.from('hello')))
+  deepEqual(await echoed.promise, ['hello', false])
+  router.close()
+  for (const transport of [near, far]) transport.close()
 })

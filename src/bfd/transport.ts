@@ -1,20 +1,25 @@
 /**
- * BFD over UDP for a single hop, RFC 5881: port 3784, and a TTL of 255 on each packet, which no router can have passed
- * on (GTSM, RFC 5082). One socket an address family listens; each session sends from a port of its own in the dynamic
- * range.
+ * BFD over UDP: for a single hop (RFC 5881) port 3784 and a TTL of 255 on each packet, which no router can have passed on
+ * (GTSM, RFC 5082); over several hops (RFC 5883) port 4784, from however far. One socket an address family and port
+ * listens; each session sends from a port of its own in the dynamic range.
+ *
+ * Echo packets (port 3785) go to the peer and come back with a smaller TTL: from a peer that returns them by program, as
+ * FRR does with IPv6, and from a tenant's through the relay, which addresses them so that the peer's forwarding plane does.
  */
 
 import type { IpAddress } from '../base/address.ts'
 import { LinuxError } from '../linux/error.ts'
 import { type Watch, watch } from '../linux/poll.ts'
-import { hasFamily, UdpSocket } from '../linux/socket.ts'
+import { type Datagram, hasFamily, UdpSocket } from '../linux/socket.ts'
 import { UDP_PORT } from '../wire/udp.ts'
 
 export interface BfdTransport {
-  /** Whoever wants the packets: those that came over one hop, as they came. Valid during the call. */
-  onPacket: (packet: Uint8Array, from: IpAddress, to: IpAddress) => void
+  /** Whoever wants the packets: as they came, those of a single hop only if they came over one. Valid during the call. */
+  onPacket: (packet: Uint8Array, from: IpAddress, to: IpAddress, isMultihop?: boolean) => void
+  /** Echo packets; a fresh one has not been anywhere yet and may be the peer's, to be returned. */
+  onEcho?: (packet: Uint8Array, from: IpAddress, to: IpAddress, isFresh: boolean) => void
   /** For one session, which sends between these two from now on. */
-  sender(from: IpAddress, to: IpAddress): BfdSender
+  sender(from: IpAddress, to: IpAddress, isMultihop?: boolean): BfdSender
   /** Hands over what was received and not yet read. */
   drain(): void
   close(): void
@@ -22,6 +27,10 @@ export interface BfdTransport {
 
 export interface BfdSender {
   send(packet: Uint8Array): void
+  /** For the peer's forwarding plane to send back. */
+  sendEcho?(packet: Uint8Array): void
+  /** One of the peer's, back to it. */
+  returnEcho?(packet: Uint8Array): void
   close(): void
 }
 
@@ -40,86 +49,134 @@ const NOT_HERE = ['EADDRNOTAVAIL', 'EAFNOSUPPORT']
 const ANY4 = new Uint8Array(4)
 const ANY6 = new Uint8Array(16)
 
+export interface UdpBfdTransportOptions {
+  /** Those that this host has unless it is said: IPv6 may be switched off altogether. */
+  readonly versions?: readonly (4 | 6)[]
+  /** Sessions over several hops may come, and echo packets. */
+  readonly multihop?: boolean
+  readonly echo?: boolean
+}
+
 /** Opens its sockets in the network namespace of the calling thread. */
 export class UdpBfdTransport implements BfdTransport {
   onPacket: BfdTransport['onPacket'] = () => {}
+  onEcho: NonNullable<BfdTransport['onEcho']> = () => {}
   /** Packets that came from further away than one hop, or claim to. */
   distant = 0
-  readonly #listeners: UdpSocket[] = []
-  readonly #watches: Watch[] = []
+  readonly #listeners: Listener[] = []
   readonly #senders = new Set<UdpBfdSender>()
   #nextPort = SOURCE_PORT_FIRST
 
-  /** Without `versions`, those that this host has: IPv6 may be switched off altogether. */
-  constructor(versions: readonly (4 | 6)[] = ([4, 6] as const).filter(hasFamily)) {
+  constructor({ versions, multihop = false, echo = false }: UdpBfdTransportOptions = {}) {
     try {
-      for (const version of versions) this.#listen(version === 4 ? ANY4 : ANY6)
+      for (const version of versions ?? ([4, 6] as const).filter(hasFamily)) {
+        const any = version === 4 ? ANY4 : ANY6
+        this.#listen(any, UDP_PORT.bfdSingleHop, this.#singleHop)
+        if (multihop) this.#listen(any, UDP_PORT.bfdMultiHop, this.#multihop)
+        if (echo) this.#listen(any, UDP_PORT.bfdEcho, this.#echo)
+      }
     } catch (error) {
       this.close()
       throw error
     }
   }
 
-  sender(from: IpAddress, to: IpAddress): BfdSender {
-    const sender = new UdpBfdSender(from, to, this.#nextPort, () => void this.#senders.delete(sender))
+  sender(from: IpAddress, to: IpAddress, isMultihop = false): BfdSender {
+    const port = isMultihop ? UDP_PORT.bfdMultiHop : UDP_PORT.bfdSingleHop
+    const sender = new UdpBfdSender(
+      { from, to, port, sourcePort: this.#nextPort },
+      () => void this.#senders.delete(sender),
+    )
     this.#nextPort = this.#nextPort < SOURCE_PORT_LAST ? this.#nextPort + 1 : SOURCE_PORT_FIRST
     this.#senders.add(sender)
     return sender
   }
 
   drain(): void {
-    for (const socket of this.#listeners) this.#read(socket)
+    for (const listener of this.#listeners) read(listener)
   }
 
   close(): void {
-    for (const watch of this.#watches) watch.stop()
-    for (const socket of [...this.#listeners, ...this.#senders]) socket.close()
+    for (const { socket, watching } of this.#listeners) {
+      watching.stop()
+      socket.close()
+    }
+    for (const sender of this.#senders) sender.close()
     this.#listeners.length = 0
   }
 
-  #listen(address: IpAddress): void {
-    const socket = new UdpSocket(
-      { address, port: UDP_PORT.bfdSingleHop },
-      {
-        bytesMax: PACKET_BYTES_MAX,
-        receiveBufferBytes: RECEIVE_BUFFER_BYTES,
-      },
-    )
-    this.#listeners.push(socket)
-    this.#watches.push(watch(socket.fd, () => this.#read(socket)))
+  #listen(address: IpAddress, port: number, take: Listener['take']): void {
+    const options = { bytesMax: PACKET_BYTES_MAX, receiveBufferBytes: RECEIVE_BUFFER_BYTES }
+    const socket = new UdpSocket({ address, port }, options)
+    const listener: Listener = { socket, take, watching: watch(socket.fd, () => read(listener)) }
+    this.#listeners.push(listener)
   }
 
-  #read(socket: UdpSocket): void {
-    for (let datagram = socket.receive(); datagram; datagram = socket.receive()) {
-      if (datagram.ttl !== GTSM_TTL) this.distant++
-      else if (datagram.destination) this.onPacket(datagram.bytes, datagram.from.address, datagram.destination)
-    }
+  readonly #singleHop = ({ bytes, from, ttl }: Datagram, to: IpAddress): void => {
+    if (ttl === GTSM_TTL) this.onPacket(bytes, from.address, to)
+    else this.distant++
   }
+
+  readonly #multihop = ({ bytes, from }: Datagram, to: IpAddress): void => this.onPacket(bytes, from.address, to, true)
+
+  readonly #echo = ({ bytes, from, ttl }: Datagram, to: IpAddress): void =>
+    this.onEcho(bytes, from.address, to, ttl === GTSM_TTL)
+}
+
+interface Listener {
+  readonly socket: UdpSocket
+  readonly take: (datagram: Datagram, to: IpAddress) => void
+  readonly watching: Watch
+}
+
+function read({ socket, take }: Listener): void {
+  for (let datagram = socket.receive(); datagram; datagram = socket.receive())
+    if (datagram.destination) take(datagram, datagram.destination)
+}
+
+interface Way {
+  readonly from: IpAddress
+  readonly to: IpAddress
+  readonly port: number
+  readonly sourcePort: number
 }
 
 class UdpBfdSender implements BfdSender {
-  readonly #from: IpAddress
+  readonly #way: Way
   readonly #to: { readonly address: IpAddress; readonly port: number }
-  readonly #port: number
+  readonly #echoTo: { readonly address: IpAddress; readonly port: number }
   readonly #closed: () => void
   #socket: UdpSocket | undefined
+  /** What comes back has been on its way before, and says so by its TTL. */
+  #returning: UdpSocket | undefined
 
-  constructor(from: IpAddress, to: IpAddress, port: number, closed: () => void) {
-    this.#from = from
-    this.#to = { address: to, port: UDP_PORT.bfdSingleHop }
-    this.#port = port
+  constructor(way: Way, closed: () => void) {
+    this.#way = way
+    this.#to = { address: way.to, port: way.port }
+    this.#echoTo = { address: way.to, port: UDP_PORT.bfdEcho }
     this.#closed = closed
   }
 
   send(packet: Uint8Array): void {
-    this.#socket ??= openSender(this.#from, this.#port)
+    this.#socket ??= openSender(this.#way.from, this.#way.sourcePort, GTSM_TTL)
     // What cannot leave (link down, neighbour unknown) is a packet lost: the peer notices, which is the point.
     this.#socket?.send(packet, this.#to)
   }
 
+  sendEcho(packet: Uint8Array): void {
+    this.#socket ??= openSender(this.#way.from, this.#way.sourcePort, GTSM_TTL)
+    this.#socket?.send(packet, this.#echoTo)
+  }
+
+  returnEcho(packet: Uint8Array): void {
+    this.#returning ??= openSender(this.#way.from, 0, GTSM_TTL - 1)
+    this.#returning?.send(packet, this.#echoTo)
+  }
+
   close(): void {
     this.#socket?.close()
-    this.#socket = undefined
+    this.#returning?.close()
+    this.#socket = this.#returning = undefined
     this.#closed()
   }
 }
@@ -127,9 +184,9 @@ class UdpBfdSender implements BfdSender {
 /**
  * Undefined while the address is not one of this host: it may be about to become one, or its version is switched off.
  */
-function openSender(address: IpAddress, port: number): UdpSocket | undefined {
+function openSender(address: IpAddress, port: number, ttl: number): UdpSocket | undefined {
   try {
-    return new UdpSocket({ address, port }, { ttl: GTSM_TTL, trafficClass: TRAFFIC_CLASS })
+    return new UdpSocket({ address, port }, { ttl, trafficClass: TRAFFIC_CLASS })
   } catch (error) {
     if (error instanceof LinuxError && NOT_HERE.includes(error.code)) return undefined
     throw error

@@ -3,9 +3,19 @@
 import { z } from 'zod'
 import { parseAddress } from '../base/address.ts'
 import { directory } from './fabric.ts'
-import { HISTORY_MB_MAX, HISTORY_MB_MIN, LISTENERS_MAX, NEIGHBOURS_MAX, NODES_MAX, VIA_MAX } from './limits.ts'
+import {
+  AGGREGATES_MAX,
+  HISTORY_MB_MAX,
+  HISTORY_MB_MIN,
+  LISTENERS_MAX,
+  NEIGHBOURS_MAX,
+  NODES_MAX,
+  PROBES_MAX,
+  VIA_MAX,
+} from './limits.ts'
 import { policyNames, policyParts } from './policy.ts'
-import { address, as, familyName, interfaceAddress, listOf, name, whole } from './scalar.ts'
+import { bfd, probe, responders } from './probe.ts'
+import { address, as, familyName, interfaceAddress, listOf, name, prefix, whole } from './scalar.ts'
 
 /** Written as an IPv4 address, as people do (RFC 4271 section 4.2). */
 const routerId = address.refine((text) => parseAddress(text)!.length === 4 && text !== '0.0.0.0', {
@@ -82,6 +92,8 @@ const neighbour = z
   })
   .refine((one) => (one.as === undefined) !== (one.as_range === undefined), {
     error: 'a neighbour has an AS number, or a range of them',
+    /** Its session ends at once when BFD with it goes down (RFC 5882). */
+    bfd: bfd.optional(),
   })
 export type Neighbour = z.output<typeof neighbour>
 
@@ -101,3 +113,7 @@ export const routing = z.strictObject({
   neighbours: listOf('neighbours', neighbour, NEIGHBOURS_MAX).default([]),
 })
 export type Routing = z.output<typeof routing>
+  aggregates: listOf('aggregates', aggregate, AGGREGATES_MAX).default([]),
+  /** What routing nodes measure: of paths' quality, and whether something is there. Static routes may be tied to it. */
+  probes: listOf('probes', probe, PROBES_MAX).default([]),
+  responders,

@@ -19,6 +19,8 @@ import { FAMILY, familyBit, familyNamed, familyOf, hasFamily, NO_FAMILY } from '
 import { MESSAGE } from '../../wire/bgp/message.ts'
 import { CEASE, isNotification, notification } from '../../wire/bgp/notification.ts'
 import { decodeRefresh, REFRESH } from '../../wire/bgp/refresh.ts'
+import type { NeighbourBfd } from '../liveness/neighbour-bfd.ts'
+import { ourInnerAddress } from '../relay/inner-address.ts'
 import { DYNAMIC_MAX } from '../relay/peer-memory.ts'
 import { type RelayEnd, type RelayedPeer, RelayedPeers } from '../relay/relayed-peers.ts'
 import { type FromRoutes, type OutChunk, PACE_WORDS, Pace, type RouteHandling, type ToRoutes } from './messages.ts'
@@ -60,6 +62,8 @@ export interface SessionShown {
   readonly uptime_s: number
   readonly flaps: number
   readonly last: string
+  /** The state of BFD with it, where that is wanted. */
+  readonly bfd?: string
 }
 
 export interface SessionHostOptions {
@@ -73,6 +77,8 @@ export interface SessionHostOptions {
   /** By which tenants' neighbours are reached; without it there are none. */
   readonly relay?: RelayEnd | undefined
 }
+  /** Who watches the paths to neighbours that want it. */
+  readonly bfd?: Pick<NeighbourBfd, 'watch' | 'leave' | 'stateOf'> | undefined
 
 interface Held {
   readonly neighbour: Neighbour
@@ -154,16 +160,22 @@ export class SessionHost {
 
   /** For people: every neighbour that is held here, and dynamic ones that are there. */
   show(): SessionShown[] {
-    return Array.from(this.#byAddress.values(), ({ neighbour, remote, session }) => ({
+    return Array.from(this.#byAddress, ([known, { neighbour, remote, session }]) => ({
       name: neighbour.name,
       ...(neighbour.tenant !== undefined && { tenant: neighbour.tenant }),
       address: formatAddress(remote),
       as: session.negotiated?.remoteAs ?? neighbour.as ?? 0,
+      this.#options.bfd?.leave(parseAddress(address)!)
       state: session.state,
       uptime_s: Math.floor(session.uptime_us / 1e6),
       flaps: session.counters.flaps,
       last: session.counters.lastDown?.sentence ?? '',
     }))
+  /** The path to the peer that the kernel knows by this address is broken, says who watches it (RFC 5882). */
+  pathFailed(known: IpAddress): void {
+    this.#byAddress.get(formatAddress(known))?.session.reset(notification(CEASE.code, CEASE.bfdDown))
+  }
+
   }
 
   // ---- connections
@@ -175,6 +187,7 @@ export class SessionHost {
     this.#listeners.push(listener)
     listener.watch((socket) => this.#accept(socket))
   }
+      ...(neighbour.bfd && { bfd: this.#options.bfd?.stateOf(parseAddress(known)!) ?? 'none' }),
 
   #listenToRelay(address: IpAddress): void {
     const options = { ...this.#relay!.socketOptions, trafficClass: CONTROL_TRAFFIC_CLASS }
@@ -288,9 +301,18 @@ export class SessionHost {
   #changed(held: Held, from: State, to: State, reason: Down | undefined): void {
     const { neighbour, remote, session, relayed } = held
     this.#options.event({ peer: neighbour.name, remote: formatAddress(remote), from, to, reason })
+    const own = neighbour.local_address === undefined ? undefined : parseAddress(neighbour.local_address)!
+    this.#watch(neighbour, known, relayed ? ourInnerAddress(known.length as 4 | 16).address : own)
     if (to !== 'idle' || !session.options.once) return
     const known = relayed ? this.#relay!.innerAddressOf(relayed) : remote
-    if (this.#byAddress.delete(formatAddress(known))) this.#forget(relayed)
+    if (!this.#byAddress.delete(formatAddress(known))) return
+    this.#options.bfd?.leave(known)
+    this.#forget(relayed)
+  /** From when on our address is known: at the latest when its session is up. */
+  #watch({ name, bfd }: Neighbour, remote: IpAddress, local: IpAddress | undefined): void {
+    if (bfd && local) this.#options.bfd?.watch({ name, settings: bfd, local, remote })
+  }
+
   }
 
   #established(held: Held, negotiated: Negotiated): void {
@@ -307,6 +329,8 @@ export class SessionHost {
       kind: 'up',
       session: held.number,
       slot: held.slot,
+    if (!held.relayed) this.#watch(held.neighbour, held.remote, connection.local)
+    held.negotiated = negotiated
       peer: held.neighbour.name,
       local: connection.local,
       sibling: held.relayed ? held.relayed.way.sibling : siblingOf(connection.local, negotiated),

@@ -4,9 +4,11 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { assert } from '../../base/assert.ts'
 import { systemClock } from '../../base/clock.ts'
 import { freshSeed, Random } from '../../base/random.ts'
+import { BfdService } from '../../bfd/service.ts'
 import type { Routing } from '../../config/routing.ts'
 import type { HistoryEnd } from '../history/history.ts'
 import { HistoryTap } from '../history/tap.ts'
+import { NeighbourBfd } from '../liveness/neighbour-bfd.ts'
 import type { RelayEnd } from '../relay/relayed-peers.ts'
 import type { FromRoutes } from './messages.ts'
 import { SessionHost } from './session-host.ts'
@@ -32,7 +34,15 @@ const tap =
     taken: new Int32Array(history.taken),
     clock: systemClock,
   })
-const host = new SessionHost({
+// Its news come here at once, for they end sessions.
+const bfd = routing.neighbours.some((one) => one.bfd)
+  ? new NeighbourBfd({
+      bfd: (news) => new BfdService({ enabled: true, multihop: true, echo: true, news, onDeath: died }),
+      failed: (remote) => host.pathFailed(remote),
+      told: (news) => agent.postMessage({ kind: 'watched', news }),
+    })
+  : undefined
+const host: SessionHost = new SessionHost({
   routing,
   clock: systemClock,
   random: new Random(freshSeed()),
@@ -46,12 +56,21 @@ const host = new SessionHost({
   },
   pace: new Int32Array(pace),
   relay,
+  bfd,
 })
 routes.on('message', (message: FromRoutes) => host.take(message))
-agent.on('message', ({ id, what, members }: Question) => {
+agent.on('message', async ({ id, what, members }: Question) => {
   if (what === 'close') host.close()
+  // Peers hear that BFD ends on purpose, and do not take us for dead.
+  if (what === 'close') await bfd?.close()
   if (members) host.setMembers(members)
   agent.postMessage({ kind: 'answer', id, answer: host.show() } satisfies Answer)
 })
+
+/** Neighbours would take us for dead: as with every other thread, the process is over. */
+function died(error: Error): void {
+  throw error
+}
+
 host.start()
 agent.postMessage({ kind: 'ready' })

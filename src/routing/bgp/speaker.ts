@@ -11,6 +11,7 @@ import type { Routing } from '../../config/routing.ts'
 import type { RouteBatch } from '../../wire/control/route.ts'
 import { History, type HistorySettings } from '../history/history.ts'
 import { type PolicySource, policySourceOf } from '../policy/policy-book.ts'
+import type { WatchNews } from '../liveness/neighbour-bfd.ts'
 import type { RelayCounts } from '../relay/refusal.ts'
 import { RelayAgent } from '../relay/relay-agent.ts'
 import type { RelaySetup } from '../relay/ways.ts'
@@ -49,11 +50,14 @@ type FromThread =
   | { readonly kind: 'ready' }
   | { readonly kind: 'event'; readonly event: HostEvent }
   | { readonly kind: 'routes'; readonly batch: Uint8Array }
+  | { readonly kind: 'watched'; readonly news: WatchNews }
 
 export interface SpeakerOptions {
   readonly routing: Routing
   readonly event: (event: HostEvent) => void
   /** Tenants by the numbers of their VRFs (their VNIs). */
+  /** What BFD says of neighbours. */
+  readonly watched?: (news: WatchNews) => void
   readonly tenants?: readonly (readonly [vrf: number, name: string])[]
   readonly targets?: readonly VrfTargets[]
   /** Who tells the control module of tenants' routes, and how: encoded `RouteBatch`es, one after another in this order. */
@@ -80,13 +84,14 @@ class Asked {
   #published: Promise<void> = Promise.resolve()
   #isEnding = false
 
-  constructor(worker: Worker, { event, onDeath, publisher }: SpeakerOptions) {
+  constructor(worker: Worker, { event, watched, onDeath, publisher }: SpeakerOptions) {
     this.#worker = worker
     const ready = Promise.withResolvers<void>()
     this.ready = ready.promise
     worker.on('message', (message: FromThread) => {
       if (message.kind === 'event') event(message.event)
       else if (message.kind === 'ready') ready.resolve()
+      else if (message.kind === 'watched') watched?.(message.news)
       else if (message.kind === 'routes') this.#publish(message.batch, publisher!, onDeath)
       else {
         this.#waiting.get(message.id)?.(message.answer)
