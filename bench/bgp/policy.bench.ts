@@ -117,6 +117,7 @@ function load({ bytes, end }: { bytes: Uint8Array; end: number }, source: Policy
     external: true,
     transparent: true,
     localAs: 65_001,
+    overriddenAs: 0,
     nextHopSelf: undefined,
     as4: true,
     clusterId: 1,

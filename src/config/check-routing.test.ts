@@ -94,3 +94,17 @@ test('a listener on all addresses leaves no port for the peers of tenants', () =
   ])
   deepEqual(errorsOf(['name: kernel, as: 65003, address: 192.168.1.2'], NODES, listen), [])
 })
+
+test('a summary of a tenant that is not there, and VPNs of two tenants behind one route distinguisher', () => {
+  const aggregate = '  aggregates: [{ prefix: 10.0.0.0/8, tenant: akme }]\n'
+  deepEqual(errorsOf([], NODES, aggregate), [
+    '18:46 routing.aggregates[0].tenant: there is no tenant "akme"; did you mean "acme"?',
+  ])
+  const vpn = (text: string): string =>
+    text.replaceAll('    vip: v1\n', '    vip: v1\n    vpn: { route_distinguisher: "65001:1" }\n')
+  const errors = parseSite(vpn(`${FABRIC}routing: { as: 65001, router_id: 10.0.0.9 }\n`)).errors ?? []
+  deepEqual(
+    errors.map(({ path, message }) => `${path}: ${message}`),
+    ['tenants[1].vpn.route_distinguisher: "65001:1" is already at tenants[0].vpn.route_distinguisher'],
+  )
+})

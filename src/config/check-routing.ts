@@ -46,6 +46,14 @@ export function checkRouting(site: Loose<Site>, complain: Complain): void {
     checkNeighbour(tenant, neighbour, path, complain)
   })
   if (hasTenants) checkListeners(routing, complain)
+  each(routing.aggregates, ({ tenant }, i) => {
+    if (tenant !== undefined) tenants.refer('tenant', tenant, ['routing', 'aggregates', i, 'tenant'])
+  })
+  const distinguishers = new Unique(complain)
+  each(site.tenants, ({ vpn }, i) => {
+    const at = ['tenants', i, 'vpn', 'route_distinguisher']
+    if (vpn?.route_distinguisher !== undefined) distinguishers.add(vpn.route_distinguisher, at, undefined)
+  })
 }
 
 /** Tenants' peers connect to an address of their own, which a listener on all addresses would leave none of. */

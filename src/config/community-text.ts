@@ -47,8 +47,13 @@ function isExtended(text: string): boolean {
   if (kind === 'color') return second === undefined && isNumber(first, AS4_MAX)
   if (more.length > 0) return false
   if (kind === 'link-bandwidth') return isNumber(first, AS2_MAX) && /^\d{1,15}$/.test(second ?? '')
-  if (kind !== 'rt' && kind !== 'ro') return false
-  // Two octets and a number of four, or four octets and a number of two.
+  return (kind === 'rt' || kind === 'ro') && isPair(`${first}:${second}`)
+}
+
+/** Two octets and a number of four, or four octets and a number of two: route targets and route distinguishers. */
+export function isPair(text: string): boolean {
+  const [first = '', second, ...more] = text.split(':')
+  if (more.length > 0) return false
   if (isNumber(first, AS2_MAX)) return isNumber(second, AS4_MAX)
   return (isNumber(first, AS4_MAX) || parseAddress(first)?.length === 4) && isNumber(second, AS2_MAX)
 }

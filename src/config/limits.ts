@@ -36,6 +36,8 @@ export const MACHINES_MAX = 1 << 14
 export const SUBNETS_MAX = 256
 export const GATEWAYS_MAX = 16
 export const PEERS_MAX = 256
+/** That a tenant imports, and that it exports. */
+export const ROUTE_TARGETS_MAX = 64
 /** Static routes of one tenant; learnt routes have their own limit in the control module. */
 export const STATIC_ROUTES_MAX = 1 << 16
 /** Next hops of one route: the members of an ECMP group. */
@@ -44,6 +46,8 @@ export const WEIGHT_MAX = 256
 
 /** A node's tunnel addresses: with its own one, half of the 4,096 entries in the steering program's map. */
 export const VIPS_MAX = 2048
+/** Summaries of one speaker: each is asked about every route of its table. */
+export const AGGREGATES_MAX = 256
 /** A stream of the bus each, of which there are at most 256, switches included. */
 export const CLUSTERS_MAX = 64
 export const SWITCHES_MAX = 128

@@ -27,6 +27,10 @@ const listener = z.strictObject({ address, port: whole('port', 1, 65_535).defaul
 const maximumPrefixes = z.strictObject({
   /** The session ends when the peer has sent more. */
   limit: whole('limit', 1, 100_000_000),
+  /** Of the limit: with more it is said that the peer comes near to it. */
+  warning_percent: whole('percentage', 1, 100).default(75),
+  /** So long after its end the session may come up again; without it, when it is told to. */
+  restart_s: whole('time', 1, 86_400).optional(),
 })
 
 /** A process of the routing module. Tenants' sessions are spread over all of them. */
@@ -80,8 +84,16 @@ const neighbour = z
     next_hop_unchanged: z.boolean().default(false),
     /** How often our own AS may be in a path. */
     allow_as_in: whole('number', 0, 10).default(0),
+    /** In paths to it its own AS is told as ours, so that sites of one AS reach one another through us. */
+    as_override: z.boolean().default(false),
+    /** It is told a default route, whether there is one or not. */
+    default_originate: z.boolean().default(false),
+    /** Its routes stay while its session is broken and may come back (RFC 4724). */
+    graceful_restart: z.boolean().default(true),
     enforce_first_as: z.boolean().default(true),
     maximum_prefixes: maximumPrefixes.optional(),
+    /** Its session ends at once when BFD with it goes down (RFC 5882). */
+    bfd: bfd.optional(),
     extended_messages: z.boolean().default(true),
     /** What becomes of routes from it, and of routes to it: policies by name. */
     import: policyNames,
@@ -92,10 +104,17 @@ const neighbour = z
   })
   .refine((one) => (one.as === undefined) !== (one.as_range === undefined), {
     error: 'a neighbour has an AS number, or a range of them',
-    /** Its session ends at once when BFD with it goes down (RFC 5882). */
-    bfd: bfd.optional(),
   })
 export type Neighbour = z.output<typeof neighbour>
+
+/** A summary, which is there while there is a route to something in it. */
+const aggregate = z.strictObject({
+  prefix,
+  /** Of whose routes; without it, of neighbours that are no tenant's. */
+  tenant: name.optional(),
+  /** Peers are told the summary alone. */
+  summary_only: z.boolean().default(false),
+})
 
 export const routing = z.strictObject({
   as,
@@ -106,14 +125,14 @@ export const routing = z.strictObject({
   always_compare_med: z.boolean().default(false),
   /** How many paths of one prefix may share its packets (ECMP). */
   multipath: whole('number of paths', 1, VIA_MAX).default(16),
+  aggregates: listOf('aggregates', aggregate, AGGREGATES_MAX).default([]),
   ...policyParts,
   history: history.prefault({}),
+  /** What routing nodes measure: of paths' quality, and whether something is there. Static routes may be tied to it. */
+  probes: listOf('probes', probe, PROBES_MAX).default([]),
+  responders,
   nodes: listOf('routing nodes', routingNode, NODES_MAX).default([]),
   listen: listOf('listeners', listener, LISTENERS_MAX).default([]),
   neighbours: listOf('neighbours', neighbour, NEIGHBOURS_MAX).default([]),
 })
 export type Routing = z.output<typeof routing>
-  aggregates: listOf('aggregates', aggregate, AGGREGATES_MAX).default([]),
-  /** What routing nodes measure: of paths' quality, and whether something is there. Static routes may be tied to it. */
-  probes: listOf('probes', probe, PROBES_MAX).default([]),
-  responders,

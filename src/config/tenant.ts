@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { formatAddress, parseAddress } from '../base/address.ts'
+import { isPair } from './community-text.ts'
 import {
   CONNECTION_MTU,
   CONNECTIONS_MAX,
@@ -9,6 +10,7 @@ import {
   GRE_KEY_MAX,
   MACHINES_MAX,
   PEERS_MAX,
+  ROUTE_TARGETS_MAX,
   STATIC_ROUTES_MAX,
   SUBNETS_MAX,
   VIA_MAX,
@@ -95,6 +97,21 @@ const route = z.strictObject({
   discard: z.literal(true, { error: 'discard can only be true' }).optional(),
 })
 
+/** As `65001:100`, `4200000001:7` or `192.0.2.1:7` (RFC 4364 section 4.2). */
+const pair = z
+  .string()
+  .refine(isPair, { error: 'this is written as an AS number or an IPv4 address, and a number: 65001:100' })
+
+/** How it takes part in VPNs of others' making, whose routes come from neighbours with the VPN families (RFC 4364). */
+const vpn = z.strictObject({
+  route_distinguisher: pair,
+  /** Route targets: of routes that it takes, and that its own routes get. */
+  import: listOf('route targets', pair, ROUTE_TARGETS_MAX).default([]),
+  export: listOf('route targets', pair, ROUTE_TARGETS_MAX).default([]),
+  /** The MPLS label that its routes are told with: 3, implicit null, where nobody looks at it (RFC 3032 section 2.1). */
+  label: whole('label', 0, 2 ** 20 - 1).default(3),
+})
+
 /** A customer: one VRF, IPv4 and IPv6. */
 export const tenant = z.strictObject({
   name,
@@ -102,6 +119,7 @@ export const tenant = z.strictObject({
   vip: name,
   connections: listOf('connections', connection, CONNECTIONS_MAX).default([]),
   vpcs: listOf('VPCs', vpc, VPCS_MAX).default([]),
+  vpn: vpn.optional(),
   routes: listOf('routes', route, STATIC_ROUTES_MAX).default([]),
 })
 export type Tenant = z.output<typeof tenant>

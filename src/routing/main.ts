@@ -16,6 +16,7 @@ import { SiteBus } from './bus/site-bus.ts'
 import { vpcRoutes } from './bus/vpc-routes.ts'
 import { historyOf } from './history/place.ts'
 import { relaySetupOf } from './relay/ways.ts'
+import { vpnTargetsOf } from './vpn-targets.ts'
 
 export interface RunOptions {
   readonly site: Site
@@ -74,12 +75,14 @@ function startSpeaker({ site, name, stateDirectory, log }: RunOptions, publisher
   return Speaker.start({
     routing: site.routing!,
     tenants: site.tenants.map(({ vni, name: tenant }) => [vni, tenant] as const),
+    targets: vpnTargetsOf(site),
     relay: relaySetupOf(site, name),
     ...(publisher && { publisher: { origin: name, publish: (batch) => publisher.publish(batch) } }),
     event({ peer, remote, from, to, reason }) {
       if (to === 'established' || from === 'established')
         log.info({ peer, remote, from, to, reason: reason?.sentence }, 'session')
     },
+    nearMaximum: (warning) => log.warn(warning, 'a peer sends nearly as many routes as it may'),
     history: stateDirectory === undefined ? undefined : historyOf(site, stateDirectory, name),
     historyFailed(error, isOver) {
       log.error(

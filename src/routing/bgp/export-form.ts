@@ -21,6 +21,7 @@ export function exportFormOf(
     external,
     transparent: handling.routeServerClient,
     localAs: as,
+    overriddenAs: external && handling.asOverride ? negotiated.remoteAs : 0,
     nextHopSelf,
     ours,
     as4: negotiated.as4,

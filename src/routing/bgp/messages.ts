@@ -8,7 +8,7 @@
  * Updates travel as bytes in shared memory, whole messages one behind the other, as they came and as they are to be sent.
  */
 
-import type { IpAddress } from '../../base/address.ts'
+import type { IpAddress, Prefix } from '../../base/address.ts'
 import type { Notification } from '../../wire/bgp/notification.ts'
 import type { PolicySource } from '../policy/policy-book.ts'
 import type { VrfTargets } from './rib/route-targets.ts'
@@ -28,8 +28,28 @@ export interface RouteHandling {
   readonly allowAsIn: number
   /** RFC 4271 section 6.3: an external peer's paths begin with its AS. */
   readonly enforceFirstAs: boolean
-  /** At how many routes the session ends, 0 never. */
+  /** At how many routes the session ends, and at how many it is said that it comes near to that; 0 never. */
   readonly maximumPrefixes: number
+  readonly warningPrefixes: number
+  /** The peer's AS in paths to it is told as ours (RFC 4364 section 10; hub and spoke). */
+  readonly asOverride: boolean
+  /** It is told a default route, whether we have one or not. */
+  readonly defaultOriginate: boolean
+}
+
+/** A peer that nothing is said of. */
+export const plainHandling: RouteHandling = {
+  vrf: 0,
+  routeServerClient: false,
+  reflectorClient: false,
+  nextHopSelf: false,
+  nextHopUnchanged: false,
+  allowAsIn: 0,
+  enforceFirstAs: false,
+  maximumPrefixes: 0,
+  warningPrefixes: 0,
+  asOverride: false,
+  defaultOriginate: false,
 }
 
 /**
@@ -59,15 +79,20 @@ export interface Updates {
   readonly runs: Int32Array
 }
 
-export interface RefreshAsked {
+/** The peer asks for all routes, or says where its own begin to come again, and where they end (REFRESH). */
+export interface RefreshSaid {
   readonly kind: 'refresh'
   readonly session: number
   readonly family: number
+  readonly subtype: number
 }
 
 export interface SessionDown {
   readonly kind: 'down'
   readonly session: number
+  /** It ended in a way that keeps the routes of these families, for so long (RFC 4724). */
+  readonly keep?: number
+  readonly keep_s?: number
 }
 
 /** A session that was behind has nothing left to send. */
@@ -75,7 +100,7 @@ export interface Room {
   readonly kind: 'room'
 }
 
-export type ToRoutes = SessionUp | Updates | RefreshAsked | SessionDown | Room
+export type ToRoutes = SessionUp | Updates | RefreshSaid | SessionDown | Room
 
 /** A part of a chunk and who gets it: sessions by number. */
 export interface OutRun {
@@ -100,13 +125,28 @@ export interface Reset {
   readonly notification: Notification
 }
 
+/** The session comes near to the number of routes that it may have. */
+export interface NearMaximum {
+  readonly kind: 'near-maximum'
+  readonly session: number
+  readonly routes: number
+}
+
 /** So many bytes of updates have been taken over: there is room for more. */
 export interface Taken {
   readonly kind: 'taken'
   readonly bytes: number
 }
 
-export type FromRoutes = OutChunk | Reset | Taken
+export type FromRoutes = OutChunk | Reset | NearMaximum | Taken
+
+/** A summary that we bring up while there is something in it. */
+export interface AggregateSetting {
+  readonly vrf: number
+  readonly prefix: Prefix
+  /** Peers are told nothing of what is in it. */
+  readonly summaryOnly: boolean
+}
 
 export interface RouteSettings {
   /** Who tells the control module: the routing node; empty when there is nobody to tell. */
@@ -117,6 +157,7 @@ export interface RouteSettings {
   readonly targets: readonly VrfTargets[]
   /** Paths at most that share a prefix's packets. */
   readonly multipath: number
+  readonly aggregates: readonly AggregateSetting[]
   readonly as: number
   readonly routerId: number
   readonly clusterId: number

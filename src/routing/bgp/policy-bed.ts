@@ -17,7 +17,7 @@ import { UpdateBuilder } from '../../wire/bgp/update-builder.ts'
 import { decodeUpdate } from '../../wire/bgp/update-message.ts'
 import { Reader } from '../../wire/cursor.ts'
 import { type PolicySource, policySourceOf } from '../policy/policy-book.ts'
-import type { FromRoutes, OutChunk } from './messages.ts'
+import { type FromRoutes, type OutChunk, plainHandling } from './messages.ts'
 import { attributeBytes, type RouteText } from './rib/rib-harness.ts'
 import { RouteEngine } from './route-engine.ts'
 
@@ -68,6 +68,7 @@ export class PolicyBed {
         origin: '',
         tenants: [],
         targets: [],
+        aggregates: [],
         multipath: 1,
         as: LOCAL_AS,
         routerId: 1,
@@ -107,16 +108,7 @@ export class PolicyBed {
         refresh: true,
         enhancedRefresh: true,
       },
-      handling: {
-        vrf: 0,
-        routeServerClient: false,
-        reflectorClient: false,
-        nextHopSelf: false,
-        nextHopUnchanged: false,
-        allowAsIn: 0,
-        enforceFirstAs: false,
-        maximumPrefixes: 0,
-      },
+      handling: plainHandling,
     })
   }
 

@@ -3,21 +3,18 @@ import { suite, test } from 'node:test'
 import { ManualClock } from '../../base/clock.ts'
 import { FAMILY } from '../../wire/bgp/family.ts'
 import { BGP_HEADER_BYTES } from '../../wire/bgp/message.ts'
+import { REFRESH } from '../../wire/bgp/refresh.ts'
 import { UpdateBuilder } from '../../wire/bgp/update-builder.ts'
-import type { FromRoutes, OutChunk, RouteHandling, SessionUp, Updates } from './messages.ts'
+import {
+  type FromRoutes,
+  type OutChunk,
+  plainHandling,
+  type RouteHandling,
+  type SessionUp,
+  type Updates,
+} from './messages.ts'
 import { attributeBytes, type RouteText } from './rib/rib-harness.ts'
 import { RouteEngine } from './route-engine.ts'
-
-const HANDLING: RouteHandling = {
-  vrf: 0,
-  routeServerClient: false,
-  reflectorClient: false,
-  nextHopSelf: false,
-  nextHopUnchanged: false,
-  allowAsIn: 0,
-  enforceFirstAs: true,
-  maximumPrefixes: 0,
-}
 
 /** An engine, and what its sessions were sent: the bytes of each. */
 class Bed {
@@ -31,6 +28,7 @@ class Bed {
       origin: '',
       tenants: [],
       targets: [],
+      aggregates: [],
       multipath: 1,
       as: 65_001,
       routerId: 1,
@@ -63,9 +61,9 @@ class Bed {
         receiveBytesMax: 4096,
         sendBytesMax: 4096,
         refresh: true,
-        enhancedRefresh: true,
+        enhancedRefresh: false,
       },
-      handling: { ...HANDLING, ...handling },
+      handling: { ...plainHandling, enforceFirstAs: true, ...handling },
     }
     this.engine.take(up)
   }
@@ -162,7 +160,7 @@ suite('the route engine', () => {
     bed.updates(1, 100, ROUTE)
     bed.run()
     const [before2, before3] = [bed.sent.get(2)!, bed.sent.get(3)!]
-    bed.engine.take({ kind: 'refresh', session: 2, family: FAMILY.ipv4Unicast })
+    bed.engine.take({ kind: 'refresh', session: 2, family: FAMILY.ipv4Unicast, subtype: REFRESH.request })
     bed.run()
     equal(bed.sent.get(3), before3)
     equal(bed.sent.get(2), 2 * before2)

@@ -5,26 +5,42 @@
  *   take(updates) --> queue --> Inbound --> RoutingTable --> UpdateGroup --> Packer --> send(chunk)
  */
 
+import type { Prefix } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
 import { attributeContext, OUTCOME } from '../../wire/bgp/facts.ts'
 import { FAMILY, type Family, families, hasFamily } from '../../wire/bgp/family.ts'
 import { MESSAGE } from '../../wire/bgp/message.ts'
 import { notification } from '../../wire/bgp/notification.ts'
+import { REFRESH } from '../../wire/bgp/refresh.ts'
 import type { RouteBatch } from '../../wire/control/route.ts'
 import { Reader } from '../../wire/cursor.ts'
 import type { Chain } from '../policy/chain.ts'
 import { PolicyBook, type PolicySource } from '../policy/policy-book.ts'
 import { Workbench } from '../policy/workbench.ts'
 import { exportFormOf } from './export-form.ts'
-import type { FromRoutes, RouteSettings, SessionUp, ToRoutes, Updates } from './messages.ts'
+import { KeptRoutes } from './kept-routes.ts'
+import type {
+  AggregateSetting,
+  FromRoutes,
+  RefreshSaid,
+  RouteSettings,
+  SessionDown,
+  SessionUp,
+  ToRoutes,
+  Updates,
+} from './messages.ts'
 import { PolicyReviews } from './policy-review.ts'
+import { Purges } from './purges.ts'
+import { Aggregate } from './rib/aggregate.ts'
 import { AttributeRewriter } from './rib/attribute-rewriter.ts'
 import { AttributeSets } from './rib/attribute-sets.ts'
 import { Decision } from './rib/decision.ts'
 import { GatewayLists } from './rib/gateway-lists.ts'
 import { Inbound } from './rib/inbound.ts'
 import { LocalRoutes } from './rib/local-routes.ts'
+import { ownSet } from './rib/made-sets.ts'
 import { type Chunk, Packer } from './rib/packer.ts'
+import type { AddressTable } from './rib/prefix-table.ts'
 import { RibPeers } from './rib/rib-peers.ts'
 import { RouteFeed } from './rib/route-feed.ts'
 import type { RoutePolicy } from './rib/route-policy.ts'
@@ -40,8 +56,8 @@ import { prefixTableOf } from './rib/wide-prefix-table.ts'
 const STEP_us = 4000
 /** Messages between two looks at the clock. */
 const MESSAGES_PER_LOOK = 64
-/** Prefixes of a table that are looked at in one step when a session's routes go, and of a track when it is told. */
-const PURGE_PREFIXES = 50_000
+/** Prefixes of a table that are marked in one step, and of a track that are told. */
+const MARK_PREFIXES = 50_000
 const FLUSH_PREFIXES = 20_000
 /** Of updates that a session was handed and the network has not taken: a peer that is further behind waits. */
 const WAITING_MAX_BYTES = 2 << 20
@@ -78,13 +94,8 @@ interface Session {
   posted: number
   /** It was told to end: what it still sends is not looked at. */
   isEnding: boolean
-}
-
-/** The routes of a session that is gone: which tables are still to be cleared of them, and from which prefix on. */
-interface Purge {
-  readonly rib: number
-  readonly tables: RoutingTable[]
-  from: number
+  /** It was said that it comes near to what it may send. */
+  isWarned: boolean
 }
 
 /** What other policies came to. */
@@ -103,6 +114,8 @@ export interface RouteEngineOptions {
   readonly send: (message: FromRoutes) => void
   /** Who takes batches of tenants' routes for the control module, one at a time while `room` says so. */
   readonly publish?: { readonly room: () => boolean; readonly send: (batch: Uint8Array) => void }
+  /** There is something to do again that nobody asked for: it is time. */
+  readonly wake?: () => void
   /** How far the session in a slot is; see PACE_WORDS. */
   readonly pace: (slot: number) => { readonly received: number; readonly waiting: number }
 }
@@ -124,13 +137,15 @@ export class RouteEngine {
   readonly #awake = new Map<UpdateGroup, number>()
   readonly #touched = new Set<RoutingTable>()
   readonly #queue: ToRoutes[] = []
-  #purges: Purge[] = []
+  readonly #purges = new Purges((table) => this.#touched.add(table))
+  readonly #kept: KeptRoutes
   /** Numbers of sessions whose routes are gone. */
   #retired: number[] = []
   /** Tenants by the number of their VRF, and the other way. */
   readonly #tenants: ReadonlyMap<number, string>
   readonly #vrfs: ReadonlyMap<string, number>
   readonly #feed: RouteFeed
+  readonly #ourselves: number
   readonly #local: LocalRoutes
   readonly #targets: RouteTargets
   readonly #policies: PolicyBook
@@ -139,6 +154,8 @@ export class RouteEngine {
   // Of the updates at the head of the queue: the run and the place in it.
   #run = 0
   #at = -1
+  // Of the mark at the head of the queue: how far its table is marked.
+  #marked = 0
   readonly #readers = new WeakMap<SharedArrayBuffer, Reader>()
 
   constructor(options: RouteEngineOptions) {
@@ -150,9 +167,15 @@ export class RouteEngine {
     this.#tenants = new Map(options.settings.tenants)
     this.#vrfs = new Map(options.settings.tenants.map(([vrf, name]) => [name, vrf]))
     this.#feed = new RouteFeed({ origin, preference: PREFERENCE, multipath }, new GatewayLists(this.#sets))
+    this.#ourselves = this.#peers.add({ ...OURSELVES, as, routerId })
     this.#local = new LocalRoutes(this.#sets, {
-      peer: this.#peers.add({ ...OURSELVES, as, routerId }),
+      peer: this.#ourselves,
       tableOf: (tenant, family) => this.#tableOfTenant(tenant, family),
+    })
+    this.#kept = new KeptRoutes(options.clock, (rib, tables, isLast) => {
+      const retire = (): void => void this.#retired.push(rib)
+      this.#purges.add({ rib, tables, ...(isLast && { done: retire }) })
+      options.wake?.()
     })
     this.#packer = new Packer({
       send: (chunk) => this.#handOver(chunk),
@@ -168,7 +191,7 @@ export class RouteEngine {
   step(): boolean {
     const until_us = this.#options.clock.now_us() + STEP_us
     while (this.#queue.length > 0 && this.#options.clock.now_us() < until_us) this.#takeNext(until_us)
-    this.#purge()
+    this.#purges.step()
     const reviewed = this.#reviews.step()
     if (reviewed) this.#touched.add(reviewed)
     const isTelling = this.#tell()
@@ -176,7 +199,7 @@ export class RouteEngine {
     this.#forget()
     for (const table of this.#touched) table.releaseUnused()
     this.#touched.clear()
-    return this.#queue.length > 0 || this.#purges.length > 0 || this.#reviews.isBusy || isTelling || isPublishing
+    return this.#queue.length > 0 || this.#purges.isBusy || this.#reviews.isBusy || isTelling || isPublishing
   }
 
   /** There is something to tell that waits for a peer: to be looked at again after a while, if nothing happens before. */
@@ -223,8 +246,8 @@ export class RouteEngine {
     if (message.kind === 'updates') {
       if (!this.#takeUpdates(message, until_us)) return
     } else if (message.kind === 'up') this.#up(message)
-    else if (message.kind === 'down') this.#down(message.session)
-    else if (message.kind === 'refresh') this.#refresh(message.session, message.family)
+    else if (message.kind === 'down') this.#down(message)
+    else if (message.kind === 'refresh' && !this.#refresh(message)) return
     this.#queue.shift()
   }
 
@@ -272,8 +295,13 @@ export class RouteEngine {
       this.#reset(session, errorCode || 3, errorSubcode, new Uint8Array(view.buffer.slice(errorAt, errorEnd)))
       return
     }
-    const { maximumPrefixes } = session.up.handling
-    if (maximumPrefixes > 0 && session.inbound.pathCount > maximumPrefixes)
+    const { maximumPrefixes, warningPrefixes } = session.up.handling
+    const routes = session.inbound.pathCount
+    if (warningPrefixes > 0 && routes > warningPrefixes && !session.isWarned) {
+      session.isWarned = true
+      this.#options.send({ kind: 'near-maximum', session: session.number, routes })
+    }
+    if (maximumPrefixes > 0 && routes > maximumPrefixes)
       this.#reset(session, CEASE.code, CEASE.maximumPrefixes, new Uint8Array(0))
   }
 
@@ -319,11 +347,16 @@ export class RouteEngine {
         allowAsIn: handling.allowAsIn,
         firstAs: external && handling.enforceFirstAs ? negotiated.remoteAs : 0,
         policies: tables.map((table, family) => table && policyOf(imports, family as Family)),
-        onEndOfRib: () => {},
+        onEndOfRib: (family) => {
+          if (this.#kept.endOfRib(keyOf(up), family as Family)) inbound.before = 0
+        },
       },
       this.#sets,
       this.#assembler,
     )
+    const before = this.#kept.comeBack(keyOf(up), negotiated.gracefulRestart?.forwarding ?? 0)
+    inbound.before = before
+    if (before !== 0) this.#peers.current[before] = rib
     const session: Session = {
       number: up.session,
       up,
@@ -335,6 +368,7 @@ export class RouteEngine {
       exports,
       posted: 0,
       isEnding: false,
+      isWarned: false,
     }
     this.#sessions.set(up.session, session)
     this.#byRib.set(rib, session)
@@ -350,18 +384,26 @@ export class RouteEngine {
     if (!form) return undefined
     const clients = up.handling.reflectorClient
     const shown = { ...form, nextHopSelf: form.nextHopSelf?.join('.'), ours: form.ours?.join('.') }
-    const name = JSON.stringify([up.handling.vrf, clients, shown, exports.id])
+    const name = JSON.stringify([up.handling.vrf, clients, up.handling.defaultOriginate, shown, exports.id])
     let group = this.#groups.get(name)
     if (!group) {
       const wake = (awake: UpdateGroup): void => void this.#awake.set(awake, NOT_BLOCKED)
-      group = new UpdateGroup(table, this.#peers, { form, clients }, wake, policyOf(exports, family))
+      const defaultRoute = up.handling.defaultOriginate ? this.#defaultRoute(table, family) : undefined
+      const how = { form, clients, ...(defaultRoute && { defaultRoute }) }
+      group = new UpdateGroup(table, this.#peers, how, wake, policyOf(exports, family))
       this.#groups.set(name, group)
     }
     session.groups[family] = group
     return group
   }
 
-  #down(number: number): void {
+  #defaultRoute(table: RoutingTable, family: Family): { prefix: number; set: number } | undefined {
+    if (table.hasLabels) return undefined
+    const prefix = (table.prefixes as AddressTable).findAddress(new Uint32Array(4), 0, 0, true)
+    return { prefix, set: ownSet(this.#sets, family) }
+  }
+
+  #down({ session: number, keep = 0, keep_s = 0 }: SessionDown): void {
     const session = this.#sessions.get(number)
     if (!session) return
     this.#sessions.delete(number)
@@ -371,16 +413,30 @@ export class RouteEngine {
     }
     this.#reviews.forget(session.rib)
     this.#byRib.delete(session.rib)
-    this.#purges.push({ rib: session.rib, tables: session.tables.filter((table) => table !== undefined), from: 0 })
+    this.#kept.keep(keyOf(session.up), session.rib, session.tables, keep, keep_s)
   }
 
   #dropGroup(group: UpdateGroup): void {
     for (const [name, one] of this.#groups) if (one === group) this.#groups.delete(name)
   }
 
-  #refresh(number: number, family: number): void {
+  /** False when it is not done yet. */
+  #refresh({ session: number, family, subtype }: RefreshSaid): boolean {
     const session = this.#sessions.get(number)
-    session?.groups[family]?.refresh(session.rib)
+    const table = session?.tables[family]
+    if (!session || !table) return true
+    if (subtype === REFRESH.request) session.groups[family]?.refresh(session.rib, session.up.negotiated.enhancedRefresh)
+    else if (subtype === REFRESH.end) this.#purges.add({ rib: session.rib, tables: [table], onlyStale: true })
+    else if (subtype === REFRESH.begin) return this.#mark(session.rib, table)
+    return true
+  }
+
+  #mark(rib: number, table: RoutingTable): boolean {
+    table.markStale(rib, this.#marked, this.#marked + MARK_PREFIXES)
+    this.#marked += MARK_PREFIXES
+    if (this.#marked < table.prefixes.end) return false
+    this.#marked = 0
+    return true
   }
 
   // ---- policies
@@ -444,26 +500,6 @@ export class RouteEngine {
     }
   }
 
-  // ---- routes that go
-
-  // Takes routes of sessions that are gone out of the tables, a piece at a time.
-  #purge(): void {
-    const [purge] = this.#purges
-    if (!purge) return
-    const [table] = purge.tables
-    if (table && purge.from < table.prefixes.end) {
-      table.purge(purge.rib, purge.from, purge.from + PURGE_PREFIXES)
-      this.#touched.add(table)
-      purge.from += PURGE_PREFIXES
-      return
-    }
-    purge.from = 0
-    purge.tables.shift()
-    if (purge.tables.length > 0) return
-    this.#purges.shift()
-    this.#retired.push(purge.rib)
-  }
-
   // A number may be given anew once no track has it as a source, which is when all has been told.
   #forget(): void {
     if (this.#awake.size > 0) return
@@ -480,7 +516,18 @@ export class RouteEngine {
     const tenant = this.#tenants.get(vrf)
     if (tenant !== undefined && this.#options.publish) this.#feed.follow(made, tenant, family)
     this.#joinVpn(made, vrf, family)
+    for (const setting of this.#options.settings.aggregates)
+      if (setting.vrf === vrf && isOfFamily(setting.prefix, family)) this.#aggregate(made, family, setting)
     return made
+  }
+
+  #aggregate(table: RoutingTable, family: Family, { prefix, summaryOnly }: AggregateSetting): void {
+    const { as, routerId } = this.#options.settings
+    const view = new DataView(Uint8Array.from(prefix.address).buffer)
+    const words = new Uint32Array(4)
+    for (let word = 0; 4 * word < prefix.address.length; word++) words[word] = view.getUint32(4 * word)
+    const set = ownSet(this.#sets, family, { as, routerId })
+    new Aggregate(table, { words, length: prefix.length, summaryOnly, set, peer: this.#ourselves })
   }
 
   // Between a VRF's table and that of VPN routes of the same addresses.
@@ -563,6 +610,15 @@ export class RouteEngine {
       })),
     })
   }
+}
+
+function isOfFamily({ address }: Prefix, family: Family): boolean {
+  return family === (address.length === 4 ? FAMILY.ipv4Unicast : FAMILY.ipv6Unicast)
+}
+
+/** Who the peer is, whatever session it has. */
+function keyOf({ peer, remote, handling }: SessionUp): string {
+  return `${handling.vrf} ${peer} ${remote.join('.')}`
 }
 
 function policyOf(chain: Chain, family: Family): RoutePolicy | undefined {

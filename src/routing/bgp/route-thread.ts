@@ -34,6 +34,7 @@ const engine = new RouteEngine({
   clock: systemClock,
   send: (message) => sessions.postMessage(message),
   ...(settings.origin !== '' && { publish }),
+  wake: awake,
   pace: (slot) => ({
     received: Atomics.load(words, slot * PACE_WORDS + Pace.received),
     waiting: Atomics.load(words, slot * PACE_WORDS + Pace.waiting),

@@ -17,13 +17,21 @@ import { CONTROL_TRAFFIC_CLASS, type TcpOptions } from '../../linux/tcp-option.t
 import type { ConnectOptions, TcpSocket } from '../../linux/tcp-socket.ts'
 import { FAMILY, familyBit, familyNamed, familyOf, hasFamily, NO_FAMILY } from '../../wire/bgp/family.ts'
 import { MESSAGE } from '../../wire/bgp/message.ts'
-import { CEASE, isNotification, notification } from '../../wire/bgp/notification.ts'
+import { CEASE, isNotification, type Notification, notification } from '../../wire/bgp/notification.ts'
 import { decodeRefresh, REFRESH } from '../../wire/bgp/refresh.ts'
 import type { NeighbourBfd } from '../liveness/neighbour-bfd.ts'
 import { ourInnerAddress } from '../relay/inner-address.ts'
 import { DYNAMIC_MAX } from '../relay/peer-memory.ts'
 import { type RelayEnd, type RelayedPeer, RelayedPeers } from '../relay/relayed-peers.ts'
-import { type FromRoutes, type OutChunk, PACE_WORDS, Pace, type RouteHandling, type ToRoutes } from './messages.ts'
+import {
+  type FromRoutes,
+  type NearMaximum,
+  type OutChunk,
+  PACE_WORDS,
+  Pace,
+  type RouteHandling,
+  type ToRoutes,
+} from './messages.ts'
 import { routerIdOf } from './router-id.ts'
 import type { Message } from './session/connection.ts'
 import type { Down } from './session/down.ts'
@@ -72,13 +80,14 @@ export interface SessionHostOptions {
   readonly random: Random
   readonly toRoutes: (message: ToRoutes) => void
   readonly event: (event: HostEvent) => void
+  readonly warn?: (warning: MaximumWarning) => void
   /** PACE_WORDS a slot. */
   readonly pace: Int32Array
   /** By which tenants' neighbours are reached; without it there are none. */
   readonly relay?: RelayEnd | undefined
-}
   /** Who watches the paths to neighbours that want it. */
   readonly bfd?: Pick<NeighbourBfd, 'watch' | 'leave' | 'stateOf'> | undefined
+}
 
 interface Held {
   readonly neighbour: Neighbour
@@ -86,9 +95,19 @@ interface Held {
   readonly remote: IpAddress
   readonly relayed: RelayedPeer | undefined
   readonly session: BgpSession
+  /** What was agreed on in its last session. */
+  negotiated?: Negotiated
   /** While it is established. */
   number: number
   slot: number
+}
+
+/** A peer sends nearly as many routes as it may. */
+export interface MaximumWarning {
+  readonly peer: string
+  readonly remote: string
+  readonly routes: number
+  readonly limit: number
 }
 
 export class SessionHost {
@@ -140,6 +159,7 @@ export class SessionHost {
   take(message: FromRoutes): void {
     if (message.kind === 'chunk') this.#send(message)
     else if (message.kind === 'taken') this.#taken(message.bytes)
+    else if (message.kind === 'near-maximum') this.#nearMaximum(message)
     else this.#byNumber.get(message.session)?.session.reset(message.notification)
   }
 
@@ -153,9 +173,15 @@ export class SessionHost {
       if (!relayed || this.#relay!.isHere(relayed)) continue
       session.stop(notification(CEASE.code, CEASE.reset))
       this.#byAddress.delete(address)
+      this.#options.bfd?.leave(parseAddress(address)!)
     }
     for (const neighbour of this.#options.routing.neighbours)
       if (neighbour.tenant !== undefined) this.#holdRelayed(neighbour)?.session.start()
+  }
+
+  /** The path to the peer that the kernel knows by this address is broken, says who watches it (RFC 5882). */
+  pathFailed(known: IpAddress): void {
+    this.#byAddress.get(formatAddress(known))?.session.reset(notification(CEASE.code, CEASE.bfdDown))
   }
 
   /** For people: every neighbour that is held here, and dynamic ones that are there. */
@@ -165,17 +191,12 @@ export class SessionHost {
       ...(neighbour.tenant !== undefined && { tenant: neighbour.tenant }),
       address: formatAddress(remote),
       as: session.negotiated?.remoteAs ?? neighbour.as ?? 0,
-      this.#options.bfd?.leave(parseAddress(address)!)
       state: session.state,
       uptime_s: Math.floor(session.uptime_us / 1e6),
       flaps: session.counters.flaps,
       last: session.counters.lastDown?.sentence ?? '',
+      ...(neighbour.bfd && { bfd: this.#options.bfd?.stateOf(parseAddress(known)!) ?? 'none' }),
     }))
-  /** The path to the peer that the kernel knows by this address is broken, says who watches it (RFC 5882). */
-  pathFailed(known: IpAddress): void {
-    this.#byAddress.get(formatAddress(known))?.session.reset(notification(CEASE.code, CEASE.bfdDown))
-  }
-
   }
 
   // ---- connections
@@ -187,7 +208,6 @@ export class SessionHost {
     this.#listeners.push(listener)
     listener.watch((socket) => this.#accept(socket))
   }
-      ...(neighbour.bfd && { bfd: this.#options.bfd?.stateOf(parseAddress(known)!) ?? 'none' }),
 
   #listenToRelay(address: IpAddress): void {
     const options = { ...this.#relay!.socketOptions, trafficClass: CONTROL_TRAFFIC_CLASS }
@@ -284,12 +304,19 @@ export class SessionHost {
           established: (negotiated) => this.#established(held, negotiated),
           update: (message) => this.#update(held, message),
           refresh: (message) => this.#refresh(held, message),
-          down: () => this.#down(held),
+          down: (reason) => this.#down(held, reason),
         },
       }),
     }
     this.#byAddress.set(formatAddress(known), held)
+    const own = neighbour.local_address === undefined ? undefined : parseAddress(neighbour.local_address)!
+    this.#watch(neighbour, known, relayed ? ourInnerAddress(known.length as 4 | 16).address : own)
     return held
+  }
+
+  /** From when on our address is known: at the latest when its session is up. */
+  #watch({ name, bfd }: Neighbour, remote: IpAddress, local: IpAddress | undefined): void {
+    if (bfd && local) this.#options.bfd?.watch({ name, settings: bfd, local, remote })
   }
 
   #relayedOptions(): ConnectOptions {
@@ -301,22 +328,17 @@ export class SessionHost {
   #changed(held: Held, from: State, to: State, reason: Down | undefined): void {
     const { neighbour, remote, session, relayed } = held
     this.#options.event({ peer: neighbour.name, remote: formatAddress(remote), from, to, reason })
-    const own = neighbour.local_address === undefined ? undefined : parseAddress(neighbour.local_address)!
-    this.#watch(neighbour, known, relayed ? ourInnerAddress(known.length as 4 | 16).address : own)
     if (to !== 'idle' || !session.options.once) return
     const known = relayed ? this.#relay!.innerAddressOf(relayed) : remote
     if (!this.#byAddress.delete(formatAddress(known))) return
     this.#options.bfd?.leave(known)
     this.#forget(relayed)
-  /** From when on our address is known: at the latest when its session is up. */
-  #watch({ name, bfd }: Neighbour, remote: IpAddress, local: IpAddress | undefined): void {
-    if (bfd && local) this.#options.bfd?.watch({ name, settings: bfd, local, remote })
-  }
-
   }
 
   #established(held: Held, negotiated: Negotiated): void {
     const connection = held.session.connection as TcpConnection
+    if (!held.relayed) this.#watch(held.neighbour, held.remote, connection.local)
+    held.negotiated = negotiated
     held.number = this.#nextNumber++
     held.slot = this.#freeSlots.pop() ?? this.#nextSlot++
     this.#byNumber.set(held.number, held)
@@ -329,8 +351,6 @@ export class SessionHost {
       kind: 'up',
       session: held.number,
       slot: held.slot,
-    if (!held.relayed) this.#watch(held.neighbour, held.remote, connection.local)
-    held.negotiated = negotiated
       peer: held.neighbour.name,
       local: connection.local,
       sibling: held.relayed ? held.relayed.way.sibling : siblingOf(connection.local, negotiated),
@@ -340,12 +360,30 @@ export class SessionHost {
     })
   }
 
-  #down(held: Held): void {
+  #down(held: Held, reason: Down): void {
     this.#flush()
-    this.#options.toRoutes({ kind: 'down', session: held.number })
+    this.#options.toRoutes({ kind: 'down', session: held.number, ...keptAfter(reason, held.negotiated) })
+    const { maximum_prefixes: maximum } = held.neighbour
+    if (maximum && isOverMaximum(reason)) this.#rest(held, maximum.restart_s)
     this.#byNumber.delete(held.number)
     this.#freeSlots.push(held.slot)
     held.number = 0
+  }
+
+  // A peer that sent too many routes would send them again: its session rests, for good unless it is said for how long.
+  #rest({ session }: Held, restart_s: number | undefined): void {
+    const { clock } = this.#options
+    // Behind the end of the session, which is being told.
+    clock.after(0, () => session.stop(notification(CEASE.code, CEASE.maximumPrefixes)))
+    if (restart_s !== undefined) clock.after(restart_s * 1000, () => session.start())
+  }
+
+  #nearMaximum({ session, routes }: NearMaximum): void {
+    const held = this.#byNumber.get(session)
+    if (!held) return
+    const { neighbour, remote } = held
+    const { limit } = neighbour.maximum_prefixes!
+    this.#options.warn?.({ peer: neighbour.name, remote: formatAddress(remote), routes, limit })
   }
 
   #update(held: Held, { bytes, at, end }: Message): void {
@@ -369,9 +407,10 @@ export class SessionHost {
       return
     }
     const family = familyOf(refresh.afi, refresh.safi)
-    if (family === NO_FAMILY || refresh.subtype !== REFRESH.request) return
+    // Another subtype than these is to be ignored (RFC 7313 section 5).
+    if (family === NO_FAMILY || refresh.subtype > REFRESH.end) return
     this.#flush()
-    this.#options.toRoutes({ kind: 'refresh', session: held.number, family })
+    this.#options.toRoutes({ kind: 'refresh', session: held.number, family, subtype: refresh.subtype })
   }
 
   /** Hands over what was gathered, before anything that must not overtake it. */
@@ -447,10 +486,10 @@ function sessionOptionsOf(routing: Routing, neighbour: Neighbour, once: boolean)
       holdTimeMin_s: 3,
       families,
       extendedMessages: neighbour.extended_messages,
-      // Packets of tenants are forwarded by others, who go on when a routing node ends.
-      ...(neighbour.tenant !== undefined && {
+      // Packets are forwarded by others, who go on when a routing node or a route server ends.
+      ...(neighbour.graceful_restart && {
         gracefulRestart: {
-          ...{ restartTime_s: RESTART_TIME_s, restarting: false, notification: false },
+          ...{ restartTime_s: RESTART_TIME_s, restarting: false, notification: true },
           forwarding: families.reduce((bits, { family }) => bits | familyBit(family), 0),
         },
       }),
@@ -488,6 +527,39 @@ function handlingOf(neighbour: Neighbour, vrf: number): RouteHandling {
     nextHopUnchanged: neighbour.next_hop_unchanged,
     allowAsIn: neighbour.allow_as_in,
     enforceFirstAs: neighbour.enforce_first_as,
-    maximumPrefixes: neighbour.maximum_prefixes?.limit ?? 0,
+    ...maximumOf(neighbour),
+    asOverride: neighbour.as_override,
+    defaultOriginate: neighbour.default_originate,
   }
+}
+
+function maximumOf({ maximum_prefixes: maximum }: Neighbour) {
+  if (!maximum) return { maximumPrefixes: 0, warningPrefixes: 0 }
+  return {
+    maximumPrefixes: maximum.limit,
+    warningPrefixes: Math.floor((maximum.limit * maximum.warning_percent) / 100),
+  }
+}
+
+/**
+ * Which routes stay, and for how long, when a session has ended so (RFC 4724 section 4.2): a connection that broke, or a peer
+ * that is back before we saw it go; where both ends want it (RFC 8538) also after messages that do not mean an end for good.
+ */
+function keptAfter({ cause, notification: said }: Down, negotiated: Negotiated | undefined) {
+  const restart = negotiated?.gracefulRestart
+  if (!restart) return {}
+  const isBroken = cause === 'connection-failed' || cause === 'peer-restarted'
+  const isPassing = cause === 'hold-expired' || cause === 'send-hold-expired' || !isHard(said)
+  if (!isBroken && !(restart.notification && isPassing)) return {}
+  return { keep: restart.families & negotiated.families, keep_s: restart.restartTime_s }
+}
+
+/** Ends that are meant to last (RFC 8538 section 3). */
+function isHard(said: Notification | undefined): boolean {
+  if (said?.code !== CEASE.code) return false
+  return said.subcode === CEASE.hardReset || said.subcode === CEASE.shutdown || said.subcode === CEASE.deconfigured
+}
+
+function isOverMaximum({ cause, notification: said }: Down): boolean {
+  return cause === 'error' && said?.code === CEASE.code && said.subcode === CEASE.maximumPrefixes
 }

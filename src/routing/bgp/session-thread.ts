@@ -54,6 +54,7 @@ const host: SessionHost = new SessionHost({
     agent.postMessage({ kind: 'event', event })
     tap?.event(event)
   },
+  warn: (warning) => agent.postMessage({ kind: 'near-maximum', warning }),
   pace: new Int32Array(pace),
   relay,
   bfd,

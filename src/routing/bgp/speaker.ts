@@ -7,20 +7,21 @@
  */
 
 import { MessageChannel, Worker } from 'node:worker_threads'
+import { parsePrefix } from '../../base/address.ts'
 import type { Routing } from '../../config/routing.ts'
 import type { RouteBatch } from '../../wire/control/route.ts'
 import { History, type HistorySettings } from '../history/history.ts'
-import { type PolicySource, policySourceOf } from '../policy/policy-book.ts'
 import type { WatchNews } from '../liveness/neighbour-bfd.ts'
+import { type PolicySource, policySourceOf } from '../policy/policy-book.ts'
 import type { RelayCounts } from '../relay/refusal.ts'
 import { RelayAgent } from '../relay/relay-agent.ts'
 import type { RelaySetup } from '../relay/ways.ts'
-import { PACE_WORDS, type RouteSettings } from './messages.ts'
+import { type AggregateSetting, PACE_WORDS, type RouteSettings } from './messages.ts'
 import type { VrfTargets } from './rib/route-targets.ts'
 import type { PolicyReload, RouteEngine } from './route-engine.ts'
 import type { RouteThreadSetup } from './route-thread.ts'
 import { routerIdOf } from './router-id.ts'
-import type { HostEvent, SessionHost } from './session-host.ts'
+import type { HostEvent, MaximumWarning, SessionHost } from './session-host.ts'
 import type { SessionThreadSetup } from './session-thread.ts'
 
 export interface Question {
@@ -49,15 +50,18 @@ type FromThread =
   | Answer
   | { readonly kind: 'ready' }
   | { readonly kind: 'event'; readonly event: HostEvent }
-  | { readonly kind: 'routes'; readonly batch: Uint8Array }
   | { readonly kind: 'watched'; readonly news: WatchNews }
+  | { readonly kind: 'near-maximum'; readonly warning: MaximumWarning }
+  | { readonly kind: 'routes'; readonly batch: Uint8Array }
 
 export interface SpeakerOptions {
   readonly routing: Routing
   readonly event: (event: HostEvent) => void
-  /** Tenants by the numbers of their VRFs (their VNIs). */
+  /** A peer comes near to the number of routes that it may send. */
+  readonly nearMaximum?: (warning: MaximumWarning) => void
   /** What BFD says of neighbours. */
   readonly watched?: (news: WatchNews) => void
+  /** Tenants by the numbers of their VRFs (their VNIs). */
   readonly tenants?: readonly (readonly [vrf: number, name: string])[]
   readonly targets?: readonly VrfTargets[]
   /** Who tells the control module of tenants' routes, and how: encoded `RouteBatch`es, one after another in this order. */
@@ -84,14 +88,15 @@ class Asked {
   #published: Promise<void> = Promise.resolve()
   #isEnding = false
 
-  constructor(worker: Worker, { event, watched, onDeath, publisher }: SpeakerOptions) {
+  constructor(worker: Worker, { event, watched, nearMaximum, onDeath, publisher }: SpeakerOptions) {
     this.#worker = worker
     const ready = Promise.withResolvers<void>()
     this.ready = ready.promise
     worker.on('message', (message: FromThread) => {
       if (message.kind === 'event') event(message.event)
-      else if (message.kind === 'ready') ready.resolve()
       else if (message.kind === 'watched') watched?.(message.news)
+      else if (message.kind === 'near-maximum') nearMaximum?.(message.warning)
+      else if (message.kind === 'ready') ready.resolve()
       else if (message.kind === 'routes') this.#publish(message.batch, publisher!, onDeath)
       else {
         this.#waiting.get(message.id)?.(message.answer)
@@ -162,6 +167,7 @@ export class Speaker {
     const policies = policySourceOf(routing)
     const settings: RouteSettings = {
       ...{ origin: publisher?.origin ?? '', tenants, targets, multipath: routing.multipath },
+      aggregates: aggregatesOf(routing, tenants),
       ...{ as: routing.as, routerId, clusterId, alwaysCompareMed: routing.always_compare_med, policies },
     }
     const routes: RouteThreadSetup = { settings, sessions: port1, pace }
@@ -222,6 +228,13 @@ export class Speaker {
     await this.#routes.end()
     await this.#history?.close()
   }
+}
+
+function aggregatesOf({ aggregates }: Routing, tenants: NonNullable<SpeakerOptions['tenants']>): AggregateSetting[] {
+  return aggregates.flatMap(({ prefix, tenant, summary_only: summaryOnly }) => {
+    const vrf = tenant === undefined ? 0 : tenants.find(([, name]) => name === tenant)?.[0]
+    return vrf === undefined ? [] : [{ vrf, prefix: parsePrefix(prefix)!, summaryOnly }]
+  })
 }
 
 function threadOf(file: string, workerData: RouteThreadSetup | SessionThreadSetup, ...ports: MessagePort[]): Worker {

@@ -1,14 +1,14 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { FAMILY } from '../../wire/bgp/family.ts'
+import { EngineBed } from './engine-bed.ts'
 import type { VrfTargets } from './rib/route-targets.ts'
-import { TenantBed } from './tenant-bed.ts'
 
 const ACME = 7
 const GLOBEX = 8
 const PATH = [65_101, 7]
 
-const held = (bed: TenantBed): Record<string, string> => Object.fromEntries([...bed.held].sort())
+const held = (bed: EngineBed): Record<string, string> => Object.fromEntries([...bed.held].sort())
 
 /** Link bandwidth of AS 65001, in bytes per second. */
 function linkBandwidth(value: number): number[] {
@@ -19,7 +19,7 @@ function linkBandwidth(value: number): number[] {
 
 suite('what the control module is told', () => {
   test('is each tenant its own routes, and nobody those of sessions without a tenant', () => {
-    const bed = new TenantBed()
+    const bed = new EngineBed()
     bed.up(1, { vrf: ACME })
     bed.up(2, { vrf: GLOBEX })
     bed.up(3)
@@ -30,7 +30,7 @@ suite('what the control module is told', () => {
   })
 
   test('begins with a batch that replaces, and says no prefix again whose next hops stay', () => {
-    const bed = new TenantBed()
+    const bed = new EngineBed()
     bed.run()
     deepEqual(
       bed.batches.map(({ replaces }) => replaces),
@@ -44,7 +44,7 @@ suite('what the control module is told', () => {
   })
 
   test('is the withdrawal with the session, and everything again when it asks', () => {
-    const bed = new TenantBed()
+    const bed = new EngineBed()
     bed.up(1, { vrf: ACME })
     for (let i = 0; i < 100; i++) bed.announce(1, `10.${i}.0.0/16`, { path: PATH, nextHop: '192.0.2.2' })
     bed.held.clear()
@@ -58,7 +58,7 @@ suite('what the control module is told', () => {
   })
 
   test('waits while it has no room, and is then the latest state', () => {
-    const bed = new TenantBed()
+    const bed = new EngineBed()
     bed.up(1, { vrf: ACME })
     bed.hasRoom = false
     bed.announce(1, '10.0.0.0/8', { path: PATH, nextHop: '192.0.2.2' })
@@ -72,7 +72,7 @@ suite('what the control module is told', () => {
   })
 
   test('is all next hops that are equally good, by the bandwidth of their links where each says it', () => {
-    const bed = new TenantBed()
+    const bed = new EngineBed()
     for (const session of [1, 2, 3]) bed.up(session, { vrf: ACME })
     const route = (nextHop: string, more: readonly number[] = []) => ({ path: PATH, nextHop, more })
     bed.announce(1, '10.0.0.0/8', route('192.0.2.2'))
@@ -90,7 +90,7 @@ suite('what the control module is told', () => {
 
 suite('routes of our own', () => {
   test('are told to the peers of their tenant, with our address as the next hop', () => {
-    const bed = new TenantBed()
+    const bed = new EngineBed()
     bed.up(1, { vrf: ACME, local: '192.168.1.1' })
     bed.up(2, { vrf: ACME, internal: true, local: '192.168.2.1' })
     bed.up(3, { vrf: GLOBEX })
@@ -138,7 +138,7 @@ const behind = (low: number, label = 16) => ({ distinguisher: { high: 0x0000_fe4
 
 suite('VPN routes', () => {
   test('enter the VRFs that import one of their targets, once each, and leave them with it', () => {
-    const bed = new TenantBed({ targets: [vrf(ACME, [1, 2], []), vrf(GLOBEX, [2], [])] })
+    const bed = new EngineBed({ targets: [vrf(ACME, [1, 2], []), vrf(GLOBEX, [2], [])] })
     bed.up(1, PE)
     bed.up(2, { vrf: ACME })
     bed.up(3, { vrf: GLOBEX })
@@ -161,7 +161,7 @@ suite('VPN routes', () => {
   })
 
   test('of one prefix behind two route distinguishers are two paths, of which the better is told', () => {
-    const bed = new TenantBed({ targets: [vrf(ACME, [1], [])] })
+    const bed = new EngineBed({ targets: [vrf(ACME, [1], [])] })
     bed.up(1, PE)
     bed.up(2, { vrf: ACME })
     const longer = [0x40, 1, 1, 0, 0x40, 2, 10, 2, 2, 0, 0, 0xfe, 0x4e, 0, 0, 0, 5, 0xc0, 16, 8, ...TARGET(1)]
@@ -174,7 +174,7 @@ suite('VPN routes', () => {
   })
 
   test('of ours go out behind the distinguisher, with targets, label and our next hop, and into VRFs that want them', () => {
-    const bed = new TenantBed({ targets: [vrf(ACME, [], [1]), vrf(GLOBEX, [1], [5])] })
+    const bed = new EngineBed({ targets: [vrf(ACME, [], [1]), vrf(GLOBEX, [1], [5])] })
     bed.up(1, PE)
     bed.up(2, { vrf: ACME })
     bed.up(3, { vrf: GLOBEX })
@@ -192,7 +192,7 @@ suite('VPN routes', () => {
   })
 
   test('are told again when nothing but the label is another', () => {
-    const bed = new TenantBed()
+    const bed = new EngineBed()
     bed.up(1, { ...PE, reflectorClient: true })
     bed.up(2, { ...PE, reflectorClient: true })
     bed.vpn(1, '10.1.0.0/16', behind(1, 100), withTargets(1))

@@ -6,7 +6,7 @@
 import { systemClock } from '../../base/clock.ts'
 import { FAMILY } from '../../wire/bgp/family.ts'
 import { UpdateBuilder } from '../../wire/bgp/update-builder.ts'
-import type { RouteSettings, SessionUp, Updates } from './messages.ts'
+import { plainHandling, type RouteSettings, type SessionUp, type Updates } from './messages.ts'
 import { RouteEngine } from './route-engine.ts'
 
 const UPDATES = 20_000
@@ -53,16 +53,7 @@ function sessionUp(session: number, routeServerClient: boolean): SessionUp {
       refresh: true,
       enhancedRefresh: false,
     },
-    handling: {
-      vrf: 0,
-      routeServerClient,
-      reflectorClient: false,
-      nextHopSelf: false,
-      nextHopUnchanged: false,
-      allowAsIn: 0,
-      enforceFirstAs: false,
-      maximumPrefixes: 0,
-    },
+    handling: { ...plainHandling, routeServerClient },
   }
 }
 

@@ -22,6 +22,8 @@ export interface ExportForm {
   /** A route server's client: nothing of ours is put in. */
   readonly transparent: boolean
   readonly localAs: number
+  /** In paths this AS, the peers' own, is told as ours (RFC 4364 section 10); 0 for none. */
+  readonly overriddenAs: number
   /** Our address as the next hop; undefined leaves the route's. */
   readonly nextHopSelf: Uint8Array | undefined
   /** Our address for routes that are our own; undefined when there is none of the family. */
@@ -234,7 +236,7 @@ export class AttributeRewriter {
     }
     if (!prepends) {
       this.#head(TRANSITIVE, CODE.asPath, length)
-      this.#copy(value, value + length)
+      this.#copyPath(form, value, length)
       return
     }
     const joins = length > 0 && this.#source[value] === AS_SEQUENCE && this.#source[value + 1]! < SEGMENT_MAX
@@ -242,7 +244,40 @@ export class AttributeRewriter {
     this.#u8(AS_SEQUENCE)
     this.#u8(joins ? this.#source[value + 1]! + 1 : 1)
     this.#u32(form.localAs)
-    this.#copy(joins ? value + 2 : value, value + length)
+    if (!joins) {
+      this.#copyPath(form, value, length)
+      return
+    }
+    // The first segment without its head, and the rest.
+    const first = 4 * this.#source[value + 1]!
+    this.#copyNumbers(form, value + 2, value + 2 + first)
+    this.#copyPath(form, value + 2 + first, length - 2 - first)
+  }
+
+  #copyPath(form: ExportForm, value: number, length: number): void {
+    for (let at = value; at < value + length; ) {
+      const numbers = at + 2
+      const next = numbers + 4 * this.#source[at + 1]!
+      this.#copy(at, numbers)
+      this.#copyNumbers(form, numbers, next)
+      at = next
+    }
+  }
+
+  #copyNumbers({ overriddenAs, localAs }: ExportForm, from: number, end: number): void {
+    if (overriddenAs === 0) {
+      this.#copy(from, end)
+      return
+    }
+    for (let at = from; at < end; at += 4) {
+      const as = this.#asAt(at)
+      this.#u32(as === overriddenAs ? localAs : as)
+    }
+  }
+
+  #asAt(at: number): number {
+    const source = this.#source
+    return ((source[at]! << 24) | (source[at + 1]! << 16) | (source[at + 2]! << 8) | source[at + 3]!) >>> 0
   }
 
   // For a peer that knows two octets only: AS_TRANS for what does not fit, and AS4_PATH with the truth (RFC 6793 section
@@ -274,9 +309,10 @@ export class AttributeRewriter {
       this.#u8(count)
       at += 2
       for (let i = 0; i < count; i++, at += 4) {
-        const isWide = this.#source[at] !== 0 || this.#source[at + 1] !== 0
-        if (isWide) fits = false
-        this.#u16(isWide ? AS_TRANS : (this.#source[at + 2]! << 8) | this.#source[at + 3]!)
+        const there = this.#asAt(at)
+        const as = there === form.overriddenAs ? form.localAs : there
+        if (as > 0xffff) fits = false
+        this.#u16(as > 0xffff ? AS_TRANS : as)
       }
     }
     return fits

@@ -47,6 +47,8 @@ export class Inbound {
   discarded = 0
   /** For what comes from now on; what is in the tables is reconsidered there. */
   policies: readonly (RoutePolicy | undefined)[]
+  /** The peer's session before this one, whose routes are still here until they have come again (RFC 4724); 0 for none. */
+  before = 0
   readonly #options: InboundOptions
   readonly #sets: AttributeSets
   readonly #assembler: SetAssembler
@@ -138,7 +140,11 @@ export class Inbound {
     from.window(at, end)
     for (let count = 1; count > 0; ) {
       count = table.prefixes.read(from, hasIds, false)
-      for (let i = 0; i < count; i++) if (found[i] !== NO_PREFIX && table.withdraw(found[i]!, peer, pathIds[i]!)) gone++
+      for (let i = 0; i < count; i++) {
+        if (found[i] === NO_PREFIX) continue
+        if (table.withdraw(found[i]!, peer, pathIds[i]!)) gone++
+        if (this.before !== 0) table.withdraw(found[i]!, this.before, pathIds[i]!)
+      }
     }
     this.paths[family]! -= gone
   }
@@ -168,6 +174,7 @@ export class Inbound {
         const withFlags = isAccepted ? flags : flags | PATH_FLAG.denied
         const label = table.hasLabels ? labels[i]! : 0
         if (table.announce(found[i]!, peer, pathIds[i]!, set, isAccepted ? chosen : set, withFlags, label)) added++
+        if (this.before !== 0) table.withdraw(found[i]!, this.before, pathIds[i]!)
       }
     }
     this.paths[family]! += added

@@ -8,6 +8,8 @@
  */
 
 import { assert } from '../../../base/assert.ts'
+import { families } from '../../../wire/bgp/family.ts'
+import { encodeRefresh } from '../../../wire/bgp/refresh.ts'
 import { END_OF_RIB_BYTES_MAX, UpdateBuilder, writeEndOfRib } from '../../../wire/bgp/update-builder.ts'
 import type { AttributeRewriter, ExportForm } from './attribute-rewriter.ts'
 import type { RoutingTable } from './routing-table.ts'
@@ -122,6 +124,19 @@ export class Packer {
     this.#closeRun()
     if (this.#at + END_OF_RIB_BYTES_MAX > CHUNK_BYTES) this.flush()
     this.#at = writeEndOfRib(this.#bytes, this.#at, this.#form.family)
+    this.#runMessages = 1
+    this.#runs.push({ audience: [...peers], except: 0, only: 0, ...this.#takeRun() })
+  }
+
+  /** RFC 7313 section 3.2: where all routes of the family begin to come again, and where they end. */
+  refreshMark(peers: ReadonlySet<number>, subtype: number): void {
+    this.#finishMessages()
+    this.#closeRun()
+    const { afi, safi } = families[this.#form.family]!
+    const message = encodeRefresh({ afi, safi, subtype })
+    if (this.#at + message.length > CHUNK_BYTES) this.flush()
+    this.#bytes.set(message, this.#at)
+    this.#at += message.length
     this.#runMessages = 1
     this.#runs.push({ audience: [...peers], except: 0, only: 0, ...this.#takeRun() })
   }

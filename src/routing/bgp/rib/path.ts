@@ -9,7 +9,7 @@ export const PATH_FLAG = {
   rejected: 1,
   /** Its next hop leads nowhere. */
   unreachable: 2,
-  /** Its session is gone and may come back (RFC 4724). */
+  /** All routes of its session come again, and it has not yet (RFC 7313). It stays as good as it was. */
   stale: 4,
   /** Policy does not accept it. */
   denied: 8,

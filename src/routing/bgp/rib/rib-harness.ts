@@ -166,6 +166,7 @@ export class RibHarness {
       external,
       transparent,
       localAs: LOCAL_AS,
+      overriddenAs: 0,
       nextHopSelf: undefined,
       ours: undefined,
       as4: true,

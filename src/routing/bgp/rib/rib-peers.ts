@@ -5,7 +5,7 @@
 
 import type { IpAddress } from '../../../base/address.ts'
 import { assert } from '../../../base/assert.ts'
-import { grown8, grownUnsigned32 } from './columns.ts'
+import { grown8, grown16, grownUnsigned32 } from './columns.ts'
 
 /** Numbers are kept in 16 bits with every path and with what was sent. 0 is none. */
 const PEERS_MAX = 65_535
@@ -26,6 +26,8 @@ export class RibPeers {
   external = new Uint8Array(16)
   client = new Uint8Array(16)
   routerId = new Uint32Array(16)
+  /** Who the session is now: itself, or the one that has come after it while its routes are still here (RFC 4724). */
+  current = new Uint16Array(16)
   readonly #peers: (RibPeer | undefined)[] = [undefined]
   readonly #free: number[] = []
 
@@ -36,6 +38,8 @@ export class RibPeers {
     this.external = grown8(this.external, number + 1)
     this.client = grown8(this.client, number + 1)
     this.routerId = grownUnsigned32(this.routerId, number + 1)
+    this.current = grown16(this.current, number + 1)
+    this.current[number] = number
     this.external[number] = peer.external ? 1 : 0
     this.client[number] = peer.client ? 1 : 0
     this.routerId[number] = peer.routerId

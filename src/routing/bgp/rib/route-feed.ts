@@ -55,8 +55,7 @@ class FedTable implements RouteFollower {
       this.told[prefix] = list
     }
     if (list !== NO_LIST) return
-    this.table.holds[prefix]!--
-    this.table.releaseIfUnused(prefix)
+    this.table.letGo(prefix)
   }
 
   /** What was told counts for nothing. */

@@ -11,6 +11,7 @@
  * second table nor the peer's help.
  */
 
+import type { Aggregate } from './aggregate.ts'
 import { type AttributeSets, NO_SET } from './attribute-sets.ts'
 import { grown8, grown16, grown32, grownUnsigned32 } from './columns.ts'
 import type { Decision, PathColumns } from './decision.ts'
@@ -31,6 +32,8 @@ export class RoutingTable implements PathColumns {
   readonly sets: AttributeSets
   readonly decision: Decision
   readonly followers: RouteFollower[] = []
+  /** Of summaries that stand for all that is in them. */
+  readonly aggregates: Aggregate[] = []
   /** Columns by prefix: paths' numbers. */
   first = new Int32Array(16)
   best = new Int32Array(16)
@@ -86,7 +89,7 @@ export class RoutingTable implements PathColumns {
     sets.use(set)
     sets.use(received)
     if (path !== NONE) {
-      const isSame = this.set[path] === set && this.flags[path] === flags && this.labelOf(path) === label
+      const isSame = this.set[path] === set && this.#isAsFlagged(path, flags) && this.labelOf(path) === label
       if (this.hasLabels) this.label[path] = label
       sets.drop(this.set[path]!)
       sets.drop(this.received[path]!)
@@ -110,6 +113,10 @@ export class RoutingTable implements PathColumns {
     this.first[prefix] = added
     if ((flags & INELIGIBLE) === 0) this.#decide(prefix)
     return true
+  }
+
+  #isAsFlagged(path: number, flags: number): boolean {
+    return ((this.flags[path]! ^ flags) & ~PATH_FLAG.stale) === 0
   }
 
   /** False when the peer had no such route. */
@@ -138,15 +145,25 @@ export class RoutingTable implements PathColumns {
     this.releaseIfUnused(prefix)
   }
 
-  /** Takes all paths of a peer away from prefixes `from` to before `to`; returns how many. */
-  purge(peer: number, from: number, to: number): number {
+  /** Marks all paths of a peer as stale, at prefixes `from` to before `to`. */
+  markStale(peer: number, from: number, to: number): void {
+    const end = Math.min(to, this.prefixes.end, this.first.length)
+    for (let prefix = from; prefix < end; prefix++)
+      for (let path = this.first[prefix]!; path !== NONE; path = this.next[path]!)
+        if (this.peer[path] === peer) this.flags[path]! |= PATH_FLAG.stale
+  }
+
+  /**
+   * Takes all paths of a peer away, or the stale ones alone, from prefixes `from` to before `to`; returns how many.
+   */
+  purge(peer: number, from: number, to: number, onlyStale = false): number {
     let purged = 0
     const end = Math.min(to, this.prefixes.end, this.first.length)
     for (let prefix = from; prefix < end; prefix++) {
       let before = NONE
       for (let path = this.first[prefix]!; path !== NONE; ) {
         const next = this.next[path]!
-        if (this.peer[path] === peer) {
+        if (this.peer[path] === peer && (!onlyStale || (this.flags[path]! & PATH_FLAG.stale) !== 0)) {
           this.#unlink(prefix, before, path)
           purged++
         } else before = path
@@ -204,6 +221,17 @@ export class RoutingTable implements PathColumns {
     for (let i = 0; i < this.followers.length; i++) this.followers[i]!.changed(prefix)
   }
 
+  /** Somebody needs the prefix's number, whatever becomes of its paths, until he lets it go. */
+  hold(prefix: number): void {
+    this.#reserve(prefix)
+    this.holds[prefix]!++
+  }
+
+  letGo(prefix: number): void {
+    this.holds[prefix]!--
+    this.releaseIfUnused(prefix)
+  }
+
   /** A prefix of which nothing is known any more, by us or by a follower, is to go. */
   releaseIfUnused(prefix: number): void {
     if (this.first[prefix] !== NONE || this.holds[prefix] !== 0) return
@@ -259,6 +287,12 @@ export class RoutingTable implements PathColumns {
   #setPathId(path: number, pathId: number): void {
     this.pathId = grownUnsigned32(this.pathId, Math.max(path + 1, this.set.length))
     this.pathId[path] = pathId
+  }
+
+  /** Peers are told a summary instead. */
+  isSuppressed(prefix: number): boolean {
+    for (let i = 0; i < this.aggregates.length; i++) if (this.aggregates[i]!.suppresses(prefix)) return true
+    return false
   }
 
   /** 0 where there are no labels. */

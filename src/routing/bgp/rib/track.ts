@@ -20,6 +20,9 @@ export class Track {
   readonly members = new Set<number>()
   /** Of the members, those that have not been told yet that they have everything (End-of-RIB, RFC 4724 section 2). */
   readonly awaiting = new Set<number>()
+  /** Those that are to be told that all routes come again from here on, and that they have come (RFC 7313). */
+  readonly toBegin = new Set<number>()
+  readonly toEnd = new Set<number>()
   sent = new Int32Array(16)
   source = new Uint16Array(16)
   label = new Uint32Array(0)
@@ -31,6 +34,21 @@ export class Track {
 
   get waiting(): number {
     return this.#queue.count
+  }
+
+  /** No member any more. False when it was none. */
+  drop(peer: number): boolean {
+    for (const set of [this.awaiting, this.toBegin, this.toEnd]) set.delete(peer)
+    return this.members.delete(peer)
+  }
+
+  /** The member goes on with another track, which has been told the same. */
+  move(peer: number, to: Track): void {
+    if (this.awaiting.has(peer)) to.awaiting.add(peer)
+    if (this.toBegin.has(peer)) to.toBegin.add(peer)
+    if (this.toEnd.has(peer)) to.toEnd.add(peer)
+    this.drop(peer)
+    to.members.add(peer)
   }
 
   /** The prefix may have changed. */
@@ -60,8 +78,7 @@ export class Track {
     this.source[prefix] = source
     if (this.table.hasLabels) this.label[prefix] = label
     if (set !== NO_SET) return
-    this.table.holds[prefix]!--
-    this.table.releaseIfUnused(prefix)
+    this.table.letGo(prefix)
   }
 
   /** Another track that has been told the same and is told the rest from here on. */

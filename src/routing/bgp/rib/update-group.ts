@@ -10,9 +10,11 @@
  */
 
 import { FAMILY } from '../../../wire/bgp/family.ts'
+import { REFRESH } from '../../../wire/bgp/refresh.ts'
 import type { AttributeRewriter, ExportForm } from './attribute-rewriter.ts'
 import { type AttributeSets, FIXED, NO_SET, RESTRICT } from './attribute-sets.ts'
 import type { Packer } from './packer.ts'
+import { NONE } from './path.ts'
 import type { RibPeers } from './rib-peers.ts'
 import { ASK_ROUTE, type RoutePolicy } from './route-policy.ts'
 import type { RouteFollower, RoutingTable } from './routing-table.ts'
@@ -24,6 +26,8 @@ export interface GroupOptions {
   readonly form: ExportForm
   /** The members are clients of ours as a route reflector (RFC 4456). */
   readonly clients: boolean
+  /** They are told this set at this prefix, the default route, whatever the table has there. */
+  readonly defaultRoute?: { readonly prefix: number; readonly set: number }
 }
 
 export class UpdateGroup implements RouteFollower {
@@ -52,6 +56,10 @@ export class UpdateGroup implements RouteFollower {
     this.#policy = policy
     this.#wake = wake
     table.followers.push(this)
+    const { defaultRoute } = options
+    if (!defaultRoute) return
+    table.hold(defaultRoute.prefix)
+    table.sets.use(defaultRoute.set)
   }
 
   get isEmpty(): boolean {
@@ -92,7 +100,7 @@ export class UpdateGroup implements RouteFollower {
     const track = new Track(this.table)
     track.members.add(peer)
     track.awaiting.add(peer)
-    track.enqueueAll()
+    this.#enqueueAll(track)
     if (this.#main) this.#others.add(track)
     else this.#main = track
     this.#awake()
@@ -101,8 +109,7 @@ export class UpdateGroup implements RouteFollower {
 
   leave(peer: number): void {
     for (const track of [this.#main, ...this.#others]) {
-      if (!track?.members.delete(peer)) continue
-      track.awaiting.delete(peer)
+      if (!track?.drop(peer)) continue
       if (track.members.size > 0) continue
       track.clear()
       this.#forget(track)
@@ -121,11 +128,7 @@ export class UpdateGroup implements RouteFollower {
       if (!track || going.length === 0) continue
       if (going.length < track.members.size) {
         const copy = track.copy()
-        for (const peer of going) {
-          track.members.delete(peer)
-          copy.members.add(peer)
-          if (track.awaiting.delete(peer)) copy.awaiting.add(peer)
-        }
+        for (const peer of going) track.move(peer, copy)
         released.push(copy)
         continue
       }
@@ -139,8 +142,14 @@ export class UpdateGroup implements RouteFollower {
   adopt(track: Track): void {
     if (this.#main) this.#others.add(track)
     else this.#main = track
-    track.enqueueAll()
+    this.#enqueueAll(track)
     this.#awake()
+  }
+
+  #enqueueAll(track: Track): void {
+    track.enqueueAll()
+    const { defaultRoute } = this.options
+    if (defaultRoute) track.enqueue(defaultRoute.prefix)
   }
 
   // The track is not ours any more. Another may be the main one; it only has to catch up.
@@ -157,37 +166,49 @@ export class UpdateGroup implements RouteFollower {
   /** Without members it follows the table no more. */
   endIfEmpty(): void {
     const place = this.table.followers.indexOf(this)
-    if (this.isEmpty && place >= 0) this.table.followers.splice(place, 1)
+    if (!this.isEmpty || place < 0) return
+    this.table.followers.splice(place, 1)
+    const { defaultRoute } = this.options
+    if (!defaultRoute) return
+    this.table.sets.drop(defaultRoute.set)
+    this.table.letGo(defaultRoute.prefix)
   }
 
-  /** All routes again for one member (RFC 2918): what it was told so far counts for nothing. */
-  refresh(peer: number): void {
+  /**
+   * All routes again for one member (RFC 2918): what it was told so far counts for nothing. One that knows the marks is told
+   * where they begin and end (RFC 7313), the others that they have everything.
+   */
+  refresh(peer: number, knowsMarks: boolean): void {
     this.#awake()
-    for (const track of [this.#main, ...this.#others]) {
-      if (!track?.members.has(peer)) continue
-      if (track.members.size === 1) {
-        track.forget()
-        track.awaiting.add(peer)
-        track.enqueueAll()
-        return
-      }
-      track.members.delete(peer)
-      this.#others.add(new Track(this.table))
-      const alone = [...this.#others].at(-1)!
-      alone.members.add(peer)
-      alone.awaiting.add(peer)
-      alone.enqueueAll()
-      return
+    const track = [this.#main, ...this.#others].find((one) => one?.members.has(peer))
+    if (!track) return
+    const alone = this.#onItsOwn(track, peer)
+    if (knowsMarks) {
+      alone.toBegin.add(peer)
+      alone.toEnd.add(peer)
+    } else alone.awaiting.add(peer)
+    this.#enqueueAll(alone)
+  }
+
+  // A track of that member alone that has told nothing yet.
+  #onItsOwn(track: Track, peer: number): Track {
+    if (track.members.size === 1) {
+      track.forget()
+      return track
     }
+    track.drop(peer)
+    const alone = new Track(this.table)
+    alone.members.add(peer)
+    this.#others.add(alone)
+    return alone
   }
 
   /** A member that does not take what the others do goes on alone, from where it is. */
   detach(peer: number): Track | undefined {
     const main = this.#main
-    if (!main || main.members.size < 2 || !main.members.delete(peer)) return undefined
+    if (!main || main.members.size < 2 || !main.members.has(peer)) return undefined
     const track = main.copy()
-    track.members.add(peer)
-    if (main.awaiting.delete(peer)) track.awaiting.add(peer)
+    main.move(peer, track)
     this.#others.add(track)
     return track
   }
@@ -207,13 +228,20 @@ export class UpdateGroup implements RouteFollower {
   /** Tells a track's members what waits, until nothing does, or `packer` has no room, or `prefixes` were looked at. */
   flush(track: Track, packer: Packer, rewriter: AttributeRewriter, prefixes: number): void {
     packer.begin(track, this.options.form, rewriter)
+    const { current } = this.#peers
+    const { defaultRoute } = this.options
+    if (track.toBegin.size > 0) {
+      packer.refreshMark(track.toBegin, REFRESH.begin)
+      track.toBegin.clear()
+    }
     for (let left = prefixes; left > 0 && track.waiting > 0 && packer.hasRoom(); left--) {
       const prefix = track.take()
-      const path = this.table.best[prefix]!
-      const set = path === 0 ? NO_SET : this.#choose(prefix, path)
-      const source = set === NO_SET ? 0 : this.table.peer[path]!
+      const isOurDefault = defaultRoute?.prefix === prefix
+      const path = isOurDefault ? NONE : this.table.best[prefix]!
+      const set = isOurDefault ? defaultRoute.set : path === NONE ? NO_SET : this.#choose(prefix, path)
+      const source = path === NONE || set === NO_SET ? 0 : current[this.table.peer[path]!]!
       const sent = track.sent[prefix]!
-      const sentSource = track.source[prefix]!
+      const sentSource = current[track.source[prefix]!]!
       const label = set === NO_SET ? 0 : this.table.labelOf(path)
       const isNew = set !== sent || source !== sentSource || (this.table.hasLabels && label !== track.label[prefix])
       if (isNew) {
@@ -229,11 +257,16 @@ export class UpdateGroup implements RouteFollower {
       packer.endOfRib(track.awaiting)
       track.awaiting.clear()
     }
+    if (track.waiting === 0 && track.toEnd.size > 0) {
+      packer.refreshMark(track.toEnd, REFRESH.end)
+      track.toEnd.clear()
+    }
     packer.end()
   }
 
   // RFC 4271 section 9.1.3: what of the Loc-RIB may be told to these peers.
   #choose(prefix: number, path: number): number {
+    if (this.table.isSuppressed(prefix)) return NO_SET
     const { form, clients } = this.options
     const set = this.table.set[path]!
     const restrict = this.#sets.restrict[set]!
@@ -267,5 +300,5 @@ export class UpdateGroup implements RouteFollower {
 }
 
 function isBusy(track: Track): boolean {
-  return track.waiting > 0 || track.awaiting.size > 0
+  return track.waiting > 0 || track.awaiting.size > 0 || track.toEnd.size > 0
 }

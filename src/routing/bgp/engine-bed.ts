@@ -1,5 +1,5 @@
 /**
- * A route engine with tenants, for tests: sessions of any family announce and withdraw, and what each was told is read
+ * A route engine for tests, with tenants: sessions of any family announce and withdraw, and what each was told is read
  * back as text, as is what the control module was told.
  */
 
@@ -8,44 +8,54 @@ import { formatAddress, formatPrefix, ipv4Bytes, parseAddress, parsePrefix } fro
 import { ManualClock } from '../../base/clock.ts'
 import { attributeContext } from '../../wire/bgp/facts.ts'
 import { FAMILY, type Family } from '../../wire/bgp/family.ts'
-import { checkHeader, MESSAGE_BYTES_MAX, openBody } from '../../wire/bgp/message.ts'
-import { UpdateBuilder } from '../../wire/bgp/update-builder.ts'
+import { BGP_HEADER_BYTES, checkHeader, MESSAGE, MESSAGE_BYTES_MAX, openBody } from '../../wire/bgp/message.ts'
+import { UpdateBuilder, writeEndOfRib } from '../../wire/bgp/update-builder.ts'
 import { decodeUpdate, formatUpdate } from '../../wire/bgp/update-message.ts'
 import { RouteColumnsBuilder } from '../../wire/control/columns.ts'
 import { type RouteBatch, routeBatch } from '../../wire/control/route.ts'
 import { Reader } from '../../wire/cursor.ts'
-import type { FromRoutes, OutChunk, RouteHandling, RouteSettings } from './messages.ts'
+import {
+  type FromRoutes,
+  type OutChunk,
+  plainHandling,
+  type RouteHandling,
+  type RouteSettings,
+  type SessionDown,
+} from './messages.ts'
 import { attributeBytes, type RouteText } from './rib/rib-harness.ts'
 import { RouteEngine } from './route-engine.ts'
 
 export const LOCAL_AS = 65_001
 
-const plainHandling: RouteHandling = {
-  vrf: 0,
-  routeServerClient: false,
-  reflectorClient: false,
-  nextHopSelf: false,
-  nextHopUnchanged: false,
-  allowAsIn: 0,
-  enforceFirstAs: false,
-  maximumPrefixes: 0,
-}
-
 export interface SessionText extends Partial<RouteHandling> {
   readonly internal?: boolean
   readonly families?: readonly Family[]
   readonly local?: string
+  /** Whose session it is, by the number of its first one. */
+  readonly of?: number
+  /** What the peer says of its restart. */
+  readonly restart?: { readonly forwarding: number }
 }
+
+const plainRestart = { restartTime_s: 120, restarting: true, notification: false }
+const END_OF_RIB_BYTES = BGP_HEADER_BYTES + 4
+const MARKS = ['asks', 'begins', 'ends']
 
 export interface VpnText {
   readonly distinguisher: { readonly high: number; readonly low: number }
   readonly label: number
 }
 
-export class TenantBed {
+export class EngineBed {
   readonly engine: RouteEngine
   /** By session: attributes of what it has been told, by prefix. */
   readonly told = new Map<number, Map<string, string>>()
+  /** By session: how many messages with routes it was sent, and the other messages, End-of-RIB and refresh marks. */
+  readonly updates = new Map<number, number>()
+  readonly marks = new Map<number, string[]>()
+  readonly clock = new ManualClock()
+  /** What was said of sessions. */
+  readonly said: Exclude<FromRoutes, OutChunk>[] = []
   /** Batches for the control module, and whether it has room for more. */
   readonly batches: RouteBatch[] = []
   hasRoom = true
@@ -62,6 +72,7 @@ export class TenantBed {
           [8, 'globex'],
         ],
         targets: [],
+        aggregates: [],
         multipath: 4,
         as: LOCAL_AS,
         routerId: 0x0a00_0001,
@@ -69,30 +80,30 @@ export class TenantBed {
         alwaysCompareMed: false,
         ...settings,
       },
-      clock: new ManualClock(),
+      clock: this.clock,
       send: (message) => this.#take(message),
       publish: { room: () => this.hasRoom, send: (batch) => this.#hold(batch) },
       pace: () => ({ received: 0, waiting: 0 }),
     })
   }
 
-  up(
-    session: number,
-    { internal = false, families = [FAMILY.ipv4Unicast], local, ...handling }: SessionText = {},
-  ): void {
+  up(session: number, how: SessionText = {}): void {
+    const { internal = false, families = [FAMILY.ipv4Unicast], local, of = session, restart, ...handling } = how
     this.told.set(session, new Map())
+    this.updates.set(session, 0)
+    this.marks.set(session, [])
     const bits = families.reduce((all: number, family) => all | (1 << family), 0)
     this.#families.set(session, bits)
     this.engine.take({
       kind: 'up',
       session,
       slot: session,
-      peer: `peer-${session}`,
+      peer: `peer-${of}`,
       local: parseAddress(local ?? '192.0.2.1')!,
-      remote: Uint8Array.of(192, 0, 2, session + 1),
+      remote: Uint8Array.of(192, 0, 2, of + 1),
       negotiated: {
-        remoteAs: internal ? LOCAL_AS : 65_100 + session,
-        remoteId: session + 1,
+        remoteAs: internal ? LOCAL_AS : 65_100 + of,
+        remoteId: of + 1,
         external: !internal,
         as4: true,
         holdTime_s: 90,
@@ -104,14 +115,15 @@ export class TenantBed {
         sendBytesMax: MESSAGE_BYTES_MAX,
         refresh: true,
         enhancedRefresh: true,
+        ...(restart && { gracefulRestart: { ...plainRestart, families: bits, ...restart } }),
       },
       handling: { ...plainHandling, ...handling },
     })
     this.run()
   }
 
-  down(session: number): void {
-    this.engine.take({ kind: 'down', session })
+  down(session: number, keep: Partial<SessionDown> = {}): void {
+    this.engine.take({ kind: 'down', session, ...keep })
     this.told.delete(session)
     this.run()
   }
@@ -123,6 +135,16 @@ export class TenantBed {
 
   withdraw(session: number, prefix: string): void {
     this.#send(session, FAMILY.ipv4Unicast, (builder) => addPrefix4(builder, prefix), undefined)
+  }
+
+  endOfRib(session: number): void {
+    this.engine.take(written((bytes) => writeEndOfRib(bytes, 0, FAMILY.ipv4Unicast), session))
+    this.run()
+  }
+
+  refresh(session: number, subtype: number): void {
+    this.engine.take({ kind: 'refresh', session, family: FAMILY.ipv4Unicast, subtype })
+    this.run()
   }
 
   /** A VPNv4 route; without attributes it is withdrawn. */
@@ -172,17 +194,20 @@ export class TenantBed {
     attributes: Uint8Array | undefined,
     nextHop?: Uint8Array,
   ): void {
-    const memory = new SharedArrayBuffer(2 * MESSAGE_BYTES_MAX)
-    const builder = new UpdateBuilder()
-    builder.target(new Uint8Array(memory))
-    builder.begin(0, family, attributes, attributes && nextHop)
-    add(builder)
-    this.engine.take({ kind: 'updates', memory, runs: Int32Array.of(session, 0, builder.finish()) })
+    const write = (bytes: Uint8Array): number => {
+      const builder = new UpdateBuilder()
+      builder.target(bytes)
+      builder.begin(0, family, attributes, attributes && nextHop)
+      add(builder)
+      return builder.finish()
+    }
+    this.engine.take(written(write, session))
     this.run()
   }
 
   #take(message: FromRoutes): void {
     if (message.kind === 'chunk') this.#deliver(message)
+    else if (message.kind !== 'taken') this.said.push(message)
   }
 
   #deliver({ memory, runs }: OutChunk): void {
@@ -199,13 +224,20 @@ export class TenantBed {
       reader.window(at, to)
       const length = checkHeader(reader, MESSAGE_BYTES_MAX)
       openBody(reader, at, length)
+      const type = bytes[at + BGP_HEADER_BYTES - 1]
+      const mark = type === MESSAGE.routeRefresh ? MARKS[bytes[at + BGP_HEADER_BYTES + 2]!] : undefined
+      at += length
+      if (mark !== undefined || length === END_OF_RIB_BYTES) {
+        this.marks.get(session)!.push(mark ?? 'end of RIB')
+        continue
+      }
+      this.updates.set(session, this.updates.get(session)! + 1)
       const lines = formatUpdate(decodeUpdate(reader, context)!, context)
       const prefixes = lines.filter((line) => /^(withdrawn )?([\d.:]+ )?[\d.a-f:]+\/\d+/.test(line))
       const attributes = lines.filter((line) => !prefixes.includes(line)).join('; ')
       for (const line of prefixes)
         if (line.startsWith('withdrawn ')) told.delete(line.slice('withdrawn '.length).replace(/ label \d+$/, ''))
         else told.set(line.replace(/ label \d+$/, ''), `${attributes}${/ label \d+$/.exec(line)?.[0] ?? ''}`)
-      at += length
     }
   }
 
@@ -225,6 +257,11 @@ export class TenantBed {
       else this.held.set(key, textOf(batch.gateways[nextHop - 1]!))
     }
   }
+}
+
+function written(write: (bytes: Uint8Array) => number, session: number) {
+  const memory = new SharedArrayBuffer(2 * MESSAGE_BYTES_MAX)
+  return { kind: 'updates' as const, memory, runs: Int32Array.of(session, 0, write(new Uint8Array(memory))) }
 }
 
 function textOf(gateways: RouteBatch['gateways'][number]): string {

@@ -1,0 +1,180 @@
+import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import { FAMILY, familyBit } from '../../wire/bgp/family.ts'
+import { REFRESH } from '../../wire/bgp/refresh.ts'
+import { EngineBed } from './engine-bed.ts'
+
+const IPV4 = familyBit(FAMILY.ipv4Unicast)
+const KEPT = { keep: IPV4, keep_s: 120 }
+const ROUTE = { path: [65_101, 7], nextHop: '192.0.2.2' }
+
+/** A peer's session broke, and it told others of two prefixes before. */
+function broken(): EngineBed {
+  const bed = new EngineBed()
+  bed.up(1)
+  bed.up(2)
+  bed.announce(1, '10.0.0.0/8', ROUTE)
+  bed.announce(1, '11.0.0.0/8', ROUTE)
+  bed.down(1, KEPT)
+  return bed
+}
+
+const toldTo2 = (bed: EngineBed): string[] => [...bed.told.get(2)!.keys()].sort()
+
+suite('routes of a session that broke (RFC 4724)', () => {
+  test('stay as they are for others, and go when the peer does not come back in time', () => {
+    const bed = broken()
+    deepEqual(toldTo2(bed), ['10.0.0.0/8', '11.0.0.0/8'])
+    bed.clock.advance(119_000)
+    bed.run()
+    equal(toldTo2(bed).length, 2)
+    bed.clock.advance(2_000)
+    bed.run()
+    equal(toldTo2(bed).length, 0)
+    deepEqual(bed.engine.counts(), { sessions: 1, tables: 1, prefixes: 0, paths: 0, attributeSets: 0 })
+  })
+
+  test('are taken over by the next session without a word to others, and what does not come again goes', () => {
+    const bed = broken()
+    const before = bed.updates.get(2)!
+    bed.up(3, { of: 1, restart: { forwarding: IPV4 } })
+    bed.announce(3, '10.0.0.0/8', ROUTE)
+    equal(bed.updates.get(2), before)
+    equal(bed.told.get(3)!.size, 0, 'the peer is not told of its own routes')
+    bed.endOfRib(3)
+    deepEqual(toldTo2(bed), ['10.0.0.0/8'])
+    bed.clock.advance(1_000_000)
+    bed.run()
+    deepEqual(toldTo2(bed), ['10.0.0.0/8'])
+    equal(bed.engine.counts().paths, 1)
+  })
+
+  test('are replaced at once by what the next session says of them', () => {
+    const bed = broken()
+    bed.up(3, { of: 1, restart: { forwarding: IPV4 } })
+    bed.announce(3, '10.0.0.0/8', { ...ROUTE, path: [65_101, 8, 9, 10] })
+    match(bed.told.get(2)!.get('10.0.0.0/8')!, /65101 8 9 10/)
+    bed.withdraw(3, '11.0.0.0/8')
+    deepEqual(toldTo2(bed), ['10.0.0.0/8'])
+  })
+
+  test('go at once when the peer did not go on forwarding, or the session ended for good', () => {
+    const bed = broken()
+    bed.up(3, { of: 1, restart: { forwarding: 0 } })
+    equal(toldTo2(bed).length, 0)
+    bed.announce(3, '10.0.0.0/8', ROUTE)
+    bed.down(3)
+    equal(toldTo2(bed).length, 0)
+  })
+
+  test('of two that broke one after another only the last stay', () => {
+    const bed = broken()
+    bed.up(3, { of: 1, restart: { forwarding: IPV4 } })
+    bed.announce(3, '10.0.0.0/8', ROUTE)
+    bed.down(3, KEPT)
+    deepEqual(toldTo2(bed), ['10.0.0.0/8'])
+  })
+})
+
+suite('all routes again (RFC 7313)', () => {
+  test('are told between two marks to whoever knows them', () => {
+    const bed = new EngineBed()
+    bed.up(1)
+    bed.up(2)
+    bed.up(3)
+    bed.announce(1, '10.0.0.0/8', ROUTE)
+    const before = bed.updates.get(3)
+    bed.refresh(2, REFRESH.request)
+    deepEqual(bed.marks.get(2), ['end of RIB', 'begins', 'ends'])
+    deepEqual([bed.updates.get(2), bed.updates.get(3)], [2, before])
+    bed.announce(1, '11.0.0.0/8', ROUTE)
+    deepEqual(toldTo2(bed), ['10.0.0.0/8', '11.0.0.0/8'])
+  })
+
+  test('leave nothing behind of a peer that has not come again between its marks', () => {
+    const bed = new EngineBed()
+    bed.up(1)
+    bed.up(2)
+    for (const prefix of ['10.0.0.0/8', '11.0.0.0/8', '12.0.0.0/8']) bed.announce(1, prefix, ROUTE)
+    const before = bed.updates.get(2)!
+    bed.refresh(1, REFRESH.begin)
+    bed.announce(1, '10.0.0.0/8', ROUTE)
+    bed.announce(1, '12.0.0.0/8', { ...ROUTE, path: [65_101, 9] })
+    equal(toldTo2(bed).length, 3)
+    bed.refresh(1, REFRESH.end)
+    deepEqual(toldTo2(bed), ['10.0.0.0/8', '12.0.0.0/8'])
+    equal(bed.updates.get(2), before + 2, 'one of them has changed, and one is gone')
+    bed.refresh(1, REFRESH.end)
+    equal(toldTo2(bed).length, 2)
+  })
+})
+
+test('a peer that comes near to its maximum is told of once', () => {
+  const bed = new EngineBed()
+  bed.up(1, { maximumPrefixes: 4, warningPrefixes: 2 })
+  for (let i = 0; i < 4; i++) bed.announce(1, `10.${i}.0.0/16`, ROUTE)
+  deepEqual(bed.said, [{ kind: 'near-maximum', session: 1, routes: 3 }])
+  bed.announce(1, '10.9.0.0/16', ROUTE)
+  equal(bed.said.length, 2)
+})
+
+suite('routes of our own making', () => {
+  const aggregate = (summaryOnly: boolean) => ({
+    aggregates: [{ vrf: 0, prefix: { address: Uint8Array.of(10, 0, 0, 0), length: 8 }, summaryOnly }],
+  })
+
+  test('a summary is there while something is in it, and says who made it', () => {
+    const bed = new EngineBed(aggregate(false))
+    bed.up(1)
+    bed.up(2)
+    bed.announce(1, '11.1.0.0/16', ROUTE)
+    bed.announce(1, '10.0.0.0/8', ROUTE)
+    match(bed.told.get(2)!.get('10.0.0.0/8')!, /65101 7/)
+    bed.withdraw(1, '10.0.0.0/8')
+    deepEqual(toldTo2(bed), ['11.1.0.0/16'])
+    bed.announce(1, '10.1.0.0/16', ROUTE)
+    bed.announce(1, '10.2.0.0/16', ROUTE)
+    deepEqual(toldTo2(bed), ['10.0.0.0/8', '10.1.0.0/16', '10.2.0.0/16', '11.1.0.0/16'])
+    match(bed.told.get(2)!.get('10.0.0.0/8')!, /AS_PATH 65001; .*ATOMIC_AGGREGATE.*AGGREGATOR.*65001/)
+    bed.withdraw(1, '10.1.0.0/16')
+    ok(bed.told.get(2)!.has('10.0.0.0/8'))
+    bed.down(1)
+    equal(bed.told.get(2)!.size, 0)
+  })
+
+  test('peers may be told the summary alone', () => {
+    const bed = new EngineBed(aggregate(true))
+    bed.up(1)
+    bed.announce(1, '10.1.0.0/16', ROUTE)
+    bed.announce(1, '11.1.0.0/16', ROUTE)
+    bed.up(2)
+    deepEqual(toldTo2(bed), ['10.0.0.0/8', '11.1.0.0/16'])
+  })
+
+  test('a default route is told to who is to have one, whatever there is, and again when it asks', () => {
+    const bed = new EngineBed()
+    bed.up(1)
+    bed.up(2, { defaultOriginate: true })
+    bed.up(3)
+    match(bed.told.get(2)!.get('0.0.0.0/0')!, /AS_PATH 65001; NEXT_HOP 192\.0\.2\.1/)
+    equal(bed.told.get(3)!.size, 0)
+    bed.announce(1, '0.0.0.0/0', ROUTE)
+    match(bed.told.get(2)!.get('0.0.0.0/0')!, /AS_PATH 65001;/)
+    match(bed.told.get(3)!.get('0.0.0.0/0')!, /AS_PATH 65001 65101 7/)
+    bed.refresh(2, REFRESH.request)
+    deepEqual(toldTo2(bed), ['0.0.0.0/0'])
+    bed.down(2)
+    bed.down(1)
+    equal(bed.engine.counts().prefixes, 0)
+  })
+})
+
+test("a peer's own AS in a path is told as ours where that is wanted, and nobody else's", () => {
+  const bed = new EngineBed()
+  bed.up(1)
+  bed.up(2, { asOverride: true })
+  bed.up(3)
+  bed.announce(1, '10.0.0.0/8', { ...ROUTE, path: [65_101, 65_102, 7, 65_102] })
+  match(bed.told.get(2)!.get('10.0.0.0/8')!, /AS_PATH 65001 65101 65001 7 65001;/)
+  match(bed.told.get(3)!.get('10.0.0.0/8')!, /AS_PATH 65001 65101 65102 7 65102;/)
+})
