@@ -1,0 +1,160 @@
+/**
+ * The tables of the speaker, one a VRF and family, made when they are first asked for; and what hangs on them:
+ *
+ *   VRF's table  <-- aggregates, our own routes
+ *                --> what the control module is told
+ *                <-> the table of VPN routes, by route target
+ */
+
+import type { Prefix } from '../../base/address.ts'
+import { FAMILY, type Family } from '../../wire/bgp/family.ts'
+import type { RouteBatch } from '../../wire/control/route.ts'
+import type { AggregateSetting, RouteSettings } from './messages.ts'
+import { Aggregate } from './rib/aggregate.ts'
+import type { AttributeSets } from './rib/attribute-sets.ts'
+import { Decision } from './rib/decision.ts'
+import { GatewayLists } from './rib/gateway-lists.ts'
+import { LocalRoutes } from './rib/local-routes.ts'
+import { ownSet } from './rib/made-sets.ts'
+import type { RibPeers } from './rib/rib-peers.ts'
+import { RouteFeed } from './rib/route-feed.ts'
+import { RouteTargets, type VrfTargets } from './rib/route-targets.ts'
+import { RoutingTable } from './rib/routing-table.ts'
+import { VpnExport } from './rib/vpn-export.ts'
+import { VpnImport } from './rib/vpn-import.ts'
+import { prefixTableOf } from './rib/wide-prefix-table.ts'
+
+/** Of one batch for the control module: a step's worth. */
+const PUBLISH_PREFIXES = 10_000
+/** Learnt routes stand behind the site's own, and before those of nobody in particular. */
+const PREFERENCE = 100
+/** The peer that our own routes are of. External, so that internal peers are told of them too. */
+const OURSELVES = { name: 'ourselves', address: new Uint8Array(4), external: true, client: false } as const
+
+/** Of neighbours that are no tenant's; VPN routes are here. */
+const NO_VRF = 0
+const UNICAST_OF: ReadonlyMap<Family, Family> = new Map<Family, Family>([
+  [FAMILY.vpnv4, FAMILY.ipv4Unicast],
+  [FAMILY.vpnv6, FAMILY.ipv6Unicast],
+])
+
+/** Who takes batches of tenants' routes for the control module, one at a time while `room` says so. */
+export interface Publisher {
+  readonly room: () => boolean
+  readonly send: (batch: Uint8Array) => void
+}
+
+export class Tables {
+  /** Tables in which prefixes may be unused now. */
+  readonly touched = new Set<RoutingTable>()
+  readonly #sets: AttributeSets
+  readonly #settings: RouteSettings
+  readonly #publisher: Publisher | undefined
+  readonly #decision: Decision
+  readonly #tables = new Map<string, RoutingTable>()
+  /** Tenants by the number of their VRF, and the other way. */
+  readonly #tenants: ReadonlyMap<number, string>
+  readonly #vrfs: ReadonlyMap<string, number>
+  readonly #feed: RouteFeed
+  readonly #ourselves: number
+  readonly #local: LocalRoutes
+  readonly #targets: RouteTargets
+  readonly #targetsOf: ReadonlyMap<number, VrfTargets>
+
+  constructor(sets: AttributeSets, peers: RibPeers, settings: RouteSettings, publisher: Publisher | undefined) {
+    this.#sets = sets
+    this.#settings = settings
+    this.#publisher = publisher
+    const { alwaysCompareMed, origin, multipath, as, routerId, tenants, targets } = settings
+    this.#decision = new Decision(sets, peers, { alwaysCompareMed })
+    this.#tenants = new Map(tenants)
+    this.#vrfs = new Map(tenants.map(([vrf, name]) => [name, vrf]))
+    this.#targets = new RouteTargets(sets, targets)
+    this.#targetsOf = new Map(targets.map((one) => [one.vrf, one]))
+    this.#feed = new RouteFeed({ origin, preference: PREFERENCE, multipath }, new GatewayLists(sets))
+    this.#ourselves = peers.add({ ...OURSELVES, as, routerId })
+    this.#local = new LocalRoutes(sets, {
+      peer: this.#ourselves,
+      tableOf: (tenant, family) => {
+        const vrf = this.#vrfs.get(tenant)
+        return vrf === undefined ? undefined : this.of(vrf, family)
+      },
+    })
+  }
+
+  of(vrf: number, family: Family): RoutingTable {
+    const name = `${vrf} ${family}`
+    const known = this.#tables.get(name)
+    if (known) return known
+    const made = new RoutingTable(prefixTableOf(family), this.#sets, this.#decision)
+    this.#tables.set(name, made)
+    const tenant = this.#tenants.get(vrf)
+    if (tenant !== undefined && this.#publisher) this.#feed.follow(made, tenant, family)
+    this.#joinVpn(made, vrf, family)
+    for (const setting of this.#settings.aggregates)
+      if (setting.vrf === vrf && isOfFamily(setting.prefix, family)) this.#aggregate(made, family, setting)
+    return made
+  }
+
+  /** Routes of tenants that are ours to tell their peers. */
+  originate(batch: RouteBatch): void {
+    for (const table of this.#local.take(batch)) this.touched.add(table)
+  }
+
+  /** The control module is to be told everything again. */
+  replay(): void {
+    this.#feed.replay()
+  }
+
+  /** Tells the control module. False when nothing is left to tell, or there is no room for it. */
+  publish(): boolean {
+    const feed = this.#feed
+    if (!this.#publisher || !feed.isBusy || !this.#publisher.room()) return false
+    this.#publisher.send(feed.next(PUBLISH_PREFIXES, this.touched))
+    return feed.isBusy
+  }
+
+  /** At the end of a step, when nobody holds numbers of prefixes that he has just looked up. */
+  releaseUnused(): void {
+    for (const table of this.touched) table.releaseUnused()
+    this.touched.clear()
+  }
+
+  counts(): { tables: number; prefixes: number; paths: number } {
+    let prefixes = 0
+    let paths = 0
+    for (const table of this.#tables.values()) {
+      prefixes += table.prefixes.count
+      paths += table.paths
+    }
+    return { tables: this.#tables.size, prefixes, paths }
+  }
+
+  #aggregate(table: RoutingTable, family: Family, { prefix, summaryOnly }: AggregateSetting): void {
+    const { as, routerId } = this.#settings
+    const view = new DataView(Uint8Array.from(prefix.address).buffer)
+    const words = new Uint32Array(4)
+    for (let word = 0; 4 * word < prefix.address.length; word++) words[word] = view.getUint32(4 * word)
+    const set = ownSet(this.#sets, family, { as, routerId })
+    new Aggregate(table, { words, length: prefix.length, summaryOnly, set, peer: this.#ourselves })
+  }
+
+  // Between a VRF's table and that of VPN routes of the same addresses.
+  #joinVpn(table: RoutingTable, vrf: number, family: Family): void {
+    const touched = (other: RoutingTable): void => void this.touched.add(other)
+    const unicast = UNICAST_OF.get(family)
+    if (unicast !== undefined) {
+      const tableOf = (into: number): RoutingTable => this.of(into, unicast)
+      new VpnImport(table, { targets: this.#targets, tableOf, touched })
+      return
+    }
+    const targets = this.#targetsOf.get(vrf)
+    if (!targets || targets.exports.length === 0) return
+    const vpn = family === FAMILY.ipv4Unicast ? FAMILY.vpnv4 : FAMILY.vpnv6
+    new VpnExport(table, this.of(NO_VRF, vpn), targets, touched)
+  }
+}
+
+function isOfFamily({ address }: Prefix, family: Family): boolean {
+  return family === (address.length === 4 ? FAMILY.ipv4Unicast : FAMILY.ipv6Unicast)
+}
