@@ -285,9 +285,18 @@ export class UdpSocket extends DatagramSocket {
 export class IcmpSocket extends DatagramSocket {
   readonly #version: 4 | 6
 
-  constructor(version: 4 | 6, options: SocketOptions = {}) {
+  /** `local`: the address of ours that it sends from and is sent to; without it, any. */
+  constructor(version: 4 | 6, options: SocketOptions = {}, local?: IpAddress) {
     super(version === 4 ? AF_INET : AF_INET6, SOCK_RAW, version === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, options)
     this.#version = version
+    if (!local) return
+    try {
+      const address = sockaddr({ address: local, port: 0 })
+      must('bind', libc.bind(this.fd, address, address.length))
+    } catch (error) {
+      this.close()
+      throw error
+    }
   }
 
   /** All ICMP that comes to this host: pick yours by identifier. */

@@ -1,0 +1,14 @@
+/** How one kind of probe is sent: what probe-runner.ts needs of it. */
+
+export interface Prober {
+  /** Sends a probe; its answer comes with the number, or never. */
+  send(sequence: number): void
+  /** A train of packets back to back, and the rate at which it arrived; undefined when too little of it did. */
+  train?(packets: number, bytes: number, within_ms: number): Promise<number | undefined>
+  /** Hands over what was received and not yet read. */
+  drain(): void
+  close(): void
+}
+
+/** Told by a prober: `took_us` from the probe's leaving to its answer. */
+export type Answered = (sequence: number, took_us: number) => void

@@ -1,0 +1,50 @@
+/** The thread of `sla.ts`: a runner a probe, and responders. */
+
+import { parentPort, workerData } from 'node:worker_threads'
+import { parseAddress } from '../../base/address.ts'
+import { assert } from '../../base/assert.ts'
+import { systemClock } from '../../base/clock.ts'
+import { freshSeed, Random } from '../../base/random.ts'
+import { LIVENESS_PRIORITY, setScheduling } from '../../linux/thread.ts'
+import { ProbeRunner } from './probe-runner.ts'
+import { proberOf } from './probers.ts'
+import { type FromSla, QUALITY_ms, type SlaSettings } from './sla.ts'
+import { UdpResponder } from './udp-responder.ts'
+
+const agent = parentPort
+assert(agent !== null, 'this file is a thread')
+const { probes, responders } = workerData as SlaSettings
+const tell = (message: FromSla): void => agent.postMessage(message)
+// A delay that is measured is the path's, and not that of whoever else wants the core.
+setScheduling('round-robin', LIVENESS_PRIORITY)
+
+const random = new Random(freshSeed())
+const runners = probes.flatMap((probe) =>
+  attempt(
+    `probe ${probe.name}`,
+    () =>
+      new ProbeRunner({
+        rules: probe,
+        clock: systemClock,
+        open: (answered) => proberOf(probe, systemClock, random, answered),
+        changed: (state) => tell({ kind: 'news', states: [state], hasChanged: true }),
+      }),
+  ),
+)
+for (const { address, port } of responders)
+  attempt(
+    `responder ${address} port ${port}`,
+    () => new UdpResponder({ address: parseAddress(address)!, port }, systemClock),
+  )
+systemClock.every(QUALITY_ms, () =>
+  tell({ kind: 'news', states: runners.map(({ state }) => state), hasChanged: false }),
+)
+
+function attempt<T>(what: string, run: () => T): T[] {
+  try {
+    return [run()]
+  } catch (error) {
+    tell({ kind: 'failed', what, error: (error as Error).message })
+    return []
+  }
+}

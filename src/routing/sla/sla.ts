@@ -1,0 +1,58 @@
+/**
+ * IP SLA: the probes of a routing node, in a thread of their own (sla-thread.ts), and the responders that answer others'
+ * UDP probes. What is up, and how good, comes as news: a probe's state whenever that is another, all of them now and then.
+ */
+
+import { Worker } from 'node:worker_threads'
+import type { Probe } from '../../config/probe.ts'
+import type { ProbeState } from './probe-runner.ts'
+
+/** How often the qualities of all probes are told, whether they changed or not. */
+export const QUALITY_ms = 5000
+
+export interface SlaSettings {
+  readonly probes: readonly Probe[]
+  readonly responders: readonly { readonly address: string; readonly port: number }[]
+}
+
+export interface SlaOptions extends SlaSettings {
+  /** `hasChanged`: one of them is up or down now; otherwise it is the turn of all. */
+  readonly news: (states: readonly ProbeState[], hasChanged: boolean) => void
+  /** One that cannot be sent, or a responder that cannot listen: the others go on. */
+  readonly failed: (what: string, error: string) => void
+  /** The thread is gone. */
+  readonly onDeath: (error: Error) => void
+}
+
+export type FromSla =
+  | { readonly kind: 'news'; readonly states: readonly ProbeState[]; readonly hasChanged: boolean }
+  | { readonly kind: 'failed'; readonly what: string; readonly error: string }
+
+export class Sla {
+  readonly #worker: Worker
+  #isEnding = false
+
+  /** Its sockets are in the calling thread's network namespace. */
+  constructor({ probes, responders, news, failed, onDeath }: SlaOptions) {
+    const workerData: SlaSettings = { probes, responders }
+    this.#worker = new Worker(new URL('./sla-thread.ts', import.meta.url), { workerData })
+    this.#worker.on('message', (message: FromSla) => {
+      if (message.kind === 'news') news(message.states, message.hasChanged)
+      else failed(message.what, message.error)
+    })
+    this.#worker.on('error', (error) => onDeath(error as Error))
+    this.#worker.on('exit', () => {
+      if (!this.#isEnding) onDeath(new Error('the thread of probes ended'))
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#isEnding = true
+    await this.#worker.terminate()
+  }
+}
+
+/** Those that a routing node sends: a probe that names none is the first one's. */
+export function probesOf(probes: readonly Probe[], nodes: readonly string[], node: string): Probe[] {
+  return probes.filter((probe) => (probe.node ?? nodes[0] ?? node) === node)
+}
