@@ -50,6 +50,9 @@ export interface SessionRow {
   readonly flaps: number
 }
 
+/** The control module's answer to `routes`. */
+type RouteRow = { readonly prefix: string; readonly via: readonly string[] }
+
 /** BGP with a tenant's neighbour, by the site file. */
 export interface SessionState {
   readonly name: string
@@ -151,6 +154,12 @@ export class Observer {
     })
   }
 
+  /** A tenant's, as the control module has them: next hops by prefix. */
+  async routes(tenant: string): Promise<Map<string, string>> {
+    const rows = await this.#ask<RouteRow>(CONTROL, 'routes', tenant)
+    return new Map(rows.map(({ prefix, via }) => [prefix, via.join(', ')]))
+  }
+
   async #presence(): Promise<Map<string, Presence>> {
     return this.#bus.connected ? await modulesOf(this.#bus).catch(noneOf<Map<string, Presence>>(new Map())) : new Map()
   }
@@ -167,8 +176,8 @@ export class Observer {
     )
   }
 
-  async #ask<Row>(module: string, thing: string): Promise<Row[]> {
-    return (await askToShow(this.#bus, module, thing).catch(noneOf<unknown[]>([]))) as Row[]
+  async #ask<Row>(module: string, thing: string, filter = ''): Promise<Row[]> {
+    return (await askToShow(this.#bus, module, thing, filter).catch(noneOf<unknown[]>([]))) as Row[]
   }
 
   /** A VPC that moved to another VIP moves on its hosts too. */
