@@ -184,6 +184,30 @@ test('modules outlive an up that is killed, and the next one adopts them', async
   deepEqual([...running.modules()], [])
 })
 
+test('up runs routing nodes, adopts them, and starts one again that was killed', async (t) => {
+  const running = new Running(t)
+  const nodes = 'nodes: [{ name: rn-1, address: 10.0.3.1 }]'
+  const path = running.write(`${smallSite(1000)}\nrouting: { as: 65001, router_id: 10.0.3.1, ${nodes} }`)
+  const first = await running.up(path)
+  const pid = running.modules().get('rn-1')!
+  ok(pid)
+  deepEqual(JSON.parse(call('show', 'peers', '--run', running.directory, '--json').stdout), [])
+  await running.end(first, 'SIGKILL')
+  const second = await running.up(path)
+  equal(running.modules().get('rn-1'), pid)
+  const again = running.line(second, 'module started')
+  process.kill(pid, 'SIGKILL')
+  await again
+  const next = running.modules().get('rn-1')
+  ok(next !== undefined && next !== pid)
+  const changed = running.line(second, 'module ended')
+  running.write(smallSite(1000))
+  equal(call('reload', path, '--run', running.directory).stdout.split('\n').at(-2), 'routing nodes: 1 removed (rn-1)')
+  await changed
+  equal(running.modules().has('rn-1'), false)
+  equal(await running.end(second, 'SIGTERM'), 0)
+})
+
 test('what has to last is where --state says, and by default where the site runs', async (t) => {
   const running = new Running(t)
   const state = join(running.directory, 'state')
