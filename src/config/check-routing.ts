@@ -39,6 +39,13 @@ export function checkRouting(site: Loose<Site>, complain: Complain): void {
     const tenant = tenants.refer('tenant', neighbour.tenant, [...path, 'tenant'])
     if ((routing.nodes?.length ?? 0) === 0)
       complain([...path, 'tenant'], 'a tenant is spoken to by routing nodes, and routing.nodes has none')
+    each(neighbour.families, (family, j) => {
+      if (family.startsWith('vpn'))
+        complain(
+          [...path, 'families', j],
+          "a tenant's routes are in one VRF: VPN routes come from neighbours without a tenant",
+        )
+    })
     const seen = perTenant.get(neighbour.tenant) ?? new Unique(complain)
     perTenant.set(neighbour.tenant, seen)
     const at = neighbour.address === undefined ? [...path, 'prefix'] : [...path, 'address']

@@ -96,7 +96,12 @@ export const probe = z
 export type Probe = z.output<typeof probe>
 
 /** Answers the UDP probes of others. */
-const responder = z.strictObject({ address, port: whole('port', 1, 65_535).default(8862) })
+const responder = z.strictObject({
+  /** The routing node that it is on; by default all of them, each at this address. */
+  node: name.optional(),
+  address,
+  port: whole('port', 1, 65_535).default(8862),
+})
 export const responders = listOf('responders', responder, RESPONDERS_MAX).default([])
 
 /** RFC 5880 section 6.7: bytes of a password, and of a key, which is padded to its digest. */

@@ -88,7 +88,7 @@ export const mtu = whole('MTU', MTU_MIN, MTU_MAX)
 export const weight = whole('weight', 1, WEIGHT_MAX)
 export const as = whole('AS number', 1, 0xffff_ffff)
 
-const FAMILY_NAMES = ['ipv4-unicast', 'ipv6-unicast'] as const
+const FAMILY_NAMES = ['ipv4-unicast', 'ipv6-unicast', 'vpnv4', 'vpnv6'] as const
 /** A kind of routes, as BGP names it. */
 export const familyName = z.enum(FAMILY_NAMES)
 

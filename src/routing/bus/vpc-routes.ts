@@ -13,10 +13,10 @@ import type { RouteBatch } from '../../wire/control/route.ts'
 /** The place of the only list of next hops, plus one. Peers see our own address as the next hop. */
 const OURS = 1
 
-/** Of all tenants that have neighbours, in one batch that replaces the one before. */
+/** Of all tenants that have neighbours or take part in a VPN, in one batch that replaces the one before. */
 export function vpcRoutes({ tenants, routing }: Site): RouteBatch {
   const spoken = new Set(routing?.neighbours.map(({ tenant }) => tenant))
-  const told = tenants.filter(({ name }) => spoken.has(name))
+  const told = tenants.filter(({ name, vpn }) => vpn !== undefined || spoken.has(name))
   const routes4 = new RouteColumnsBuilder(1)
   const routes6 = new RouteColumnsBuilder(4)
   for (const [table, { vpcs }] of told.entries())
