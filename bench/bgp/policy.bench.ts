@@ -125,7 +125,7 @@ function load({ bytes, end }: { bytes: Uint8Array; end: number }, source: Policy
     extendedNextHop: false,
     family: FAMILY.ipv4Unicast,
     messageBytesMax: 4096,
-    addPath: false,
+    addPath: 0,
   }
   const out = book?.chainFor('out', 'left', true).evaluator(FAMILY.ipv4Unicast)
   const group = new UpdateGroup(rib, peers, { form, clients: false }, () => {}, out)

@@ -33,6 +33,12 @@ const maximumPrefixes = z.strictObject({
   restart_s: whole('time', 1, 86_400).optional(),
 })
 
+const addPaths = z.strictObject({
+  receive: z.boolean().default(false),
+  /** At most; 0: only the best one, and without an identifier. */
+  send: whole('number of paths', 0, VIA_MAX).default(0),
+})
+
 /** A process of the routing module. Tenants' sessions are spread over all of them. */
 const routingNode = z.strictObject({
   name,
@@ -88,6 +94,8 @@ const neighbour = z
     as_override: z.boolean().default(false),
     /** It is told a default route, whether there is one or not. */
     default_originate: z.boolean().default(false),
+    /** Several paths of a prefix, each with an identifier (RFC 7911): whether it may send them, and how many it is told. */
+    add_paths: addPaths.prefault({}),
     /** Its routes stay while its session is broken and may come back (RFC 4724). */
     graceful_restart: z.boolean().default(true),
     enforce_first_as: z.boolean().default(true),

@@ -31,6 +31,7 @@ export interface SessionText extends Partial<RouteHandling> {
   readonly internal?: boolean
   readonly families?: readonly Family[]
   readonly local?: string
+  readonly extendedNextHop?: boolean
   /** Whose session it is, by the number of its first one. */
   readonly of?: number
   /** What the peer says of its restart. */
@@ -62,6 +63,8 @@ export class EngineBed {
   /** What the control module holds of it: next hops by tenant and prefix. */
   readonly held = new Map<string, string>()
   readonly #families = new Map<number, number>()
+  /** Those that are told several paths of a prefix. */
+  readonly #withIds = new Set<number>()
 
   constructor(settings: Partial<RouteSettings> = {}) {
     this.engine = new RouteEngine({
@@ -88,12 +91,21 @@ export class EngineBed {
   }
 
   up(session: number, how: SessionText = {}): void {
-    const { internal = false, families = [FAMILY.ipv4Unicast], local, of = session, restart, ...handling } = how
+    const {
+      internal = false,
+      families = [FAMILY.ipv4Unicast],
+      local,
+      of = session,
+      restart,
+      extendedNextHop,
+      ...handling
+    } = how
     this.told.set(session, new Map())
     this.updates.set(session, 0)
     this.marks.set(session, [])
     const bits = families.reduce((all: number, family) => all | (1 << family), 0)
     this.#families.set(session, bits)
+    if (handling.addPathSend) this.#withIds.add(session)
     this.engine.take({
       kind: 'up',
       session,
@@ -109,8 +121,8 @@ export class EngineBed {
         holdTime_s: 90,
         families: bits,
         addPathReceive: 0,
-        addPathSend: 0,
-        extendedNextHop: 0,
+        addPathSend: (handling.addPathSend ?? 0) > 0 ? bits : 0,
+        extendedNextHop: extendedNextHop ? bits : 0,
         receiveBytesMax: MESSAGE_BYTES_MAX,
         sendBytesMax: MESSAGE_BYTES_MAX,
         refresh: true,
@@ -218,7 +230,9 @@ export class EngineBed {
 
   #read(session: number, bytes: Uint8Array, from: number, to: number): void {
     const told = this.told.get(session)!
-    const context = attributeContext({ external: false, families: this.#families.get(session)! })
+    const families = this.#families.get(session)!
+    const addPath = this.#withIds.has(session) ? families : 0
+    const context = attributeContext({ external: false, families, addPath, extendedNextHop: families })
     const reader = new Reader(bytes)
     for (let at = from; at < to; ) {
       reader.window(at, to)

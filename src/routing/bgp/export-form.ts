@@ -28,7 +28,7 @@ export function exportFormOf(
     clusterId,
     family,
     messageBytesMax: negotiated.sendBytesMax,
-    addPath: (negotiated.addPathSend & (1 << family)) !== 0,
+    addPath: hasFamily(negotiated.addPathSend, family) ? handling.addPathSend : 0,
     extendedNextHop,
   }
 }

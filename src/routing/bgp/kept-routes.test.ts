@@ -1,4 +1,4 @@
-import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { deepEqual, equal, match } from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { FAMILY, familyBit } from '../../wire/bgp/family.ts'
 import { REFRESH } from '../../wire/bgp/refresh.ts'
@@ -116,65 +116,4 @@ test('a peer that comes near to its maximum is told of once', () => {
   deepEqual(bed.said, [{ kind: 'near-maximum', session: 1, routes: 3 }])
   bed.announce(1, '10.9.0.0/16', ROUTE)
   equal(bed.said.length, 2)
-})
-
-suite('routes of our own making', () => {
-  const aggregate = (summaryOnly: boolean) => ({
-    aggregates: [{ vrf: 0, prefix: { address: Uint8Array.of(10, 0, 0, 0), length: 8 }, summaryOnly }],
-  })
-
-  test('a summary is there while something is in it, and says who made it', () => {
-    const bed = new EngineBed(aggregate(false))
-    bed.up(1)
-    bed.up(2)
-    bed.announce(1, '11.1.0.0/16', ROUTE)
-    bed.announce(1, '10.0.0.0/8', ROUTE)
-    match(bed.told.get(2)!.get('10.0.0.0/8')!, /65101 7/)
-    bed.withdraw(1, '10.0.0.0/8')
-    deepEqual(toldTo2(bed), ['11.1.0.0/16'])
-    bed.announce(1, '10.1.0.0/16', ROUTE)
-    bed.announce(1, '10.2.0.0/16', ROUTE)
-    deepEqual(toldTo2(bed), ['10.0.0.0/8', '10.1.0.0/16', '10.2.0.0/16', '11.1.0.0/16'])
-    match(bed.told.get(2)!.get('10.0.0.0/8')!, /AS_PATH 65001; .*ATOMIC_AGGREGATE.*AGGREGATOR.*65001/)
-    bed.withdraw(1, '10.1.0.0/16')
-    ok(bed.told.get(2)!.has('10.0.0.0/8'))
-    bed.down(1)
-    equal(bed.told.get(2)!.size, 0)
-  })
-
-  test('peers may be told the summary alone', () => {
-    const bed = new EngineBed(aggregate(true))
-    bed.up(1)
-    bed.announce(1, '10.1.0.0/16', ROUTE)
-    bed.announce(1, '11.1.0.0/16', ROUTE)
-    bed.up(2)
-    deepEqual(toldTo2(bed), ['10.0.0.0/8', '11.1.0.0/16'])
-  })
-
-  test('a default route is told to who is to have one, whatever there is, and again when it asks', () => {
-    const bed = new EngineBed()
-    bed.up(1)
-    bed.up(2, { defaultOriginate: true })
-    bed.up(3)
-    match(bed.told.get(2)!.get('0.0.0.0/0')!, /AS_PATH 65001; NEXT_HOP 192\.0\.2\.1/)
-    equal(bed.told.get(3)!.size, 0)
-    bed.announce(1, '0.0.0.0/0', ROUTE)
-    match(bed.told.get(2)!.get('0.0.0.0/0')!, /AS_PATH 65001;/)
-    match(bed.told.get(3)!.get('0.0.0.0/0')!, /AS_PATH 65001 65101 7/)
-    bed.refresh(2, REFRESH.request)
-    deepEqual(toldTo2(bed), ['0.0.0.0/0'])
-    bed.down(2)
-    bed.down(1)
-    equal(bed.engine.counts().prefixes, 0)
-  })
-})
-
-test("a peer's own AS in a path is told as ours where that is wanted, and nobody else's", () => {
-  const bed = new EngineBed()
-  bed.up(1)
-  bed.up(2, { asOverride: true })
-  bed.up(3)
-  bed.announce(1, '10.0.0.0/8', { ...ROUTE, path: [65_101, 65_102, 7, 65_102] })
-  match(bed.told.get(2)!.get('10.0.0.0/8')!, /AS_PATH 65001 65101 65001 7 65001;/)
-  match(bed.told.get(3)!.get('10.0.0.0/8')!, /AS_PATH 65001 65101 65102 7 65102;/)
 })

@@ -35,6 +35,8 @@ export interface RouteHandling {
   readonly asOverride: boolean
   /** It is told a default route, whether we have one or not. */
   readonly defaultOriginate: boolean
+  /** Paths of a prefix at most that it is told, where it takes several (RFC 7911). */
+  readonly addPathSend: number
 }
 
 /** A peer that nothing is said of. */
@@ -50,6 +52,7 @@ export const plainHandling: RouteHandling = {
   warningPrefixes: 0,
   asOverride: false,
   defaultOriginate: false,
+  addPathSend: 0,
 }
 
 /**

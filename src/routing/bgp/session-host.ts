@@ -473,7 +473,14 @@ function siblingOf(local: IpAddress, { families }: Negotiated): IpAddress | unde
 
 function sessionOptionsOf(routing: Routing, neighbour: Neighbour, once: boolean): SessionOptions {
   const { as, as_range: range } = neighbour
-  const families = neighbour.families.map((name) => ({ family: familyNamed(name)! }))
+  const { receive, send } = neighbour.add_paths
+  const isOverIpv6 = (neighbour.address ?? neighbour.prefix)!.includes(':')
+  const families = neighbour.families.map((name) => ({
+    family: familyNamed(name)!,
+    ...{ addPathReceive: receive, addPathSend: send > 0 },
+    // IPv4 routes have our IPv6 address as their next hop where we have no other there (RFC 8950).
+    extendedNextHop: isOverIpv6 && (name === 'ipv4-unicast' || name === 'vpnv4'),
+  }))
   return {
     ...defaultSessionOptions,
     passive: neighbour.passive || once,
@@ -530,6 +537,7 @@ function handlingOf(neighbour: Neighbour, vrf: number): RouteHandling {
     ...maximumOf(neighbour),
     asOverride: neighbour.as_override,
     defaultOriginate: neighbour.default_originate,
+    addPathSend: neighbour.add_paths.send,
   }
 }
 

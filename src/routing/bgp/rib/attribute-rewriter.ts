@@ -34,8 +34,8 @@ export interface ExportForm {
   readonly family: Family
   /** Of a message, by what the peers take (RFC 8654). */
   readonly messageBytesMax: number
-  /** Several paths a prefix, with their identifiers (RFC 7911). */
-  readonly addPath: boolean
+  /** Paths of a prefix at most, with their identifiers (RFC 7911); 0: the best one, without. */
+  readonly addPath: number
   /** IPv4 routes may have IPv6 next hops (RFC 8950). */
   readonly extendedNextHop: boolean
 }

@@ -33,6 +33,7 @@ export interface DecisionOptions {
 
 /** Paths of one prefix that are compared; more than any exchange has members. */
 const CANDIDATES_MAX = 4096
+const NOBODY = new Int32Array(0)
 
 /** How far a next hop is: 0 when it is connected or not known to be further. */
 export type MetricOf = (set: number) => number
@@ -74,13 +75,24 @@ export class Decision {
     return Math.min(count, into.length)
   }
 
+  /** All paths that may be used, best first, as many as there is room for; returns how many. */
+  ranked(paths: PathColumns, first: number, into: Int32Array): number {
+    let ranked = 0
+    for (; ranked < into.length; ranked++) {
+      const count = this.#equals(paths, first, into.subarray(0, ranked))
+      if (count === 0) break
+      into[ranked] = this.#tieBreak(paths, count)
+    }
+    return ranked
+  }
+
   // Down to those among which only the tie-breakers decide; they are in #candidates.
-  #equals(paths: PathColumns, first: number): number {
+  #equals(paths: PathColumns, first: number, without: Int32Array = NOBODY): number {
     const sets = this.#sets
     const candidates = this.#candidates
     let count = 0
     for (let path = first; path !== NONE && count < CANDIDATES_MAX; path = paths.next[path]!)
-      if ((paths.flags[path]! & INELIGIBLE) === 0) candidates[count++] = path
+      if ((paths.flags[path]! & INELIGIBLE) === 0 && !without.includes(path)) candidates[count++] = path
     if (count <= 1) return count
     count = this.#keepLowest(count, (path) => -sets.localPref[paths.set[path]!]!)
     count = this.#keepLowest(count, (path) => sets.asPathLength[paths.set[path]!]!)

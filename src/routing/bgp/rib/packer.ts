@@ -81,7 +81,7 @@ export class Packer {
     this.#runExcept = 0
     this.#set = 0
     this.#builder.bytesMax = form.messageBytesMax
-    this.#builder.addPath = form.addPath ? 1 << form.family : 0
+    this.#builder.addPath = form.addPath > 0 ? 1 << form.family : 0
   }
 
   /** Counts what was written so far, give or take the messages of one set. */
@@ -89,23 +89,23 @@ export class Packer {
     return this.#room > 0
   }
 
-  announce(prefix: number, set: number, source: number, reflectedFrom: number, label: number): void {
+  announce(prefix: number, set: number, source: number, reflectedFrom: number, label: number, pathId = 0): void {
     if (this.#kind !== Kind.announce || this.#set !== set || this.#source !== source) {
       this.#open(Kind.announce, source)
       this.#rewriter.write(set, this.#form, reflectedFrom)
       this.#set = set
       this.#beginMessages()
     }
-    this.#add(prefix, label)
+    this.#add(prefix, label, pathId)
   }
 
   /** For all but the peer whose route it was. */
-  withdraw(prefix: number, source: number): void {
+  withdraw(prefix: number, source: number, pathId = 0): void {
     if (this.#kind !== Kind.withdraw || this.#source !== source) {
       this.#open(Kind.withdraw, source)
       this.#beginMessages()
     }
-    this.#add(prefix, WITHDRAWN_LABEL)
+    this.#add(prefix, WITHDRAWN_LABEL, pathId)
   }
 
   /** For one peer alone. */
@@ -114,7 +114,7 @@ export class Packer {
     this.#closeRun()
     this.#kind = Kind.withdraw
     this.#beginMessages()
-    this.#add(prefix, WITHDRAWN_LABEL)
+    this.#add(prefix, WITHDRAWN_LABEL, 0)
     this.#finishMessages()
     this.#runs.push({ audience: [], except: 0, only, ...this.#takeRun() })
   }
@@ -157,8 +157,8 @@ export class Packer {
     this.#runs = []
   }
 
-  #add(prefix: number, label: number): void {
-    if (this.#table.prefixes.write(this.#builder, prefix, label)) return
+  #add(prefix: number, label: number, pathId: number): void {
+    if (this.#table.prefixes.write(this.#builder, prefix, label, pathId)) return
     // The chunk is full: it goes, and the next one goes on with the same attributes.
     const kind = this.#kind
     this.#finishMessages()
@@ -167,7 +167,7 @@ export class Packer {
     this.#kind = kind
     this.#runExcept = this.#source
     this.#beginMessages()
-    assert(this.#table.prefixes.write(this.#builder, prefix, label), 'a chunk holds a message')
+    assert(this.#table.prefixes.write(this.#builder, prefix, label, pathId), 'a chunk holds a message')
   }
 
   #beginMessages(): void {

@@ -43,8 +43,11 @@ export interface PrefixTable {
    * are when one is malformed, which leaves the reader failed.
    */
   read(from: Reader, hasIds: boolean, enter: boolean): number
-  /** Writes the prefix as NLRI, a VPN's with the label; false when it does not fit the message any more. */
-  write(out: UpdateBuilder, prefix: number, label: number): boolean
+  /**
+   * Writes the prefix as NLRI: a VPN's with the label, with the path identifier where the message has them. False when it does
+   * not fit the message any more.
+   */
+  write(out: UpdateBuilder, prefix: number, label: number, pathId: number): boolean
   /** Gives the first `count` of these numbers back. */
   remove(prefixes: Int32Array, count: number): void
   /** The prefix's address words and its length, for people and other modules. */
@@ -188,8 +191,8 @@ export class PrefixTable4 implements AddressTable {
     this.#free = prefix
   }
 
-  write(out: UpdateBuilder, prefix: number): boolean {
-    return out.addPrefix4(this.#addresses[prefix]!, this.#lengths[prefix]!)
+  write(out: UpdateBuilder, prefix: number, _label: number, pathId: number): boolean {
+    return out.addPrefix4(this.#addresses[prefix]!, this.#lengths[prefix]!, pathId)
   }
 
   length(prefix: number): number {

@@ -173,7 +173,7 @@ export class RibHarness {
       clusterId: ROUTER_ID,
       family: FAMILY.ipv4Unicast,
       messageBytesMax: MESSAGE_BYTES_MAX,
-      addPath: false,
+      addPath: 0,
       extendedNextHop: false,
     }
     const made = new UpdateGroup(this.table, this.peers, { form, clients }, () => {})

@@ -6,6 +6,7 @@
  *   sent     the attribute set that was announced last, 0 for nothing            columns by prefix
  *   source   whose route that was: it is not told of its own
  *   label    of VPN routes, the label that it was announced with
+ *   paths    where several are told, all of them; `sent` is the set of the best one then
  *   queue    prefixes that may have changed
  */
 
@@ -13,6 +14,7 @@ import { NO_SET } from './attribute-sets.ts'
 import { grown16, grown32, grownUnsigned32 } from './columns.ts'
 import { PrefixQueue } from './prefix-queue.ts'
 import type { RoutingTable } from './routing-table.ts'
+import type { ToldPaths } from './told-paths.ts'
 
 export class Track {
   readonly table: RoutingTable
@@ -26,10 +28,13 @@ export class Track {
   sent = new Int32Array(16)
   source = new Uint16Array(16)
   label = new Uint32Array(0)
+  readonly paths: ToldPaths | undefined
   readonly #queue = new PrefixQueue()
 
-  constructor(table: RoutingTable) {
+  /** `paths`: its members are told several paths of a prefix, these so far. */
+  constructor(table: RoutingTable, paths?: ToldPaths) {
     this.table = table
+    this.paths = paths
   }
 
   get waiting(): number {
@@ -83,7 +88,7 @@ export class Track {
 
   /** Another track that has been told the same and is told the rest from here on. */
   copy(): Track {
-    const other = new Track(this.table)
+    const other = new Track(this.table, this.paths?.copy())
     for (let prefix = 0; prefix < this.sent.length; prefix++) {
       const set = this.sent[prefix]!
       if (set !== NO_SET) {
@@ -101,6 +106,7 @@ export class Track {
 
   /** What was sent counts for nothing. */
   forget(): void {
+    this.paths?.clear()
     for (let prefix = 0; prefix < this.sent.length; prefix++) {
       if (this.sent[prefix] === NO_SET) continue
       // It waits to be told anew, which holds it.
@@ -112,6 +118,7 @@ export class Track {
 
   /** Lets go of everything: nobody is told anything any more. */
   clear(): void {
+    this.paths?.clear()
     while (this.waiting > 0) this.settle(this.take(), NO_SET, 0)
     for (let prefix = 0; prefix < this.sent.length; prefix++)
       if (this.sent[prefix] !== NO_SET) this.settle(prefix, NO_SET, 0)

@@ -18,9 +18,12 @@ import { NONE } from './path.ts'
 import type { RibPeers } from './rib-peers.ts'
 import { ASK_ROUTE, type RoutePolicy } from './route-policy.ts'
 import type { RouteFollower, RoutingTable } from './routing-table.ts'
+import { type ToldPath, ToldPaths } from './told-paths.ts'
 import { Track } from './track.ts'
 
 const IPV6_BYTES = 16
+/** Of a default route of our own, which is no path of the table: theirs are not so many. */
+const OUR_PATH_ID = 0xffff_ffff
 
 export interface GroupOptions {
   readonly form: ExportForm
@@ -40,6 +43,8 @@ export class UpdateGroup implements RouteFollower {
   #isAwake = false
   #main: Track | undefined
   readonly #others = new Set<Track>()
+  /** Of one prefix, where several paths are told. */
+  readonly #ranked: Int32Array
 
   /** `wake` is called when there is something to tell, and not again until it has all been told. */
   constructor(
@@ -55,6 +60,7 @@ export class UpdateGroup implements RouteFollower {
     this.#peers = peers
     this.#policy = policy
     this.#wake = wake
+    this.#ranked = new Int32Array(options.form.addPath)
     table.followers.push(this)
     const { defaultRoute } = options
     if (!defaultRoute) return
@@ -97,7 +103,7 @@ export class UpdateGroup implements RouteFollower {
 
   /** A new member gets everything, on a track of its own unless it is the first. */
   join(peer: number): Track {
-    const track = new Track(this.table)
+    const track = this.#newTrack()
     track.members.add(peer)
     track.awaiting.add(peer)
     this.#enqueueAll(track)
@@ -144,6 +150,10 @@ export class UpdateGroup implements RouteFollower {
     else this.#main = track
     this.#enqueueAll(track)
     this.#awake()
+  }
+
+  #newTrack(): Track {
+    return new Track(this.table, this.options.form.addPath > 0 ? new ToldPaths(this.#sets) : undefined)
   }
 
   #enqueueAll(track: Track): void {
@@ -197,7 +207,7 @@ export class UpdateGroup implements RouteFollower {
       return track
     }
     track.drop(peer)
-    const alone = new Track(this.table)
+    const alone = this.#newTrack()
     alone.members.add(peer)
     this.#others.add(alone)
     return alone
@@ -228,30 +238,14 @@ export class UpdateGroup implements RouteFollower {
   /** Tells a track's members what waits, until nothing does, or `packer` has no room, or `prefixes` were looked at. */
   flush(track: Track, packer: Packer, rewriter: AttributeRewriter, prefixes: number): void {
     packer.begin(track, this.options.form, rewriter)
-    const { current } = this.#peers
-    const { defaultRoute } = this.options
     if (track.toBegin.size > 0) {
       packer.refreshMark(track.toBegin, REFRESH.begin)
       track.toBegin.clear()
     }
     for (let left = prefixes; left > 0 && track.waiting > 0 && packer.hasRoom(); left--) {
       const prefix = track.take()
-      const isOurDefault = defaultRoute?.prefix === prefix
-      const path = isOurDefault ? NONE : this.table.best[prefix]!
-      const set = isOurDefault ? defaultRoute.set : path === NONE ? NO_SET : this.#choose(prefix, path)
-      const source = path === NONE || set === NO_SET ? 0 : current[this.table.peer[path]!]!
-      const sent = track.sent[prefix]!
-      const sentSource = current[track.source[prefix]!]!
-      const label = set === NO_SET ? 0 : this.table.labelOf(path)
-      const isNew = set !== sent || source !== sentSource || (this.table.hasLabels && label !== track.label[prefix])
-      if (isNew) {
-        if (set === NO_SET) packer.withdraw(prefix, sentSource)
-        else {
-          packer.announce(prefix, set, source, this.#reflectedFrom(source), label)
-          if (sent !== NO_SET && source !== sentSource && track.members.has(source)) packer.withdrawFrom(prefix, source)
-        }
-      }
-      track.settle(prefix, set, source, label)
+      if (track.paths) this.#tellAll(track, track.paths, packer, prefix)
+      else this.#tellBest(track, packer, prefix)
     }
     if (track.waiting === 0 && track.awaiting.size > 0) {
       packer.endOfRib(track.awaiting)
@@ -262,6 +256,59 @@ export class UpdateGroup implements RouteFollower {
       track.toEnd.clear()
     }
     packer.end()
+  }
+
+  #tellBest(track: Track, packer: Packer, prefix: number): void {
+    const { current } = this.#peers
+    const { defaultRoute } = this.options
+    const isOurDefault = defaultRoute?.prefix === prefix
+    const path = isOurDefault ? NONE : this.table.best[prefix]!
+    const set = isOurDefault ? defaultRoute.set : path === NONE ? NO_SET : this.#choose(prefix, path)
+    const source = path === NONE || set === NO_SET ? 0 : current[this.table.peer[path]!]!
+    const sent = track.sent[prefix]!
+    const sentSource = current[track.source[prefix]!]!
+    const label = set === NO_SET ? 0 : this.table.labelOf(path)
+    const isNew = set !== sent || source !== sentSource || (this.table.hasLabels && label !== track.label[prefix])
+    if (isNew) {
+      if (set === NO_SET) packer.withdraw(prefix, sentSource)
+      else {
+        packer.announce(prefix, set, source, this.#reflectedFrom(source), label)
+        if (sent !== NO_SET && source !== sentSource && track.members.has(source)) packer.withdrawFrom(prefix, source)
+      }
+    }
+    track.settle(prefix, set, source, label)
+  }
+
+  // RFC 7911: what goes is withdrawn by its identifier, what stays as it is is not told again.
+  #tellAll(track: Track, paths: ToldPaths, packer: Packer, prefix: number): void {
+    const wanted = this.#wanted(prefix)
+    const told = paths.of(prefix)
+    for (const { id, source } of told)
+      if (!wanted.some((path) => path.id === id)) packer.withdraw(prefix, this.#peers.current[source]!, id)
+    for (const path of wanted) {
+      const before = told.find(({ id }) => id === path.id)
+      const { id, set, source, label } = path
+      if (before?.set === set && before.source === source && before.label === label) continue
+      // The identifier was of another peer's path, who is to hear of the end of its own as well.
+      if (before && before.source !== source) packer.withdraw(prefix, this.#peers.current[before.source]!, id)
+      packer.announce(prefix, set, source, this.#reflectedFrom(source), label, id)
+    }
+    paths.replace(prefix, wanted)
+    track.settle(prefix, wanted[0]?.set ?? NO_SET, 0)
+  }
+
+  #wanted(prefix: number): ToldPath[] {
+    const { defaultRoute } = this.options
+    if (defaultRoute?.prefix === prefix) return [{ id: OUR_PATH_ID, set: defaultRoute.set, source: 0, label: 0 }]
+    const { table } = this
+    const count = table.decision.ranked(table, table.first[prefix]!, this.#ranked)
+    const wanted: ToldPath[] = []
+    for (const path of this.#ranked.subarray(0, count)) {
+      const set = this.#choose(prefix, path)
+      const source = this.#peers.current[table.peer[path]!]!
+      if (set !== NO_SET) wanted.push({ id: path, set, source, label: table.labelOf(path) })
+    }
+    return wanted
   }
 
   // RFC 4271 section 9.1.3: what of the Loc-RIB may be told to these peers.

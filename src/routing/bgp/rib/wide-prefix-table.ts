@@ -131,7 +131,7 @@ abstract class WidePrefixTable implements PrefixTable {
     this.#free = prefix
   }
 
-  abstract write(out: UpdateBuilder, prefix: number, label: number): boolean
+  abstract write(out: UpdateBuilder, prefix: number, label: number, pathId: number): boolean
 
   length(prefix: number): number {
     return this.#lengths[prefix]!
@@ -164,8 +164,8 @@ export class PrefixTable6 extends WidePrefixTable implements AddressTable {
     return this.find(this.key, length, enter)
   }
 
-  write(out: UpdateBuilder, prefix: number): boolean {
-    return out.addPrefix6(this.keys, IPV6_WORDS * prefix, this.length(prefix))
+  write(out: UpdateBuilder, prefix: number, _label: number, pathId: number): boolean {
+    return out.addPrefix6(this.keys, IPV6_WORDS * prefix, this.length(prefix), pathId)
   }
 }
 
@@ -206,9 +206,9 @@ export class VpnPrefixTable4 extends VpnPrefixTable {
     return this.vpn.length
   }
 
-  write(out: UpdateBuilder, prefix: number, label: number): boolean {
+  write(out: UpdateBuilder, prefix: number, label: number, pathId: number): boolean {
     const at = this.words * prefix
-    return out.addVpn4(label, this.keys[at]!, this.keys[at + 1]!, this.keys[at + 2]!, this.length(prefix))
+    return out.addVpn4(label, this.keys[at]!, this.keys[at + 1]!, this.keys[at + 2]!, this.length(prefix), pathId)
   }
 }
 
@@ -224,10 +224,10 @@ export class VpnPrefixTable6 extends VpnPrefixTable {
     return this.vpn.length
   }
 
-  write(out: UpdateBuilder, prefix: number, label: number): boolean {
+  write(out: UpdateBuilder, prefix: number, label: number, pathId: number): boolean {
     const at = this.words * prefix
     const { keys } = this
-    return out.addVpn6(label, keys[at]!, keys[at + 1]!, keys, at + DISTINGUISHER_WORDS, this.length(prefix))
+    return out.addVpn6(label, keys[at]!, keys[at + 1]!, keys, at + DISTINGUISHER_WORDS, this.length(prefix), pathId)
   }
 }
 

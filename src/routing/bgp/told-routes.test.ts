@@ -1,0 +1,122 @@
+import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import { REFRESH } from '../../wire/bgp/refresh.ts'
+import { EngineBed } from './engine-bed.ts'
+
+const ROUTE = { path: [65_101, 7], nextHop: '192.0.2.2' }
+
+const toldTo2 = (bed: EngineBed): string[] => [...bed.told.get(2)!.keys()].sort()
+
+suite('routes of our own making', () => {
+  const aggregate = (summaryOnly: boolean) => ({
+    aggregates: [{ vrf: 0, prefix: { address: Uint8Array.of(10, 0, 0, 0), length: 8 }, summaryOnly }],
+  })
+
+  test('a summary is there while something is in it, and says who made it', () => {
+    const bed = new EngineBed(aggregate(false))
+    bed.up(1)
+    bed.up(2)
+    bed.announce(1, '11.1.0.0/16', ROUTE)
+    bed.announce(1, '10.0.0.0/8', ROUTE)
+    match(bed.told.get(2)!.get('10.0.0.0/8')!, /65101 7/)
+    bed.withdraw(1, '10.0.0.0/8')
+    deepEqual(toldTo2(bed), ['11.1.0.0/16'])
+    bed.announce(1, '10.1.0.0/16', ROUTE)
+    bed.announce(1, '10.2.0.0/16', ROUTE)
+    deepEqual(toldTo2(bed), ['10.0.0.0/8', '10.1.0.0/16', '10.2.0.0/16', '11.1.0.0/16'])
+    match(bed.told.get(2)!.get('10.0.0.0/8')!, /AS_PATH 65001; .*ATOMIC_AGGREGATE.*AGGREGATOR.*65001/)
+    bed.withdraw(1, '10.1.0.0/16')
+    ok(bed.told.get(2)!.has('10.0.0.0/8'))
+    bed.down(1)
+    equal(bed.told.get(2)!.size, 0)
+  })
+
+  test('peers may be told the summary alone', () => {
+    const bed = new EngineBed(aggregate(true))
+    bed.up(1)
+    bed.announce(1, '10.1.0.0/16', ROUTE)
+    bed.announce(1, '11.1.0.0/16', ROUTE)
+    bed.up(2)
+    deepEqual(toldTo2(bed), ['10.0.0.0/8', '11.1.0.0/16'])
+  })
+
+  test('a default route is told to who is to have one, whatever there is, and again when it asks', () => {
+    const bed = new EngineBed()
+    bed.up(1)
+    bed.up(2, { defaultOriginate: true })
+    bed.up(3)
+    match(bed.told.get(2)!.get('0.0.0.0/0')!, /AS_PATH 65001; NEXT_HOP 192\.0\.2\.1/)
+    equal(bed.told.get(3)!.size, 0)
+    bed.announce(1, '0.0.0.0/0', ROUTE)
+    match(bed.told.get(2)!.get('0.0.0.0/0')!, /AS_PATH 65001;/)
+    match(bed.told.get(3)!.get('0.0.0.0/0')!, /AS_PATH 65001 65101 7/)
+    bed.refresh(2, REFRESH.request)
+    deepEqual(toldTo2(bed), ['0.0.0.0/0'])
+    bed.down(2)
+    bed.down(1)
+    equal(bed.engine.counts().prefixes, 0)
+  })
+})
+
+test("a peer's own AS in a path is told as ours where that is wanted, and nobody else's", () => {
+  const bed = new EngineBed()
+  bed.up(1)
+  bed.up(2, { asOverride: true })
+  bed.up(3)
+  bed.announce(1, '10.0.0.0/8', { ...ROUTE, path: [65_101, 65_102, 7, 65_102] })
+  match(bed.told.get(2)!.get('10.0.0.0/8')!, /AS_PATH 65001 65101 65001 7 65001;/)
+  match(bed.told.get(3)!.get('10.0.0.0/8')!, /AS_PATH 65001 65101 65102 7 65102;/)
+})
+
+suite('several paths of a prefix (RFC 7911)', () => {
+  const paths = (bed: EngineBed): string[] =>
+    Array.from(
+      bed.told.get(9)!,
+      ([prefix, text]) => `${prefix.replace(/ path \d+$/, '')} ${/AS_PATH ([\d ]+)/.exec(text)![1]}`,
+    ).sort()
+
+  test('are told with an identifier each, the best ones, and not to whose they are', () => {
+    const bed = new EngineBed()
+    for (const session of [1, 2, 3]) bed.up(session)
+    bed.up(9, { addPathSend: 2 })
+    bed.announce(1, '10.0.0.0/8', { ...ROUTE, path: [65_101] })
+    bed.announce(2, '10.0.0.0/8', { ...ROUTE, path: [65_102, 7] })
+    deepEqual(paths(bed), ['10.0.0.0/8 65001 65101', '10.0.0.0/8 65001 65102 7'])
+    bed.announce(3, '10.0.0.0/8', { ...ROUTE, path: [65_103] })
+    deepEqual(paths(bed), ['10.0.0.0/8 65001 65101', '10.0.0.0/8 65001 65103'])
+    const before = bed.updates.get(9)
+    bed.announce(2, '10.0.0.0/8', { ...ROUTE, path: [65_102, 8] })
+    equal(bed.updates.get(9), before, 'what it is not told changes nothing')
+    bed.withdraw(1, '10.0.0.0/8')
+    deepEqual(paths(bed), ['10.0.0.0/8 65001 65102 8', '10.0.0.0/8 65001 65103'])
+    deepEqual([...bed.told.get(2)!.keys()], ['10.0.0.0/8'], 'others have the best one alone')
+    for (const session of [2, 3]) bed.down(session)
+    deepEqual(paths(bed), [])
+    bed.down(9)
+    deepEqual([bed.engine.counts().prefixes, bed.engine.counts().attributeSets], [0, 0])
+  })
+
+  test('come again, all of them, when they are asked for', () => {
+    const bed = new EngineBed()
+    for (const session of [1, 2]) bed.up(session)
+    bed.announce(1, '10.0.0.0/8', { ...ROUTE, path: [65_101] })
+    bed.announce(2, '10.0.0.0/8', { ...ROUTE, path: [65_102] })
+    bed.up(9, { addPathSend: 8, defaultOriginate: true })
+    deepEqual(paths(bed), ['0.0.0.0/0 65001', '10.0.0.0/8 65001 65101', '10.0.0.0/8 65001 65102'])
+    bed.told.get(9)!.clear()
+    bed.refresh(9, REFRESH.request)
+    equal(paths(bed).length, 3)
+  })
+})
+
+suite('IPv4 routes over IPv6 (RFC 8950)', () => {
+  test('have our IPv6 address as their next hop for peers that take it, and are told to nobody else', () => {
+    const bed = new EngineBed()
+    bed.up(1)
+    bed.up(2, { local: '2001:db8::1', extendedNextHop: true })
+    bed.announce(1, '10.0.0.0/8', ROUTE)
+    match(bed.told.get(2)!.get('10.0.0.0/8')!, /ipv4-unicast via 2001:db8::1/)
+    bed.up(3, { local: '2001:db8::1' })
+    equal(bed.told.get(3)!.size, 0)
+  })
+})
