@@ -144,6 +144,7 @@ function load({ bytes, end }: { bytes: Uint8Array; end: number }, source: Policy
       allowAsIn: 0,
       firstAs: 65_002,
       policies: book ? [book.chainFor('in', 'left', true).evaluator(FAMILY.ipv4Unicast)] : [],
+      nextHops: undefined,
       onEndOfRib: () => {},
     },
     sets,

@@ -131,6 +131,11 @@ export const routing = z.strictObject({
   cluster_id: routerId.optional(),
   /** Compare MEDs of different neighbouring ASes too. */
   always_compare_med: z.boolean().default(false),
+  /**
+   * Routes are of use only while the kernel has a way to their next hops, and the shorter way wins. Not those of a route
+   * server's clients, nor tenants', whose next hops the control module resolves.
+   */
+  next_hop_tracking: z.boolean().default(true),
   /** How many paths of one prefix may share its packets (ECMP). */
   multipath: whole('number of paths', 1, VIA_MAX).default(16),
   aggregates: listOf('aggregates', aggregate, AGGREGATES_MAX).default([]),

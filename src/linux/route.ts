@@ -143,10 +143,14 @@ function decodeListed(message: Message): Route | undefined {
   return aside ? undefined : route
 }
 
-/** How the kernel would reach a destination now, over one of the next hops, with the path MTU that it has learnt. */
-export function lookupRoute(netlink: Netlink, destination: IpAddress): Route | undefined {
+/**
+ * How the kernel would reach a destination now, over one of the next hops, with the path MTU that it has learnt; or, where
+ * `entry` is wanted, the entry of its table that says so, with its priority.
+ */
+export function lookupRoute(netlink: Netlink, destination: IpAddress, { entry = false } = {}): Route | undefined {
   const family = destination.length === 4 ? AF_INET : AF_INET6
-  const header = rtmsg.make({ family, destinationLength: destination.length * 8 })
+  const flags = entry ? FIB_MATCH : 0
+  const header = rtmsg.make({ family, destinationLength: destination.length * 8, flags })
   try {
     const [answer] = netlink.request(RouteMessage.get, 0, encodeBody(header, [[Attribute.destination, destination]]))
     const route = answer && decodeRoute(answer)
@@ -156,6 +160,9 @@ export function lookupRoute(netlink: Netlink, destination: IpAddress): Route | u
     throw error
   }
 }
+
+/** RTM_F_FIB_MATCH. */
+const FIB_MATCH = 0x2000
 
 const NOT_THERE = new Set(['ENETUNREACH', 'EHOSTUNREACH', 'EACCES', 'EINVAL'])
 

@@ -57,6 +57,8 @@ export class EngineBed {
   readonly clock = new ManualClock()
   /** What was said of sessions. */
   readonly said: Exclude<FromRoutes, OutChunk>[] = []
+  /** Next hops that were asked about. */
+  readonly asked: string[] = []
   /** Batches for the control module, and whether it has room for more. */
   readonly batches: RouteBatch[] = []
   hasRoom = true
@@ -81,10 +83,12 @@ export class EngineBed {
         routerId: 0x0a00_0001,
         clusterId: 0x0a00_0001,
         alwaysCompareMed: false,
+        nextHopTracking: false,
         ...settings,
       },
       clock: this.clock,
       send: (message) => this.#take(message),
+      askNextHop: (address) => this.asked.push(formatAddress(address)),
       publish: { room: () => this.hasRoom, send: (batch) => this.#hold(batch) },
       pace: () => ({ received: 0, waiting: 0 }),
     })

@@ -165,5 +165,7 @@ export interface RouteSettings {
   readonly routerId: number
   readonly clusterId: number
   readonly alwaysCompareMed: boolean
+  /** Routes are of use only while the kernel has a way to their next hops. */
+  readonly nextHopTracking: boolean
   readonly policies?: PolicySource
 }

@@ -74,6 +74,7 @@ export class PolicyBed {
         routerId: 1,
         clusterId: 1,
         alwaysCompareMed: false,
+        nextHopTracking: false,
         policies,
       },
       clock: this.clock,

@@ -34,6 +34,7 @@ class Bed {
       routerId: 1,
       clusterId: 1,
       alwaysCompareMed: false,
+      nextHopTracking: false,
     },
     clock: this.clock,
     send: (message) => this.#take(message),

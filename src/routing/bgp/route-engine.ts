@@ -5,6 +5,7 @@
  *   take(updates) --> queue --> Inbound --> RoutingTable --> UpdateGroup --> Packer --> send(chunk)
  */
 
+import type { IpAddress } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
 import { attributeContext, OUTCOME } from '../../wire/bgp/facts.ts'
 import { type Family, families, hasFamily } from '../../wire/bgp/family.ts'
@@ -16,11 +17,21 @@ import { Reader } from '../../wire/cursor.ts'
 import { PolicyBook, type PolicySource } from '../policy/policy-book.ts'
 import { Workbench } from '../policy/workbench.ts'
 import { KeptRoutes } from './kept-routes.ts'
-import type { FromRoutes, RefreshSaid, RouteSettings, SessionDown, SessionUp, ToRoutes, Updates } from './messages.ts'
+import type {
+  FromRoutes,
+  RefreshSaid,
+  RouteHandling,
+  RouteSettings,
+  SessionDown,
+  SessionUp,
+  ToRoutes,
+  Updates,
+} from './messages.ts'
 import { PolicyReviews } from './policy-review.ts'
 import { Purges } from './purges.ts'
 import { AttributeSets } from './rib/attribute-sets.ts'
 import { Inbound } from './rib/inbound.ts'
+import type { Reach } from './rib/next-hops.ts'
 import { RibPeers } from './rib/rib-peers.ts'
 import type { RoutePolicy } from './rib/route-policy.ts'
 import type { RoutingTable } from './rib/routing-table.ts'
@@ -53,6 +64,8 @@ export interface RouteEngineOptions {
   readonly clock: Clock
   readonly send: (message: FromRoutes) => void
   readonly publish?: Publisher
+  /** Asks how a next hop is reached, which `nextHopChanged` answers. Absent, all of them are. */
+  readonly askNextHop?: (address: IpAddress) => void
   /** There is something to do again that nobody asked for: it is time. */
   readonly wake?: () => void
   /** How far the session in a slot is; see PACE_WORDS. */
@@ -88,7 +101,7 @@ export class RouteEngine {
     this.#options = options
     const { settings, clock, send, pace } = options
     this.#policies = new PolicyBook(new Workbench(this.#sets, this.#peers), settings.policies)
-    this.#tables = new Tables(this.#sets, this.#peers, settings, options.publish)
+    this.#tables = new Tables(this.#sets, this.#peers, settings, options.publish, options.askNextHop)
     this.#groups = new UpdateGroups({
       ...{ settings, sets: this.#sets, peers: this.#peers, clock, send, pace },
       session: (rib) => this.#byRib.get(rib),
@@ -112,11 +125,14 @@ export class RouteEngine {
     this.#purges.step()
     const reviewed = this.#reviews.step()
     if (reviewed) this.#tables.touched.add(reviewed)
+    const isRechecking = this.#tables.recheck()
     const isTelling = this.#groups.tell()
     const isPublishing = this.#tables.publish()
     this.#forget()
     this.#tables.releaseUnused()
-    return this.#queue.length > 0 || this.#purges.isBusy || this.#reviews.isBusy || isTelling || isPublishing
+    return (
+      this.#queue.length > 0 || this.#purges.isBusy || this.#reviews.isBusy || isTelling || isPublishing || isRechecking
+    )
   }
 
   /** There is something to tell that waits for a peer: to be looked at again after a while, if nothing happens before. */
@@ -139,6 +155,10 @@ export class RouteEngine {
   /** The control module is to be told everything again. */
   replay(): void {
     this.#tables.replay()
+  }
+
+  nextHopChanged(address: IpAddress, reach: Reach): void {
+    this.#tables.nextHopChanged(address, reach)
   }
 
   // ---- what comes in
@@ -226,6 +246,7 @@ export class RouteEngine {
       routerId: negotiated.remoteId,
       external,
       client: handling.reflectorClient,
+      tracked: isTracked(handling),
     })
     const tables = families.map((_, family) =>
       hasFamily(negotiated.families, family) ? this.#tables.of(handling.vrf, family as Family) : undefined,
@@ -249,6 +270,7 @@ export class RouteEngine {
         allowAsIn: handling.allowAsIn,
         firstAs: external && handling.enforceFirstAs ? negotiated.remoteAs : 0,
         policies: tables.map((table, family) => table && policyOf(imports, family as Family)),
+        nextHops: isTracked(handling) ? this.#tables.nextHops : undefined,
         onEndOfRib: (family) => {
           if (this.#kept.endOfRib(keyOf(up), family as Family)) inbound.before = 0
         },
@@ -353,4 +375,11 @@ export class RouteEngine {
     for (const rib of this.#retired) this.#peers.remove(rib)
     this.#retired = []
   }
+}
+
+/**
+ * A route server is on nobody's way, and where tenants' routes lead is the control module's to find out.
+ */
+function isTracked({ vrf, routeServerClient }: RouteHandling): boolean {
+  return vrf === 0 && !routeServerClient
 }

@@ -3,6 +3,7 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { assert } from '../../base/assert.ts'
 import { systemClock, type Timer } from '../../base/clock.ts'
+import { NextHopWatch } from '../next-hop-watch.ts'
 import { PACE_WORDS, Pace, type RouteSettings, type ToRoutes } from './messages.ts'
 import { RouteEngine } from './route-engine.ts'
 import type { Answer, Published, Question } from './speaker.ts'
@@ -29,11 +30,19 @@ const publish = {
     agent!.postMessage({ kind: 'routes', batch })
   },
 }
-const engine = new RouteEngine({
+// The kernel's answer is there at once, and news of it come when they do.
+const nextHops = settings.nextHopTracking
+  ? new NextHopWatch(systemClock, (address, reach) => {
+      engine.nextHopChanged(address, reach)
+      awake()
+    })
+  : undefined
+const engine: RouteEngine = new RouteEngine({
   settings,
   clock: systemClock,
   send: (message) => sessions.postMessage(message),
   ...(settings.origin !== '' && { publish }),
+  ...(nextHops && { askNextHop: (address) => nextHops.watch(address) }),
   wake: awake,
   pace: (slot) => ({
     received: Atomics.load(words, slot * PACE_WORDS + Pace.received),

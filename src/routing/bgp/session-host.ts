@@ -49,6 +49,8 @@ const UNTAKEN_MAX_BYTES = 32 << 20
 const GTSM_TTL = 255
 /** RFC 4724: for so long a tenant's neighbour keeps what it has from us when its session ends without a word. */
 const RESTART_TIME_s = 120
+/** A session that moves is up again, and its table told, within this time. */
+const MOVE_KEEP_s = 15
 /** Where tenants' peers connect to. */
 const BGP_PORT = 179
 
@@ -97,6 +99,8 @@ interface Held {
   readonly session: BgpSession
   /** What was agreed on in its last session. */
   negotiated?: Negotiated
+  /** Another routing node has it from now on. */
+  isMoving?: boolean
   /** While it is established. */
   number: number
   slot: number
@@ -146,7 +150,14 @@ export class SessionHost {
   }
 
   start(): void {
-    for (const { session } of this.#byAddress.values()) session.start()
+    this.#startSome([...this.#byAddress.values()], 0)
+  }
+
+  /** Some of them: in between peers' own connections are accepted, and what has come about goes on. */
+  #startSome(all: readonly Held[], from: number): void {
+    const end = Math.min(from + STARTED_AT_ONCE, all.length)
+    for (let i = from; i < end; i++) if (this.#holds(all[i]!)) all[i]!.session.start()
+    if (end < all.length) setImmediate(() => this.#startSome(all, end))
   }
 
   /** Takes leave of all peers. */
@@ -169,8 +180,12 @@ export class SessionHost {
    */
   setMembers(names: readonly string[]): void {
     this.#relay?.setMembers(names)
-    for (const [address, { session, relayed }] of this.#byAddress) {
+    for (const [address, held] of this.#byAddress) {
+      const { session, relayed } = held
       if (!relayed || this.#relay!.isHere(relayed)) continue
+      held.isMoving = true
+      // A peer that keeps our routes while we restart need not know: the other node's connection says it.
+      if (session.negotiated?.gracefulRestart) (session.connection as TcpConnection | undefined)?.abandon()
       session.stop(notification(CEASE.code, CEASE.reset))
       this.#byAddress.delete(address)
       this.#options.bfd?.leave(parseAddress(address)!)
@@ -362,7 +377,8 @@ export class SessionHost {
 
   #down(held: Held, reason: Down): void {
     this.#flush()
-    this.#options.toRoutes({ kind: 'down', session: held.number, ...keptAfter(reason, held.negotiated) })
+    const kept = held.isMoving ? keptOfMoving(held.negotiated) : keptAfter(reason, held.negotiated)
+    this.#options.toRoutes({ kind: 'down', session: held.number, ...kept })
     const { maximum_prefixes: maximum } = held.neighbour
     if (maximum && isOverMaximum(reason)) this.#rest(held, maximum.restart_s)
     this.#byNumber.delete(held.number)
@@ -560,6 +576,11 @@ function keptAfter({ cause, notification: said }: Down, negotiated: Negotiated |
   const isPassing = cause === 'hold-expired' || cause === 'send-hold-expired' || !isHard(said)
   if (!isBroken && !(restart.notification && isPassing)) return {}
   return { keep: restart.families & negotiated.families, keep_s: restart.restartTime_s }
+}
+
+/** All of them, until the other node has told them too. */
+function keptOfMoving(negotiated: Negotiated | undefined) {
+  return negotiated ? { keep: negotiated.families, keep_s: MOVE_KEEP_s } : {}
 }
 
 /** Ends that are meant to last (RFC 8538 section 3). */

@@ -168,6 +168,7 @@ export class Speaker {
     const settings: RouteSettings = {
       ...{ origin: publisher?.origin ?? '', tenants, targets, multipath: routing.multipath },
       aggregates: aggregatesOf(routing, tenants),
+      nextHopTracking: routing.next_hop_tracking,
       ...{ as: routing.as, routerId, clusterId, alwaysCompareMed: routing.always_compare_med, policies },
     }
     const routes: RouteThreadSetup = { settings, sessions: port1, pace }

@@ -6,7 +6,7 @@
  *                <-> the table of VPN routes, by route target
  */
 
-import type { Prefix } from '../../base/address.ts'
+import type { IpAddress, Prefix } from '../../base/address.ts'
 import { FAMILY, type Family } from '../../wire/bgp/family.ts'
 import type { RouteBatch } from '../../wire/control/route.ts'
 import type { AggregateSetting, RouteSettings } from './messages.ts'
@@ -16,6 +16,7 @@ import { Decision } from './rib/decision.ts'
 import { GatewayLists } from './rib/gateway-lists.ts'
 import { LocalRoutes } from './rib/local-routes.ts'
 import { ownSet } from './rib/made-sets.ts'
+import { NextHops, type Reach } from './rib/next-hops.ts'
 import type { RibPeers } from './rib/rib-peers.ts'
 import { RouteFeed } from './rib/route-feed.ts'
 import { RouteTargets, type VrfTargets } from './rib/route-targets.ts'
@@ -26,6 +27,7 @@ import { prefixTableOf } from './rib/wide-prefix-table.ts'
 
 /** Of one batch for the control module: a step's worth. */
 const PUBLISH_PREFIXES = 10_000
+const RECHECK_PREFIXES = 20_000
 /** Learnt routes stand behind the site's own, and before those of nobody in particular. */
 const PREFERENCE = 100
 /** The peer that our own routes are of. External, so that internal peers are told of them too. */
@@ -47,7 +49,12 @@ export interface Publisher {
 export class Tables {
   /** Tables in which prefixes may be unused now. */
   readonly touched = new Set<RoutingTable>()
+  /** Where they are asked about. */
+  readonly nextHops: NextHops | undefined
   readonly #sets: AttributeSets
+  readonly #peers: RibPeers
+  /** Tables that are gone through for next hops that have changed, and from which prefix on. */
+  readonly #rechecks = new Map<RoutingTable, number>()
   readonly #settings: RouteSettings
   readonly #publisher: Publisher | undefined
   readonly #decision: Decision
@@ -61,17 +68,27 @@ export class Tables {
   readonly #targets: RouteTargets
   readonly #targetsOf: ReadonlyMap<number, VrfTargets>
 
-  constructor(sets: AttributeSets, peers: RibPeers, settings: RouteSettings, publisher: Publisher | undefined) {
+  constructor(
+    sets: AttributeSets,
+    peers: RibPeers,
+    settings: RouteSettings,
+    publisher: Publisher | undefined,
+    askNextHop?: (address: IpAddress) => void,
+  ) {
     this.#sets = sets
+    this.#peers = peers
     this.#settings = settings
+    const lists = new GatewayLists(sets)
+    this.nextHops = askNextHop && new NextHops(sets, (set) => lists.nextHop(set), askNextHop)
     this.#publisher = publisher
     const { alwaysCompareMed, origin, multipath, as, routerId, tenants, targets } = settings
-    this.#decision = new Decision(sets, peers, { alwaysCompareMed })
+    const metricOf = (set: number): number => this.nextHops?.metric(set) ?? 0
+    this.#decision = new Decision(sets, peers, { alwaysCompareMed }, metricOf)
     this.#tenants = new Map(tenants)
     this.#vrfs = new Map(tenants.map(([vrf, name]) => [name, vrf]))
     this.#targets = new RouteTargets(sets, targets)
     this.#targetsOf = new Map(targets.map((one) => [one.vrf, one]))
-    this.#feed = new RouteFeed({ origin, preference: PREFERENCE, multipath }, new GatewayLists(sets))
+    this.#feed = new RouteFeed({ origin, preference: PREFERENCE, multipath }, lists)
     this.#ourselves = peers.add({ ...OURSELVES, as, routerId })
     this.#local = new LocalRoutes(sets, {
       peer: this.#ourselves,
@@ -112,6 +129,23 @@ export class Tables {
     if (!this.#publisher || !feed.isBusy || !this.#publisher.room()) return false
     this.#publisher.send(feed.next(PUBLISH_PREFIXES, this.touched))
     return feed.isBusy
+  }
+
+  /** How the next hop is reached is another matter now. */
+  nextHopChanged(address: IpAddress, reach: Reach): void {
+    if (!this.nextHops?.change(address, reach)) return
+    for (const [name, table] of this.#tables) if (name.startsWith(`${NO_VRF} `)) this.#rechecks.set(table, 0)
+  }
+
+  /** Goes on through a table for that. False when there is nothing more to do. */
+  recheck(): boolean {
+    const [next] = this.#rechecks
+    if (!next) return false
+    const [table, from] = next
+    table.recheckNextHops(this.nextHops!, this.#peers.tracked, from, from + RECHECK_PREFIXES)
+    if (from + RECHECK_PREFIXES < table.prefixes.end) this.#rechecks.set(table, from + RECHECK_PREFIXES)
+    else this.#rechecks.delete(table)
+    return this.#rechecks.size > 0
   }
 
   /** At the end of a step, when nobody holds numbers of prefixes that he has just looked up. */

@@ -130,6 +130,14 @@ export class TcpConnection implements Connection {
     this.#after(LINGER_ms, end)
   }
 
+  /** Lets go of it without a word: the peer is not told, and takes up again with whoever has its session now. */
+  abandon(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#handler = undefined
+    this.#socket?.close()
+  }
+
   #ready(readable: boolean, writable: boolean): void {
     if (!this.#isOpen && !this.#opened()) return
     if (writable) this.#flush()

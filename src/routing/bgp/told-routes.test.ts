@@ -120,3 +120,49 @@ suite('IPv4 routes over IPv6 (RFC 8950)', () => {
     equal(bed.told.get(3)!.size, 0)
   })
 })
+
+suite('next hops', () => {
+  const A = Uint8Array.of(192, 0, 2, 2)
+  const B = Uint8Array.of(192, 0, 2, 3)
+  const two = (): EngineBed => {
+    const bed = new EngineBed()
+    for (const session of [1, 2, 3]) bed.up(session)
+    bed.announce(1, '10.0.0.0/8', { path: [65_101], nextHop: '192.0.2.2' })
+    bed.announce(2, '10.0.0.0/8', { path: [65_102], nextHop: '192.0.2.3' })
+    bed.announce(1, '11.0.0.0/8', { path: [65_101], nextHop: '192.0.2.2' })
+    return bed
+  }
+  const told = (bed: EngineBed): string[] =>
+    Array.from(bed.told.get(3)!, ([prefix, text]) => `${prefix} by ${/AS_PATH 65001 (\d+)/.exec(text)![1]}`).sort()
+
+  test('are asked about once, and their routes are of no use while they cannot be reached', () => {
+    const bed = two()
+    deepEqual(bed.asked, ['192.0.2.2', '192.0.2.3'])
+    deepEqual(told(bed), ['10.0.0.0/8 by 65101', '11.0.0.0/8 by 65101'])
+    bed.engine.nextHopChanged(A, undefined)
+    bed.run()
+    deepEqual(told(bed), ['10.0.0.0/8 by 65102'])
+    bed.announce(1, '12.0.0.0/8', { path: [65_101], nextHop: '192.0.2.2' })
+    deepEqual(told(bed), ['10.0.0.0/8 by 65102'])
+    bed.engine.nextHopChanged(A, { metric: 0 })
+    bed.run()
+    deepEqual(told(bed), ['10.0.0.0/8 by 65101', '11.0.0.0/8 by 65101', '12.0.0.0/8 by 65101'])
+  })
+
+  test('that are nearer win, where all else is equal', () => {
+    const bed = two()
+    bed.engine.nextHopChanged(A, { metric: 20 })
+    bed.engine.nextHopChanged(B, { metric: 10 })
+    bed.run()
+    deepEqual(told(bed), ['10.0.0.0/8 by 65102', '11.0.0.0/8 by 65101'])
+  })
+
+  test("of a route server's clients and of tenants do not matter", () => {
+    const bed = new EngineBed()
+    bed.up(1, { routeServerClient: true })
+    bed.up(2, { vrf: 7 })
+    bed.announce(1, '10.0.0.0/8', ROUTE)
+    bed.announce(2, '10.0.0.0/8', ROUTE)
+    deepEqual(bed.asked, [])
+  })
+})

@@ -12,6 +12,7 @@ import { openBody } from '../../../wire/bgp/message.ts'
 import { endOfRib, splitUpdate, UpdateParts } from '../../../wire/bgp/update.ts'
 import type { Reader } from '../../../wire/cursor.ts'
 import { type AttributeSets, NO_SET } from './attribute-sets.ts'
+import type { NextHops } from './next-hops.ts'
 import { PATH_FLAG } from './path.ts'
 import { NO_PREFIX } from './prefix-table.ts'
 import { ASK_ROUTE, type RoutePolicy } from './route-policy.ts'
@@ -33,6 +34,8 @@ export interface InboundOptions {
   readonly firstAs: number
   /** By family; undefined accepts all as it is. */
   readonly policies: readonly (RoutePolicy | undefined)[]
+  /** Whether next hops are reachable, where that matters. */
+  readonly nextHops: NextHops | undefined
   /** All that was to come of the family has come (RFC 4724). */
   readonly onEndOfRib: (family: number) => void
 }
@@ -158,7 +161,7 @@ export class Inbound {
     set: number,
     flags: number,
   ): void {
-    const { peer, context } = this.#options
+    const { peer, context, nextHops } = this.#options
     const policy = this.policies[family]
     // Mostly all of a message's routes have the same fate.
     const common = policy === undefined ? set : policy.ofSet(set)
@@ -171,7 +174,8 @@ export class Inbound {
       for (let i = 0; i < count; i++) {
         const chosen = common === ASK_ROUTE ? policy!.ofRoute(table.prefixes, found[i]!, set, peer) : common
         const isAccepted = chosen !== NO_SET
-        const withFlags = isAccepted ? flags : flags | PATH_FLAG.denied
+        let withFlags = isAccepted ? flags : flags | PATH_FLAG.denied
+        if (nextHops && !nextHops.isReachable(isAccepted ? chosen : set)) withFlags |= PATH_FLAG.unreachable
         const label = table.hasLabels ? labels[i]! : 0
         if (table.announce(found[i]!, peer, pathIds[i]!, set, isAccepted ? chosen : set, withFlags, label)) added++
         if (this.before !== 0) table.withdraw(found[i]!, this.before, pathIds[i]!)

@@ -111,6 +111,7 @@ export class RibHarness {
         allowAsIn: 0,
         firstAs: external ? as : 0,
         policies: [],
+        nextHops: undefined,
         onEndOfRib: () => {},
       },
       this.sets,

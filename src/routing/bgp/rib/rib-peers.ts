@@ -20,12 +20,15 @@ export interface RibPeer {
   readonly external: boolean
   /** RFC 4456: a client of ours as a route reflector. */
   readonly client: boolean
+  readonly tracked?: boolean
 }
 
 export class RibPeers {
   external = new Uint8Array(16)
   client = new Uint8Array(16)
   routerId = new Uint32Array(16)
+  /** Its routes are of use only while their next hops are reachable. */
+  tracked = new Uint8Array(16)
   /** Who the session is now: itself, or the one that has come after it while its routes are still here (RFC 4724). */
   current = new Uint16Array(16)
   readonly #peers: (RibPeer | undefined)[] = [undefined]
@@ -42,6 +45,8 @@ export class RibPeers {
     this.current[number] = number
     this.external[number] = peer.external ? 1 : 0
     this.client[number] = peer.client ? 1 : 0
+    this.tracked = grown8(this.tracked, number + 1)
+    this.tracked[number] = peer.tracked ? 1 : 0
     this.routerId[number] = peer.routerId
     return number
   }

@@ -15,6 +15,7 @@ import type { Aggregate } from './aggregate.ts'
 import { type AttributeSets, NO_SET } from './attribute-sets.ts'
 import { grown8, grown16, grown32, grownUnsigned32 } from './columns.ts'
 import type { Decision, PathColumns } from './decision.ts'
+import type { NextHops } from './next-hops.ts'
 import { INELIGIBLE, NONE, PATH_FLAG } from './path.ts'
 import type { PrefixTable } from './prefix-table.ts'
 import { ASK_ROUTE, type RoutePolicy } from './route-policy.ts'
@@ -189,6 +190,24 @@ export class RoutingTable implements PathColumns {
       if (changed > before) this.#decide(prefix)
     }
     return changed
+  }
+
+  /**
+   * Looks at the next hops of peers' paths again that are of use only while those are reachable, and chooses anew, for the way
+   * to them may be another; at prefixes `from` to before `to`.
+   */
+  recheckNextHops(nextHops: NextHops, tracked: Uint8Array, from: number, to: number): void {
+    const end = Math.min(to, this.prefixes.end, this.first.length)
+    for (let prefix = from; prefix < end; prefix++) {
+      let isConcerned = false
+      for (let path = this.first[prefix]!; path !== NONE; path = this.next[path]!) {
+        if (tracked[this.peer[path]!] === 0) continue
+        isConcerned = true
+        if (nextHops.isReachable(this.set[path]!)) this.flags[path]! &= ~PATH_FLAG.unreachable
+        else this.flags[path]! |= PATH_FLAG.unreachable
+      }
+      if (isConcerned) this.#decide(prefix)
+    }
   }
 
   #reconsiderPath(prefix: number, path: number, policy: RoutePolicy | undefined): boolean {

@@ -54,6 +54,20 @@ suite('a framer', () => {
     equal(framer.fault, undefined)
   })
 
+  test('begins small, and grows with what comes at once and with messages that are long', () => {
+    const framer = new Framer()
+    equal(framer.room(), 8192)
+    deepEqual(feed(framer, joined(messages)), messages)
+    const first = framer.bytes.length
+    const many = Array.from({ length: 200 }, (_, i) => update(4096, i))
+    deepEqual(feed(framer, joined(many)), many)
+    ok(framer.bytes.length > first && framer.bytes.length <= 1 << 17)
+    const long = new Framer()
+    long.allow(EXTENDED_MESSAGE_BYTES_MAX)
+    deepEqual(feed(long, update(EXTENDED_MESSAGE_BYTES_MAX, 5), 1000), [update(EXTENDED_MESSAGE_BYTES_MAX, 5)])
+    deepEqual(feed(long, joined(messages)), messages)
+  })
+
   test('works over memory that threads share', () => {
     const framer = new Framer(new Uint8Array(new SharedArrayBuffer(8192)))
     deepEqual(feed(framer, joined(messages), 700), messages)

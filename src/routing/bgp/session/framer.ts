@@ -18,28 +18,36 @@ import { headerError, type Notification } from '../../../wire/bgp/notification.t
 import { Reader } from '../../../wire/cursor.ts'
 import type { Message } from './connection.ts'
 
-/** One of the longest messages and as much again; of a quiet connection only the first page is ever touched. */
+/** Two of the longest messages that every peer may send: enough for one that only says that it is alive. */
+const FIRST_BYTES = 2 * MESSAGE_BYTES_MAX
+/** One of the longest messages of all and as much again: what the buffer of a connection that has much to say grows to. */
 const FRAMER_BYTES = 1 << 17
 
 const TYPE_AT = 18
 
 export class Framer implements Message {
-  readonly bytes: Uint8Array
+  /** May be another one after `room`. */
+  bytes: Uint8Array
   /** Once the stream has turned out to be no messages: what to tell the peer. Nothing more comes out. */
   fault: Notification | undefined
   type = 0
   at = 0
   end = 0
-  readonly #reader: Reader
+  #reader: Reader
+  readonly #mostBytes: number
+  /** What came last filled the buffer: more may have been there. */
+  #isTight = false
   #filled = 0
   /** The length of the message at `end`, once its header has come. */
   #next_bytes = 0
   #bytesMax: number = MESSAGE_BYTES_MAX
 
-  constructor(bytes: Uint8Array = new Uint8Array(FRAMER_BYTES)) {
-    assert(bytes.length >= 2 * MESSAGE_BYTES_MAX, `${bytes.length} bytes are too few to frame messages in`)
-    this.bytes = bytes
-    this.#reader = new Reader(bytes)
+  /** Memory that is handed in stays as long as it is. */
+  constructor(bytes?: Uint8Array) {
+    this.bytes = bytes ?? new Uint8Array(FIRST_BYTES)
+    this.#mostBytes = bytes?.length ?? FRAMER_BYTES
+    assert(this.bytes.length >= FIRST_BYTES, `${this.bytes.length} bytes are too few to frame messages in`)
+    this.#reader = new Reader(this.bytes)
   }
 
   /** Where the next bytes are to be put. */
@@ -54,25 +62,27 @@ export class Framer implements Message {
 
   /** The longest message that is let in, from the next one on. */
   allow(bytesMax: number): void {
-    assert(bytesMax <= this.bytes.length, `a message of ${bytesMax} bytes has no room in ${this.bytes.length}`)
+    assert(bytesMax <= this.#mostBytes, `a message of ${bytesMax} bytes has no room in ${this.#mostBytes}`)
     this.#bytesMax = bytesMax
   }
 
-  /** Makes room behind `filled` and returns how much there is; 0 when whole messages fill the buffer. */
-  room(): number {
+  /** Makes room behind `filled`, for `wanted` bytes if it can, and returns how much there is; 0 when messages fill it. */
+  room(wanted = 0): number {
     const { length } = this.bytes
     if (this.end === this.#filled) this.#moveBy(this.end)
     else if (length - this.#filled < length >> 2 && this.end > 0) {
       this.bytes.copyWithin(0, this.end, this.#filled)
       this.#moveBy(this.end)
     }
-    return length - this.#filled
+    if (this.#isTight || wanted > length - this.#filled) this.#grow(this.#filled + wanted)
+    return this.bytes.length - this.#filled
   }
 
   /** So many bytes were put behind `filled`. */
   received(bytes: number): void {
     assert(bytes >= 0 && bytes <= this.bytes.length - this.#filled, `${bytes} bytes were received into less room`)
     this.#filled += bytes
+    this.#isTight = this.#filled === this.bytes.length
   }
 
   /** Turns to the next whole message. False when there is none yet, and when there will be none: see `fault`. */
@@ -99,6 +109,15 @@ export class Framer implements Message {
     if (length < 0) this.fault = headerError(this.#reader, this.end, length)
     else this.#next_bytes = length
     return length > 0
+  }
+
+  #grow(wanted: number): void {
+    this.#isTight = false
+    if (this.bytes.length >= this.#mostBytes) return
+    const grown = new Uint8Array(Math.min(this.#mostBytes, Math.max(2 * this.bytes.length, wanted)))
+    grown.set(this.bytes.subarray(0, this.#filled))
+    this.bytes = grown
+    this.#reader = new Reader(grown)
   }
 
   #moveBy(bytes: number): void {

@@ -102,7 +102,7 @@ export class MemoryConnection implements Connection {
     for (let next = this.#arrived.shift(); next; next = this.#arrived.shift()) {
       this.peer.#inNetwork_bytes -= next.length
       this.peer.#write(false)
-      this.#framer.room()
+      this.#framer.room(next.length)
       this.#framer.bytes.set(next, this.#framer.filled)
       this.#framer.received(next.length)
       while (!this.isClosed && this.#framer.next()) this.#handler.message(this.#framer)
