@@ -24,6 +24,8 @@ export const BUCKET = {
   modules: 'modules',
   /** By node: its state. */
   nodes: 'nodes',
+  /** By routing node: what it last knew of what it watches. */
+  liveness: 'liveness',
   /** By host: where its VPCs send to. */
   hosts: 'hosts',
 } as const
@@ -34,6 +36,9 @@ export const BUCKET = {
  */
 export const NEIGHBOURS_SUBJECT = 'news.neighbours'
 export const PATHS_SUBJECT = 'news.paths'
+
+/** A routing node says what is up or down now. */
+export const LIVENESS_SUBJECT = 'news.liveness'
 
 /**
  * A supervisor says which module's process has ended without being told to. Faster than any detection, and never the

@@ -122,7 +122,8 @@ export class BfdService implements Bfd {
       if (this.#handles.delete(id)) this.#tell({ kind: 'close', id })
     })
     this.#handles.set(id, handle)
-    this.#tell({ kind: 'open', id, peer: { local: peer.local.slice(), remote: peer.remote.slice() }, options })
+    const own = { ...peer, local: peer.local.slice(), remote: peer.remote.slice() }
+    this.#tell({ kind: 'open', id, peer: own, options })
     return handle
   }
 

@@ -8,6 +8,7 @@ import { checkLimits } from './check-limits.ts'
 import { checkPolicies } from './check-policy.ts'
 import { checkRouting } from './check-routing.ts'
 import { checkTenant } from './check-tenant.ts'
+import { checkTracks } from './check-tracks.ts'
 import { checkTunnelIds } from './check-tunnel-ids.ts'
 import { type Complain, each } from './complain.ts'
 import type { Loose } from './loose.ts'
@@ -23,6 +24,7 @@ export function checkSite(site: Loose<Site>): Finding[] {
   checkTunnelIds(site, complain)
   checkPolicies(site.routing, complain)
   checkRouting(site, complain)
+  checkTracks(site, complain)
   each(site.tenants, (tenant, i) => checkTenant(tenant, ['tenants', i], fabric, complain))
   return findings
 }

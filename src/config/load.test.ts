@@ -339,3 +339,75 @@ test('ten thousand tenants are read and checked in seconds', () => {
   deepEqual(errorsOf(text), [])
   ok(performance.now() - start < 20_000)
 })
+
+test('probes, BFD and what is tied to them are checked where they stand', () => {
+  const routing = (fields: string): string => `site: s\nrouting:\n  as: 65001\n  router_id: 10.0.0.1\n${fields}`
+  const neighbour = (bfd: string): string =>
+    routing(`  neighbours: [{ name: n, address: 10.0.0.2, as: 65002, bfd: ${bfd} }]`)
+  const probe = (fields: string): string => routing(`  probes: [{ name: p, to: 192.0.2.1, ${fields} }]`)
+  const sound = [
+    neighbour('{}'),
+    neighbour('{ interval_ms: 10, multiplier: 5, multihop: true, authentication: { type: sha1, key: secret } }'),
+    probe('icmp: {}, limits: { loss_percent: { down: 10, up: 2 } }'),
+    probe('udp: { port: 7 }, bandwidth: {}, limits: { bandwidth_kbps: { down: 1000, up: 2000 } }'),
+    probe('tcp: { port: 22 }, fall: 5'),
+    probe('http: { path: /health, status: 204 }'),
+  ]
+  for (const text of sound) deepEqual(errorsOf(text), [], text)
+  const wrong: readonly (readonly [text: string, error: string])[] = [
+    [neighbour('{ interval_ms: 9 }'), 'routing.neighbours[0].bfd.interval_ms: 9 is below the smallest interval, 10'],
+    [
+      neighbour('{ multihop: true, echo: true }'),
+      'routing.neighbours[0].bfd.echo: over several hops there is no echo (RFC 5883 section 3)',
+    ],
+    [
+      neighbour('{ authentication: { type: password, key: longer-than-sixteen } }'),
+      'routing.neighbours[0].bfd.authentication.key: a key of password has at most 16 bytes',
+    ],
+    [probe('icmp: {}, tcp: { port: 1 }'), 'routing.probes[0]: a probe is one of icmp, udp, tcp and http'],
+    [
+      probe('icmp: {}, limits: { delay_ms: { down: 10, up: 20 } }'),
+      'routing.probes[0].limits.delay_ms: delay that is good again cannot be more than what is bad',
+    ],
+    [
+      probe('icmp: {}, limits: { bandwidth_kbps: { down: 10, up: 20 } }'),
+      'routing.probes[0].limits: a limit of the bandwidth needs it measured: bandwidth: {}',
+    ],
+    [
+      probe('tcp: { port: 1 }, bandwidth: {}'),
+      'routing.probes[0].bandwidth: bandwidth is measured with packets: by probes with icmp or udp',
+    ],
+    [probe('icmp: {}, node: r1'), 'routing.probes[0].node: there is no routing node "r1"'],
+    [
+      probe("icmp: {}, from: '2001:db8::1'"),
+      'routing.probes[0].from: 2001:db8::1 is of another IP version than 192.0.2.1',
+    ],
+    [
+      routing('  history: { size_mb: 7 }'),
+      'routing.history.size_mb: 7 MB are too few for a history: at least 8, or 0 for none',
+    ],
+    [
+      routing('  history: { directory: here }'),
+      'routing.history.directory: a directory is written from the root: /var/lib/gatehouse/NAME/history',
+    ],
+    [
+      routing('  responders: [{ address: 10.0.0.1 }, { address: 10.0.0.1 }]'),
+      'routing.responders[1]: "10.0.0.1 port 8862" is already at routing.responders[0]',
+    ],
+    [
+      `${probe('icmp: {}')}\n  neighbours: [{ name: p, address: 10.0.0.2, as: 65002, bfd: {} }]`,
+      'routing.probes[0].name: "p" is already at routing.neighbours[0].name',
+    ],
+  ]
+  for (const [text, error] of wrong) deepEqual(errorsOf(text), [error], text)
+  const connections = `connections: [${CONNECTION}]`
+  const tied = (track: string): string[] =>
+    tenantErrors(
+      `${connections}, routes: [{ prefix: 10.0.0.0/8, via: [192.168.1.2], track: ${track} }]`,
+      'routing: { as: 65001, router_id: 10.0.0.1, probes: [{ name: to-dc, to: 192.0.2.1, icmp: {} }] }\n',
+    )
+  deepEqual(tied('to-dc'), [])
+  deepEqual(tied('to-cd'), [
+    'tenants[0].routes[0].track: there is no probe and no neighbour with bfd "to-cd"; did you mean "to-dc"?',
+  ])
+})

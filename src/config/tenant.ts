@@ -95,6 +95,8 @@ const route = z.strictObject({
   /** Several share the packets by weight. */
   via: listOf('next hops', via, VIA_MAX).min(1, { error: 'a route needs a next hop' }).optional(),
   discard: z.literal(true, { error: 'discard can only be true' }).optional(),
+  /** A probe, or a neighbour with BFD: the route is withdrawn while that is down. */
+  track: name.optional(),
 })
 
 /** As `65001:100`, `4200000001:7` or `192.0.2.1:7` (RFC 4364 section 4.2). */

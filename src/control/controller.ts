@@ -27,6 +27,7 @@ import { RouteLog } from './route-log.ts'
 import { StaleOrigins } from './stale-origins.ts'
 import { SwitchFeed } from './switch-feed.ts'
 import { type TenantChanges, TenantFib } from './tenant-fib.ts'
+import { Tracks } from './tracks.ts'
 
 /** While tenants move: how often to see whether a drain is over or a node too late. */
 const MOVE_CHECK_MS = 100
@@ -68,6 +69,9 @@ export class Controller implements Feeds {
   #siteChanged = false
   /** Another set of routing nodes lives. */
   #speakersChanged = false
+  /** Things that static routes are tied to, and that are down now, or not any more. */
+  readonly #turned = new Set<string>()
+  readonly #tracks: Tracks
   #placesChanged = true
   #wake = (): void => {}
 
@@ -82,6 +86,10 @@ export class Controller implements Feeds {
     const replaced = (origin: string): void => this.#stale.replaced(origin)
     this.#routes = new RouteLog({ ...options, routes: this.#published, replaced })
     this.#speakers = new LiveSpeakers(options.bus, (name, epoch) => this.#speaker(name, epoch))
+    this.#tracks = new Tracks(options.bus, (names) => {
+      for (const name of names) this.#turned.add(name)
+      this.#wake()
+    })
   }
 
   /** Leads until the signal. Rejects with what the bus says, 'wrong-sequence' if somebody else leads. */
@@ -105,7 +113,7 @@ export class Controller implements Feeds {
     const routes = controller.#routes
     try {
       await routes.load()
-      await controller.#speakers.follow(speakersOf(site))
+      await Promise.all([controller.#speakers.follow(speakersOf(site)), controller.#tracks.ready])
       await controller.#takeOver()
       ready(controller)
       const follow = routes.follow((touched) => controller.#touch(touched), signal)
@@ -114,6 +122,7 @@ export class Controller implements Feeds {
       stale.cancel()
       watch.close()
       controller.#speakers.close()
+      controller.#tracks.close()
       controller.#acks.close()
     }
   }
@@ -184,7 +193,8 @@ export class Controller implements Feeds {
       const woken = Promise.withResolvers<void>()
       this.#wake = woken.resolve
       await this.#step()
-      const isIdle = !this.#siteChanged && !this.#speakersChanged && this.#touched.size === 0
+      const hasNews = this.#siteChanged || this.#speakersChanged || this.#turned.size > 0
+      const isIdle = !hasNews && this.#touched.size === 0
       const timer = isIdle && this.#placement.isMoving ? clock.after(MOVE_CHECK_MS, woken.resolve) : undefined
       if (isIdle) await Promise.race([woken.promise, aborted(signal)])
       timer?.cancel()
@@ -196,6 +206,7 @@ export class Controller implements Feeds {
     const { clock } = this.#options
     if (this.#siteChanged) await this.#reload()
     if (this.#speakersChanged) this.#buildTenants()
+    if (this.#turned.size > 0) this.#takeTurned()
     this.#takeTouched()
     if (this.#placement.advance(clock.now_us(), this)) this.#placesChanged = true
     await this.#tell()
@@ -230,7 +241,8 @@ export class Controller implements Feeds {
   /** The site's tenants, with all that is published for them. */
   #buildTenants(): void {
     this.#speakersChanged = false
-    const index = indexSite(this.#site, this.#speakers.live)
+    this.#turned.clear()
+    const index = indexSite(this.#site, this.#speakers.live, this.#tracks.down)
     const wanted = new Set(this.#site.tenants.map(({ name }) => name))
     for (const name of this.#tenants.keys()) {
       if (wanted.has(name)) continue
@@ -246,6 +258,19 @@ export class Controller implements Feeds {
           new TenantFib(tenant.name, this.#numbering.tenants.of(tenant.name), network, this.#numbering.hops),
         )
     }
+  }
+
+  /** Of tenants with static routes that are tied to what has turned. */
+  #takeTurned(): void {
+    const turned = new Set(this.#turned)
+    this.#turned.clear()
+    const tied = this.#site.tenants.filter(({ routes }) =>
+      routes.some(({ track }) => track !== undefined && turned.has(track)),
+    )
+    if (tied.length === 0) return
+    const index = indexSite(this.#site, this.#speakers.live, this.#tracks.down)
+    for (const tenant of tied)
+      this.#tenants.get(tenant.name)?.setNetwork(networkOf(tenant, index, this.#numbering.segments))
   }
 
   #addTenant(fib: TenantFib): void {

@@ -31,10 +31,14 @@ export interface SiteIndex {
   readonly switches: ReadonlyMap<string, Switch>
   readonly hosts: ReadonlyMap<string, Host>
   readonly speakers: Speakers
+  /** Probes and BFD sessions that are down. */
+  readonly down: ReadonlySet<string>
 }
 
-/** `live` are the routing nodes that are. */
-export function indexSite(site: Site, live: ReadonlySet<string> = new Set()): SiteIndex {
+const NONE: ReadonlySet<string> = new Set()
+
+/** `live` are the routing nodes that are; `down` is what static routes may be tied to and is down. */
+export function indexSite(site: Site, live = NONE, down = NONE): SiteIndex {
   const byName = <T extends { name: string }>(list: readonly T[]): Map<string, T> =>
     new Map(list.map((one) => [one.name, one]))
   return {
@@ -43,6 +47,7 @@ export function indexSite(site: Site, live: ReadonlySet<string> = new Set()): Si
     switches: byName(site.switches),
     hosts: byName(site.hosts),
     speakers: new Speakers(site, live),
+    down,
   }
 }
 
@@ -147,7 +152,8 @@ class NetworkBuilder implements TenantNetwork {
   addStaticRoutes(): void {
     // One object for all routes with the same next hops: there are thousands of those.
     const shared = new Map<string, Hop>()
-    for (const { prefix, via = [] } of this.#tenant.routes) {
+    for (const { prefix, via = [], track } of this.#tenant.routes) {
+      if (track !== undefined && this.#site.down.has(track)) continue
       const text = via.map(({ to, weight }) => `${to}*${weight}`).join(' ')
       const hop = shared.get(text) ?? this.#hopVia(via)
       shared.set(text, hop)

@@ -48,6 +48,7 @@ suite('BFD beside BGP', () => {
     news('down', { diagnostic: 'detectionTimeExpired' })
     deepEqual(failed, ['10.0.0.2 nothing came within the detection time'])
     deepEqual(told, [
+      'transit down no packet has come yet',
       'transit init no packet has come yet',
       'transit up',
       'transit down nothing came within the detection time',
@@ -73,7 +74,7 @@ suite('BFD beside BGP', () => {
     watching.leave(parseAddress('10.0.0.2')!)
     deepEqual(closed, ['10.0.0.2'])
     news('up')
-    deepEqual(told, [])
+    deepEqual(told, ['transit down no packet has come yet', 'transit left'])
   })
 
   test('takes timers, hops, echo and keys from the site file', () => {

@@ -21,7 +21,8 @@ export interface WatchedNeighbour {
 
 export interface WatchNews {
   readonly name: string
-  readonly state: BfdStateName
+  /** `left`: it is not watched here any more. */
+  readonly state: BfdStateName | 'left'
   /** Why it is down; empty when it is not. */
   readonly reason: string
 }
@@ -70,12 +71,16 @@ export class NeighbourBfd {
     if (this.#watched.has(key)) return
     const handle = this.#bfd.open({ local, remote, isMultihop: settings.multihop }, bfdOptionsOf(settings))
     this.#watched.set(key, { neighbour, handle, wasUp: false })
+    this.#parts.told({ name: neighbour.name, state: handle.state, reason: REASONS.none })
   }
 
   leave(remote: IpAddress): void {
     const key = formatAddress(remote)
-    this.#watched.get(key)?.handle.close()
+    const watched = this.#watched.get(key)
+    if (!watched) return
     this.#watched.delete(key)
+    watched.handle.close()
+    this.#parts.told({ name: watched.neighbour.name, state: 'left', reason: '' })
   }
 
   /** For people; undefined when it is not watched. */

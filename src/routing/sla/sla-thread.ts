@@ -27,7 +27,7 @@ const runners = probes.flatMap((probe) =>
         rules: probe,
         clock: systemClock,
         open: (answered) => proberOf(probe, systemClock, random, answered),
-        changed: (state) => tell({ kind: 'news', states: [state], hasChanged: true }),
+        changed: (state) => tell({ kind: 'news', states: [state] }),
       }),
   ),
 )
@@ -36,9 +36,7 @@ for (const { address, port } of responders)
     `responder ${address} port ${port}`,
     () => new UdpResponder({ address: parseAddress(address)!, port }, systemClock),
   )
-systemClock.every(QUALITY_ms, () =>
-  tell({ kind: 'news', states: runners.map(({ state }) => state), hasChanged: false }),
-)
+systemClock.every(QUALITY_ms, () => tell({ kind: 'news', states: runners.map(({ state }) => state) }))
 
 function attempt<T>(what: string, run: () => T): T[] {
   try {

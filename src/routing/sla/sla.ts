@@ -16,8 +16,7 @@ export interface SlaSettings {
 }
 
 export interface SlaOptions extends SlaSettings {
-  /** `hasChanged`: one of them is up or down now; otherwise it is the turn of all. */
-  readonly news: (states: readonly ProbeState[], hasChanged: boolean) => void
+  readonly news: (states: readonly ProbeState[]) => void
   /** One that cannot be sent, or a responder that cannot listen: the others go on. */
   readonly failed: (what: string, error: string) => void
   /** The thread is gone. */
@@ -25,7 +24,7 @@ export interface SlaOptions extends SlaSettings {
 }
 
 export type FromSla =
-  | { readonly kind: 'news'; readonly states: readonly ProbeState[]; readonly hasChanged: boolean }
+  | { readonly kind: 'news'; readonly states: readonly ProbeState[] }
   | { readonly kind: 'failed'; readonly what: string; readonly error: string }
 
 export class Sla {
@@ -37,7 +36,7 @@ export class Sla {
     const workerData: SlaSettings = { probes, responders }
     this.#worker = new Worker(new URL('./sla-thread.ts', import.meta.url), { workerData })
     this.#worker.on('message', (message: FromSla) => {
-      if (message.kind === 'news') news(message.states, message.hasChanged)
+      if (message.kind === 'news') news(message.states)
       else failed(message.what, message.error)
     })
     this.#worker.on('error', (error) => onDeath(error as Error))

@@ -6,6 +6,7 @@
 import { Random } from '../../base/random.ts'
 import { RouteColumnsBuilder } from './columns.ts'
 import { type FibBatch, fibBatch, type NextHop } from './fib.ts'
+import { livenessNews } from './liveness.ts'
 import { ack, feedStart, neighbourNews, nodeState, pathNews } from './report.ts'
 import { type RouteBatch, routeBatch, routeNews } from './route.ts'
 import { hostBatch, type SwitchBatch, switchBatch } from './switch.ts'
@@ -151,6 +152,20 @@ export const samples = [
   sample(neighbourNews, { node: 'fn-1', neighbours: [{ tenant: 7, segment: 3, address: customer, mac }] }),
   sample(feedStart, { incarnation: 'a1b2', sequence: 77 }),
   sample(pathNews, { node: 'fn-1', remote: remote6, mtu: 1400, lifetime_s: 600 }),
+  sample(livenessNews, {
+    node: 'routing-1',
+    said_us: 2 ** 51,
+    things: [
+      {
+        ...{ name: 'to-dc', kind: 'probe', isUp: false, reason: 'loss 30%', since_ms: 1_790_000_000_000 },
+        quality: {
+          ...{ probes: 60, loss_ppm: 300_000, delayMin_us: 900, delayAverage_us: 1100, delayP99_us: 5000 },
+          ...{ jitter_us: 200, bandwidth_kbps: 100_000 },
+        },
+      },
+      { name: 'acme-dc', kind: 'bfd', isUp: true, reason: '', since_ms: 5, quality: undefined },
+    ],
+  }),
   sample(nodeState, {
     node: 'fn-1',
     ready: true,

@@ -1,0 +1,105 @@
+/**
+ * What a routing node watches, by BFD and by probes, in one place: kept in order, told when something is up or down, and
+ * shown to whoever asks. What nothing is known of yet is not spoken of, so that a routing node that starts anew withdraws
+ * no route before it has looked.
+ */
+
+import type { Clock, Timer } from '../../base/clock.ts'
+import { type Liveness, livenessNews, type PathQuality } from '../../wire/control/liveness.ts'
+import type { ProbeState } from '../sla/probe-runner.ts'
+import type { WatchNews } from './neighbour-bfd.ts'
+
+/** So long a BFD session may take to come up for the first time before it counts as down: slow packets are a second apart. */
+const FIRST_ms = 10_000
+
+export interface ReporterParts {
+  readonly node: string
+  readonly clock: Clock
+  /** Something is up or down: to be told at once, and kept. */
+  readonly tell: (news: Uint8Array) => void
+  /** Only how good paths are: to be kept. */
+  readonly keep: (news: Uint8Array) => void
+  readonly log: (thing: Liveness) => void
+}
+
+export class LivenessReporter {
+  readonly #parts: ReporterParts
+  readonly #things = new Map<string, Liveness>()
+  readonly #first = new Map<string, Timer>()
+  #said_us = 0
+
+  constructor(parts: ReporterParts) {
+    this.#parts = parts
+  }
+
+  /** All that is known, by name. */
+  get things(): Liveness[] {
+    return [...this.#things.values()].toSorted((a, b) => a.name.localeCompare(b.name))
+  }
+
+  probes(states: readonly ProbeState[]): void {
+    let hasTold = false
+    for (const { name, isUp, reason, quality, bandwidth_kbps } of states) {
+      if (isUp === undefined) continue
+      if (this.#take({ name, kind: 'probe', isUp, reason, quality: qualityOf(quality, bandwidth_kbps) })) hasTold = true
+    }
+    if (!hasTold && states.length > 0) this.#parts.keep(this.#encoded())
+  }
+
+  neighbour({ name, state, reason }: WatchNews): void {
+    const isUp = state === 'up'
+    if (!isUp && !this.#things.has(name)) {
+      const late = (): void => void this.#take({ name, kind: 'bfd', isUp: false, reason, quality: undefined })
+      if (!this.#first.has(name)) this.#first.set(name, this.#parts.clock.after(FIRST_ms, late))
+      return
+    }
+    this.#settled(name)
+    this.#take({ name, kind: 'bfd', isUp, reason, quality: undefined })
+  }
+
+  /** It is another node's to watch now. */
+  left(name: string): void {
+    this.#settled(name)
+    if (this.#things.delete(name)) this.#parts.tell(this.#encoded())
+  }
+
+  close(): void {
+    for (const timer of this.#first.values()) timer.cancel()
+    this.#first.clear()
+  }
+
+  #settled(name: string): void {
+    this.#first.get(name)?.cancel()
+    this.#first.delete(name)
+  }
+
+  /** True when it is told. */
+  #take(now: Omit<Liveness, 'since_ms'>): boolean {
+    const before = this.#things.get(now.name)
+    const isOther = before?.isUp !== now.isUp
+    const since_ms = isOther ? this.#parts.clock.wall_ms() : before!.since_ms
+    const thing: Liveness = { ...now, since_ms }
+    this.#things.set(now.name, thing)
+    if (!isOther) return false
+    this.#parts.log(thing)
+    this.#parts.tell(this.#encoded())
+    return true
+  }
+
+  #encoded(): Uint8Array {
+    this.#said_us = Math.max(this.#said_us + 1, Math.floor(this.#parts.clock.wall_ms() * 1000))
+    return livenessNews.encode({ node: this.#parts.node, said_us: this.#said_us, things: this.things })
+  }
+}
+
+function qualityOf(quality: ProbeState['quality'], bandwidth_kbps: number | undefined): PathQuality {
+  return {
+    probes: quality.probes,
+    loss_ppm: Math.round(quality.loss_percent * 10_000),
+    delayMin_us: Math.round(quality.delayMin_us),
+    delayAverage_us: Math.round(quality.delayAverage_us),
+    delayP99_us: Math.round(quality.delayP99_us),
+    jitter_us: Math.round(quality.jitter_us),
+    bandwidth_kbps: Math.round(bandwidth_kbps ?? 0),
+  }
+}

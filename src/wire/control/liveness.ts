@@ -1,0 +1,45 @@
+/**
+ * What a routing node knows of what it watches: by BFD and by probes (IP SLA), is it up, why not, and how good is the path.
+ * It goes out as a plain publish when something is up or down, which is what is acted on, and the latest of each node is
+ * kept, for whoever comes later.
+ */
+
+import { flag, list, type MessageValue, message, optional, record, text, u32, u53, type Value } from './codec.ts'
+
+const quality = record({
+  /** Of so many probes. */
+  probes: u32,
+  /** Lost, of a million. */
+  loss_ppm: u32,
+  delayMin_us: u53,
+  delayAverage_us: u53,
+  delayP99_us: u53,
+  jitter_us: u53,
+  /** 0: not measured. */
+  bandwidth_kbps: u53,
+})
+export type PathQuality = Value<typeof quality>
+
+const thing = record({
+  /** Of a probe or a neighbour in the site file; one name means one thing. */
+  name: text,
+  /** `probe` or `bfd`. */
+  kind: text,
+  isUp: flag,
+  /** Why it is down; empty when it is not. */
+  reason: text,
+  /** When it became so, in milliseconds since 1970: of two nodes that speak of one thing the later word counts. */
+  since_ms: u53,
+  /** Of probes. */
+  quality: optional(quality),
+})
+export type Liveness = Value<typeof thing>
+
+export const livenessNews = message('liveness news', 11, {
+  node: text,
+  /** Grows with everything that the node says: what was kept may come after what was said later. */
+  said_us: u53,
+  /** All that the node knows. */
+  things: list(thing),
+})
+export type LivenessNews = MessageValue<typeof livenessNews>
