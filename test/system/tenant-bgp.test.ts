@@ -19,6 +19,8 @@ import { planTraffic } from '../../lab/traffic/plan.ts'
 import { failedConnections, type Quiet, sumOf, underTraffic, until } from './under-traffic.ts'
 
 const SITE = resolve(import.meta.dirname, '../../examples/two-tenants.yaml')
+/** Two routing nodes, and customers that speak IPv6. */
+const SITE_OF_TWO = resolve(import.meta.dirname, '../../examples/two-tenants-ipv6.yaml')
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
 const REACH_ms = 20_000
 
@@ -118,6 +120,46 @@ suite("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird') }, (
       },
     })
     equal(gone, 0, 'routes were withdrawn meanwhile')
+    equal(failedConnections(traffic), 0)
+    equal(
+      sumOf(traffic, ({ ping }) => ping.lost),
+      0,
+    )
+  })
+
+  test('sessions of a routing node that stands still move to the other one and back, and traffic goes on', async (t) => {
+    const traffic = await underTraffic({
+      build: () => Surroundings.build(SITE_OF_TWO),
+      async during({ gateway }) {
+        const before = await gateway.observer.sessions()
+        const spread = Map.groupBy(before, ({ pid }) => pid)
+        equal(spread.size, 2, 'both routing nodes have sessions')
+        const [pid, moved] = [...spread][0]!
+        ok(pid)
+        const names = new Set(moved.map(({ name }) => name))
+        const areUp = async (where: (now: number | undefined) => boolean): Promise<boolean> =>
+          (await gateway.observer.sessions()).every(
+            ({ name, row, pid: now }) => row?.state === UP && (!names.has(name) || where(now)),
+          )
+        const began = performance.now()
+        process.kill(pid, 'SIGSTOP')
+        try {
+          await until('its sessions are with the other node', () => areUp((now) => now !== pid))
+          t.diagnostic(`moved after ${Math.round(performance.now() - began)} ms`)
+          await sleep(2000)
+        } finally {
+          process.kill(pid, 'SIGCONT')
+        }
+        await until('they are back', () => areUp((now) => now === pid))
+        await sleep(2000)
+        const others = (await gateway.observer.sessions()).filter(({ name }) => !names.has(name))
+        deepEqual(
+          others,
+          before.filter(({ name }) => !names.has(name)).map((one, i) => ({ ...one, row: others[i]?.row })),
+        )
+        ok(others.every(({ row }) => row?.flaps === 0))
+      },
+    })
     equal(failedConnections(traffic), 0)
     equal(
       sumOf(traffic, ({ ping }) => ping.lost),

@@ -53,6 +53,8 @@ const RESTART_TIME_s = 120
 const MOVE_KEEP_s = 15
 /** Where tenants' peers connect to. */
 const BGP_PORT = 179
+/** Sessions in one turn: about 5 ms of connecting. */
+const STARTED_AT_ONCE = 50
 
 export interface HostEvent {
   readonly peer: string
@@ -121,6 +123,8 @@ export class SessionHost {
   /** By the peer's address, as the kernel knows it. */
   readonly #byAddress = new Map<string, Held>()
   readonly #byNumber = new Map<number, Held>()
+  /** Of those that are held from the beginning. */
+  readonly #unstarted = new Set<Held>()
   readonly #ranges: Neighbour[] = []
   readonly #freeSlots: number[] = []
   #dynamic = 0
@@ -150,19 +154,28 @@ export class SessionHost {
   }
 
   start(): void {
-    this.#startSome([...this.#byAddress.values()], 0)
+    for (const held of this.#byAddress.values()) this.#unstarted.add(held)
+    this.#startSome()
   }
 
-  /** Some of them: in between peers' own connections are accepted, and what has come about goes on. */
-  #startSome(all: readonly Held[], from: number): void {
-    const end = Math.min(from + STARTED_AT_ONCE, all.length)
-    for (let i = from; i < end; i++) if (this.#holds(all[i]!)) all[i]!.session.start()
-    if (end < all.length) setImmediate(() => this.#startSome(all, end))
+  /** Some of them: in between, peers' own connections are accepted, and what has come about goes on. */
+  #startSome(): void {
+    let left = STARTED_AT_ONCE
+    for (const held of this.#unstarted) {
+      if (left-- === 0) break
+      this.#startNow(held)
+    }
+    if (this.#unstarted.size > 0) setImmediate(() => this.#startSome())
+  }
+
+  #startNow(held: Held): void {
+    if (this.#unstarted.delete(held)) held.session.start()
   }
 
   /** Takes leave of all peers. */
   close(): void {
     for (const listener of this.#listeners) listener.close()
+    this.#unstarted.clear()
     for (const { session } of this.#byAddress.values()) session.stop(notification(CEASE.code, CEASE.shutdown))
   }
 
@@ -184,6 +197,7 @@ export class SessionHost {
       const { session, relayed } = held
       if (!relayed || this.#relay!.isHere(relayed)) continue
       held.isMoving = true
+      this.#unstarted.delete(held)
       // A peer that keeps our routes while we restart need not know: the other node's connection says it.
       if (session.negotiated?.gracefulRestart) (session.connection as TcpConnection | undefined)?.abandon()
       session.stop(notification(CEASE.code, CEASE.reset))
@@ -237,6 +251,7 @@ export class SessionHost {
     const held = this.#byAddress.get(formatAddress(address)) ?? this.#holdClaimed(relay.claim(address))
     if (held) {
       const { session, relayed } = held
+      this.#startNow(held)
       session.accept(new TcpConnection(socket, socket.remote, true, this.#after, relay.relayedOf(relayed!)))
       return
     }
@@ -259,6 +274,7 @@ export class SessionHost {
       socket.reset()
       return
     }
+    this.#startNow(held)
     held.session.accept(new TcpConnection(socket, socket.remote, true, this.#after))
   }
 
