@@ -69,7 +69,7 @@ program
   .argument(
     '<thing>',
     'tenants, routes, sessions (or peers: of BGP), nodes, switches, attachments, balances, traffic (per tenant and ' +
-      'node), counters, drops, modules or history (of a prefix in BGP, whether the site runs or not)',
+      'node), probes (and BFD), counters, drops, modules or history (of a prefix in BGP, whether the site runs or not)',
   )
   .argument('[which]', 'routes, sessions and traffic of this tenant only; of history, the prefix')
   .option('--at <time>', 'of history: what held then, such as 2026-03-01T12:00:00Z; by default all changes')

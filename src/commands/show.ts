@@ -27,6 +27,7 @@ const THINGS: Readonly<Record<string, Thing>> = {
   },
   sessions: (bus, modules, tenant) => sessions(bus, modules, tenant),
   peers: (bus, modules, tenant) => sessions(bus, modules, tenant),
+  probes: (bus, modules) => ask(bus, modules, ['routing'], 'probes'),
   counters: (bus, modules) => ask(bus, modules, ['access', 'forwarding'], 'counters'),
   drops: async (bus, modules) => (await ask(bus, modules, ['access', 'forwarding'], 'counters')).flatMap(dropsOf),
   modules: async (_, modules) =>

@@ -15,6 +15,7 @@ import { RoutePublisher } from './bus/route-publisher.ts'
 import { SiteBus } from './bus/site-bus.ts'
 import { vpcRoutes } from './bus/vpc-routes.ts'
 import { historyOf } from './history/place.ts'
+import { Liveness } from './liveness/liveness.ts'
 import { relaySetupOf } from './relay/ways.ts'
 import { vpnTargetsOf } from './vpn-targets.ts'
 
@@ -38,7 +39,12 @@ export async function runRouting(options: RunOptions): Promise<RoutingModule> {
   const { site, name, log } = options
   if (!site.routing) throw new Error(`site ${site.site} has no routing`)
   const onBus = options.directory === undefined || isAlone(site) ? undefined : openBus(name, options.directory, log)
-  const speaker = await startSpeaker(options, onBus?.publisher)
+  const onDeath = (error: Error): void => {
+    log.error({ error: error.stack }, 'the watch over paths failed')
+    process.exit(1)
+  }
+  const liveness = new Liveness({ site, name, bus: onBus?.bus, clock: systemClock, log, onDeath })
+  const speaker = await startSpeaker(options, onBus?.publisher, liveness)
   const held = new HeldSite(speaker, log)
   await held.take(site)
   const shared =
@@ -53,6 +59,7 @@ export async function runRouting(options: RunOptions): Promise<RoutingModule> {
     async close() {
       await shared?.close()
       onBus?.publisher.close()
+      await liveness.close()
       await speaker.close()
       await onBus?.bus.close()
     },
@@ -71,7 +78,11 @@ function openBus(name: string, directory: string, log: Logger) {
   return { bus, publisher: new RoutePublisher({ bus, clock: systemClock, log }) }
 }
 
-function startSpeaker({ site, name, stateDirectory, log }: RunOptions, publisher: RoutePublisher | undefined) {
+function startSpeaker(
+  { site, name, stateDirectory, log }: RunOptions,
+  publisher: RoutePublisher | undefined,
+  { watched }: Liveness,
+) {
   return Speaker.start({
     routing: site.routing!,
     tenants: site.tenants.map(({ vni, name: tenant }) => [vni, tenant] as const),
@@ -82,6 +93,7 @@ function startSpeaker({ site, name, stateDirectory, log }: RunOptions, publisher
       if (to === 'established' || from === 'established')
         log.info({ peer, remote, from, to, reason: reason?.sentence }, 'session')
     },
+    watched,
     nearMaximum: (warning) => log.warn(warning, 'a peer sends nearly as many routes as it may'),
     history: stateDirectory === undefined ? undefined : historyOf(site, stateDirectory, name),
     historyFailed(error, isOver) {
