@@ -3,11 +3,12 @@
  * (GTSM, RFC 5082); over several hops (RFC 5883) port 4784, from however far. One socket an address family and port
  * listens; each session sends from a port of its own in the dynamic range.
  *
- * Echo packets (port 3785) go to the peer and come back with a smaller TTL: from a peer that returns them by program, as
- * FRR does with IPv6, and from a tenant's through the relay, which addresses them so that the peer's forwarding plane does.
+ * Echo packets (port 3785) go to the peer from that port and come back to it with a smaller hop limit, from a peer that
+ * returns them by program, as FRR does with IPv6. IPv4 has none here: peers expect it addressed to ourselves (RFC 5881
+ * section 4), and the kernel neither sends such packets out nor lets them in.
  */
 
-import type { IpAddress } from '../base/address.ts'
+import { formatAddress, type IpAddress } from '../base/address.ts'
 import { LinuxError } from '../linux/error.ts'
 import { type Watch, watch } from '../linux/poll.ts'
 import { type Datagram, hasFamily, UdpSocket } from '../linux/socket.ts'
@@ -65,15 +66,18 @@ export class UdpBfdTransport implements BfdTransport {
   distant = 0
   readonly #listeners: Listener[] = []
   readonly #senders = new Set<UdpBfdSender>()
+  readonly #hasEcho: boolean
+  /** By our address: what echo packets go out by and come back to. */
+  readonly #echoPorts = new Map<string, UdpSocket>()
   #nextPort = SOURCE_PORT_FIRST
 
   constructor({ versions, multihop = false, echo = false }: UdpBfdTransportOptions = {}) {
+    this.#hasEcho = echo
     try {
       for (const version of versions ?? ([4, 6] as const).filter(hasFamily)) {
         const any = version === 4 ? ANY4 : ANY6
         this.#listen(any, UDP_PORT.bfdSingleHop, this.#singleHop)
         if (multihop) this.#listen(any, UDP_PORT.bfdMultiHop, this.#multihop)
-        if (echo) this.#listen(any, UDP_PORT.bfdEcho, this.#echo)
       }
     } catch (error) {
       this.close()
@@ -83,8 +87,12 @@ export class UdpBfdTransport implements BfdTransport {
 
   sender(from: IpAddress, to: IpAddress, isMultihop = false): BfdSender {
     const port = isMultihop ? UDP_PORT.bfdMultiHop : UDP_PORT.bfdSingleHop
+    const hasEcho = this.#hasEcho && !isMultihop && from.length === 16
+    const echo = (): UdpSocket | undefined => (hasEcho ? this.#echoPort(from) : undefined)
+    // The peer's may come from now on.
+    echo()
     const sender = new UdpBfdSender(
-      { from, to, port, sourcePort: this.#nextPort },
+      { from, to, port, sourcePort: this.#nextPort, echo },
       () => void this.#senders.delete(sender),
     )
     this.#nextPort = this.#nextPort < SOURCE_PORT_LAST ? this.#nextPort + 1 : SOURCE_PORT_FIRST
@@ -107,9 +115,23 @@ export class UdpBfdTransport implements BfdTransport {
 
   #listen(address: IpAddress, port: number, take: Listener['take']): void {
     const options = { bytesMax: PACKET_BYTES_MAX, receiveBufferBytes: RECEIVE_BUFFER_BYTES }
-    const socket = new UdpSocket({ address, port }, options)
+    this.#read(new UdpSocket({ address, port }, options), take)
+  }
+
+  #read(socket: UdpSocket, take: Listener['take']): void {
     const listener: Listener = { socket, take, watching: watch(socket.fd, () => read(listener)) }
     this.#listeners.push(listener)
+  }
+
+  #echoPort(local: IpAddress): UdpSocket | undefined {
+    const key = formatAddress(local)
+    const known = this.#echoPorts.get(key)
+    if (known) return known
+    const socket = openSender(local, UDP_PORT.bfdEcho, GTSM_TTL)
+    if (!socket) return undefined
+    this.#echoPorts.set(key, socket)
+    this.#read(socket, this.#echo)
+    return socket
   }
 
   readonly #singleHop = ({ bytes, from, ttl }: Datagram, to: IpAddress): void => {
@@ -139,6 +161,8 @@ interface Way {
   readonly to: IpAddress
   readonly port: number
   readonly sourcePort: number
+  /** What echo packets leave by; undefined where there is none. */
+  readonly echo: () => UdpSocket | undefined
 }
 
 class UdpBfdSender implements BfdSender {
@@ -164,8 +188,7 @@ class UdpBfdSender implements BfdSender {
   }
 
   sendEcho(packet: Uint8Array): void {
-    this.#socket ??= openSender(this.#way.from, this.#way.sourcePort, GTSM_TTL)
-    this.#socket?.send(packet, this.#echoTo)
+    this.#way.echo()?.send(packet, this.#echoTo)
   }
 
   returnEcho(packet: Uint8Array): void {

@@ -8,8 +8,12 @@ import { suggest } from './suggestion.ts'
 
 export function checkTracks(site: Loose<Site>, complain: Complain): void {
   const things = new Unique(complain)
-  each(site.routing?.neighbours, ({ name, bfd }, i) => {
-    if (bfd) things.add(name, ['routing', 'neighbours', i, 'name'], undefined)
+  each(site.routing?.neighbours, ({ name, bfd, address, prefix, tenant }, i) => {
+    if (!bfd) return
+    things.add(name, ['routing', 'neighbours', i, 'name'], undefined)
+    const isIpv4 = !(address ?? prefix ?? ':').includes(':')
+    if (bfd.echo && (isIpv4 || tenant !== undefined))
+      complain(['routing', 'neighbours', i, 'bfd', 'echo'], "echo is for neighbours over IPv6 that are no tenant's")
   })
   const nodes = new Set(site.routing?.nodes?.flatMap((node) => node?.name ?? []))
   const onNode = (name: string | undefined, path: readonly (string | number)[]): void => {
