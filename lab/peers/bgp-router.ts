@@ -56,6 +56,8 @@ export interface BgpRouterOptions {
   /** Its own address of each family, where sessions are of another one than the routes in them. */
   readonly nextHops?: Readonly<Record<BgpFamily, string>>
   readonly neighbours: readonly BgpNeighbour[]
+  /** Lines of the daemon's own syntax, of no neighbour. */
+  readonly extra?: readonly string[]
   /** Its own sessions' port; 179 unless it is said, 0: it does not listen. */
   readonly listenPort?: number
   /** What it learns becomes routes of the kernel, whose packets come from its address of the family that is here. */

@@ -101,6 +101,7 @@ export class Bird extends DaemonRouter implements BgpRouter {
       'log stderr all;',
       `router id ${routerId};`,
       'protocol device {}',
+      ...(this.options.extra ?? []),
       ...FAMILIES.flatMap((family) => [
         `protocol static routes_${family} {`,
         `  ${family};`,

@@ -1,5 +1,5 @@
 /**
- * FRR (Debian's frr): bgpd, and zebra, from which it knows its interfaces. Its routes are `network` lines, each with a
+ * FRR (Debian's frr): bgpd, zebra, from which it knows its interfaces, and bfdd where it is given lines for it. Its routes are `network` lines, each with a
  * route map of its own that sets the attributes.
  */
 
@@ -32,20 +32,27 @@ interface ShownPath {
   readonly peer?: { readonly peerId: string }
 }
 
+/** `bfd`: bfdd's configuration. */
+export type FrrOptions = BgpRouterOptions & { readonly bfd?: readonly string[] }
+
 export class Frr extends DaemonRouter implements BgpRouter {
   readonly setsAnyPath = true
   readonly #zebra: Daemon
+  readonly #bfd: Daemon
+  readonly #bfdLines: readonly string[] | undefined
   #routeMaps = 0
 
-  static async start(options: BgpRouterOptions): Promise<Frr> {
+  static async start(options: FrrOptions): Promise<Frr> {
     const frr = new Frr(options)
     await frr.#start()
     return frr
   }
 
-  private constructor(options: BgpRouterOptions) {
+  private constructor(options: FrrOptions) {
     super(options)
     this.#zebra = new Daemon(options)
+    this.#bfd = new Daemon(options)
+    this.#bfdLines = options.bfd
   }
 
   async announce(routes: readonly BgpOrigination[]): Promise<void> {
@@ -86,13 +93,23 @@ export class Frr extends DaemonRouter implements BgpRouter {
 
   /** Lines of vtysh, for what is FRR's alone. */
   async command(...lines: string[]): Promise<string> {
+    return await this.#vtysh('bgpd', lines)
+  }
+
+  /** The same, of bfdd. */
+  async bfdCommand(...lines: string[]): Promise<string> {
+    return await this.#vtysh('bfdd', lines)
+  }
+
+  async #vtysh(daemon: string, lines: readonly string[]): Promise<string> {
     const { folder } = this.daemon
-    const where = ['--vty_socket', folder, '--config_dir', folder, '-d', 'bgpd']
+    const where = ['--vty_socket', folder, '--config_dir', folder, '-d', daemon]
     return await this.daemon.run('vtysh', ...where, ...lines.flatMap((line) => ['-c', line]))
   }
 
   async stop(): Promise<void> {
     await this.daemon.stop()
+    await this.#bfd.stop()
     await this.#zebra.stop()
   }
 
@@ -112,6 +129,11 @@ export class Frr extends DaemonRouter implements BgpRouter {
     const filesOf = (name: string): string[] => ['-f', `${folder}/${name}.conf`, '-i', `${folder}/${name}.pid`]
     this.#zebra.start(`${PROGRAMS}/zebra`, [...filesOf('zebra'), ...common])
     await this.#zebra.until('zebra does not start', () => existsSync(`${folder}/zserv`))
+    if (this.#bfdLines) {
+      writeFileSync(`${folder}/bfdd.conf`, `${this.#bfdLines.join('\n')}\n`)
+      this.#bfd.start(`${PROGRAMS}/bfdd`, [...filesOf('bfdd'), ...common, '--bfdctl', `${folder}/bfdd.sock`])
+      await this.#bfd.until('bfdd does not start', () => existsSync(`${folder}/bfdd.vty`))
+    }
     this.daemon.start(`${PROGRAMS}/bgpd`, [...filesOf('bgpd'), ...common, '-p', `${listenPort ?? 179}`])
     await this.daemon.until('FRR does not start', () =>
       this.command('show bgp summary').then(
