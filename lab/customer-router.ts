@@ -13,6 +13,7 @@ import { findCommand } from './packages.ts'
 import type { BgpFamily, BgpNeighbour, BgpRouter } from './peers/bgp-router.ts'
 import { Bird } from './peers/bird.ts'
 import { OwnSpeaker } from './peers/own-speaker.ts'
+import type { Customer } from './topology.ts'
 
 /** One that runs. */
 export type RunningRouter = Pick<BgpRouter, 'announce' | 'withdraw' | 'stop'>
@@ -85,23 +86,22 @@ function acceptedFrom({ policies, prefix_lists: lists }: Routing, { import: name
     .filter((prefix) => families.includes(prefix.includes(':') ? 'ipv6-unicast' : 'ipv4-unicast'))
 }
 
-/** Whether a router that is started here tells its kernel what it learns. */
+/** Whether routers that are started here can tell their kernels what they learn. */
 export function routersInstall(): boolean {
   return findCommand('bird') !== undefined
 }
 
-/** Announces at once, whether the gateway is there yet or not. `sources`: what its kernel's packets come from. */
+/** Announces at once, whether the gateway is there yet or not. Where it installs what it learns it is BIRD. */
 export async function startRouter(
   lab: Lab,
-  namespace: string,
-  router: CustomerRouter,
-  sources: readonly string[],
+  { namespace, addresses: sources, router }: { readonly router: CustomerRouter } & Omit<Customer, 'router'>,
+  isInstalling: boolean,
 ): Promise<RunningRouter> {
   const { as, routerId, sessions, announces } = router
   const options = { lab, namespace, name: `${namespace}-router`, as, routerId, neighbours: sessions }
   const source = (isIpv6: boolean) => sources.find((address) => address.includes(':') === isIpv6)
   const installs = { ipv4: source(false), ipv6: source(true) }
-  const started = routersInstall() ? await Bird.start({ ...options, installs }) : await OwnSpeaker.start(options)
+  const started = isInstalling ? await Bird.start({ ...options, installs }) : await OwnSpeaker.start(options)
   await started.announce(
     announces.map((prefix) => ({ prefix, asPath: [], origin: 'igp', communities: [], largeCommunities: [] })),
   )

@@ -1,7 +1,7 @@
 /**
- * A site's surroundings, made: the namespaces and wires of its topology, its customers' and machines' addresses, a
- * vSwitch on each host, a router at each customer that speaks BGP, and a copy of the site file for `gatehouse up` that names them. The gateway itself is not
- * started here.
+ * A site's surroundings, made: the namespaces and wires of its topology, its customers' and machines' addresses, a vSwitch
+ * on each host, a router at each customer that speaks BGP, and a copy of the site file for `gatehouse up` that names them.
+ * The gateway itself is not started here.
  */
 
 import type { ChildProcess } from 'node:child_process'
@@ -72,7 +72,7 @@ export class Surroundings {
       const detach = topology.boxes.map((box) => attachTrunk(box, lab.fullName(box.namespace)))
       const hosts = topology.hosts.filter((host) => !options.bareHosts?.includes(host.name))
       const vswitches = await Promise.all(hosts.map((host) => VSwitchProcess.start(lab, site, host)))
-      const routers = await startRouters(lab, topology)
+      const routers = await startRouters(lab, topology, shape)
       return new Surroundings(lab, site, topology, { text, vswitches, routers, detach })
     } catch (error) {
       await lab.close()
@@ -114,11 +114,12 @@ interface Made {
   readonly detach: readonly (() => void)[]
 }
 
-async function startRouters(lab: Lab, { customers }: Topology): Promise<Map<string, RunningRouter>> {
-  const started = customers.flatMap(({ namespace, router, addresses }) =>
-    router ? [startRouter(lab, namespace, router, addresses).then((one) => [namespace, one] as const)] : [],
-  )
-  return new Map(await Promise.all(started))
+async function startRouters(lab: Lab, { customers }: Topology, { routersInstall: isInstalling }: Shape) {
+  const started = customers.flatMap(({ router, ...customer }) => {
+    if (!router) return []
+    return [startRouter(lab, { ...customer, router }, isInstalling).then((one) => [customer.namespace, one] as const)]
+  })
+  return new Map<string, RunningRouter>(await Promise.all(started))
 }
 
 async function makeNetwork(lab: Lab, topology: Topology): Promise<void> {

@@ -4,10 +4,9 @@
  */
 
 import { writeFileSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { type BgpOrigination, type BgpRouter, type BgpRouterOptions, Daemon } from './bgp-router.ts'
 
-const MAIN = resolve(import.meta.dirname, 'own-speaker-main.ts')
+const MAIN = new URL('./own-speaker-main.ts', import.meta.url).pathname
 
 /** What own-speaker-main.ts reads, anew at SIGHUP. */
 export interface OwnSpeakerConfig {

@@ -167,6 +167,21 @@ suite("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird') }, (
     )
   })
 
+  test('where there is no BIRD customers run our own speaker', async () => {
+    const traffic = await underTraffic({
+      build: () => Surroundings.build(SITE_OF_TWO, { shape: { routersInstall: false } }),
+      during: async ({ gateway }) => {
+        const via = 'fd00:192:168:1::2 on acme-dc'
+        equal((await gateway.observer.routes('acme')).get('fd00:10:1::/48'), via)
+        deepEqual(
+          (await gateway.observer.sessions()).map(({ row }) => `${row?.state} ${row?.flaps}`),
+          Array(3).fill(`${UP} 0`),
+        )
+      },
+    })
+    equal(failedConnections(traffic), 0)
+  })
+
   test("a dead customer's routes go at once, though its routing node lives", async () => {
     await using made = await Surroundings.build(SITE)
     const gateway = Gateway.up(made)
