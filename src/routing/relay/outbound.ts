@@ -70,6 +70,8 @@ export class Outbound {
     addressBytes: 0,
     isUnfinished: false,
   }
+  /** How many of BFD's went. */
+  #datagrams = 0
 
   constructor(parts: OutboundParts) {
     this.#parts = parts
@@ -127,7 +129,10 @@ export class Outbound {
       const pseudo = addressBytes === 4 ? pseudoHeader4 : pseudoHeader6
       writeUdpChecksum(writer.view, upper, pseudo(writer.view, at, PROTOCOL.udp, packetEnd - upper))
     }
-    this.#send(peer, at, packetEnd, portsAt(writer.view, upper) ^ idOf(writer.view, at, addressBytes))
+    // DSR section 5.1: BFD of one session goes over all paths, packet by packet. By a counter, for the kernel's packets have
+    // no IDs: it sends them with DF, and IPv6 has none.
+    this.#datagrams = (this.#datagrams + 1) & 0xffff
+    this.#send(peer, at, packetEnd, portsAt(writer.view, upper) ^ this.#datagrams)
     return Refusal.none
   }
 
@@ -251,9 +256,4 @@ function readIp(packet: Packet): number {
 
 function portsAt(view: DataView, upper: number): number {
   return view.getUint32(upper)
-}
-
-/** DSR section 5.1: BFD of one session goes over all paths in turn, by IPv4's ID. */
-function idOf(view: DataView, ip: number, addressBytes: number): number {
-  return addressBytes === 4 ? ipv4.id.get(view, ip) : 0
 }

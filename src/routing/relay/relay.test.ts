@@ -294,6 +294,16 @@ suite('from the kernel to peers', () => {
     notEqual(port(2, 33_000), port(3, 33_000))
   })
 
+  test('BFD of one session takes many paths, though its packets are all alike', () => {
+    const bed = new RelayBed([ACME])
+    bed.introduce(7)
+    const ends = { source: INNER, destination: '240.0.0.2', ttl: 255, id: 0, dontFragment: true }
+    const probe = build.udp({ sourcePort: 49_152, destinationPort: 3784 }, build.bfd())
+    const ports = Array.from({ length: 64 }, () => bed.packet(build.ipv4(ends, probe).bytes)[0]!.port)
+    ok(new Set(ports).size > 32, `${new Set(ports).size} ports`)
+    equal(ports.filter((port, i) => port === ports[i + 1]).length, 0)
+  })
+
   test('FIN and RST pass when the session means them, and for its connection only', () => {
     const bed = new RelayBed([ACME])
     bed.introduce(7)
