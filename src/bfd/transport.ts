@@ -12,6 +12,7 @@ import { formatAddress, type IpAddress } from '../base/address.ts'
 import { LinuxError } from '../linux/error.ts'
 import { type Watch, watch } from '../linux/poll.ts'
 import { type Datagram, hasFamily, UdpSocket } from '../linux/socket.ts'
+import type { Endpoint } from '../linux/socket-address.ts'
 import { UDP_PORT } from '../wire/udp.ts'
 
 export interface BfdTransport {
@@ -39,6 +40,11 @@ const GTSM_TTL = 255
 /** RFC 5881 section 4. */
 const SOURCE_PORT_FIRST = 49152
 const SOURCE_PORT_LAST = 65535
+/**
+ * Sockets that send. With more sessions than that some share one, and with it their source port, which RFC 5881 allows
+ * from 16,384 on: a process has 20,000 descriptors where nobody raised that, and a session of BGP takes one as well.
+ */
+const SENDERS_MAX = 4096
 const PACKET_BYTES_MAX = 256
 /** What waits while the thread is off its core: some 5,000 packets, a quarter of a second of a thousand sessions. */
 const RECEIVE_BUFFER_BYTES = 4 << 20
@@ -65,11 +71,11 @@ export class UdpBfdTransport implements BfdTransport {
   /** Packets that came from further away than one hop, or claim to. */
   distant = 0
   readonly #listeners: Listener[] = []
-  readonly #senders = new Set<UdpBfdSender>()
+  readonly #senders = new SenderSockets()
+  readonly #returning = new Map<string, UdpSocket>()
   readonly #hasEcho: boolean
   /** By our address: what echo packets go out by and come back to. */
   readonly #echoPorts = new Map<string, UdpSocket>()
-  #nextPort = SOURCE_PORT_FIRST
 
   constructor({ versions, multihop = false, echo = false }: UdpBfdTransportOptions = {}) {
     this.#hasEcho = echo
@@ -91,13 +97,7 @@ export class UdpBfdTransport implements BfdTransport {
     const echo = (): UdpSocket | undefined => (hasEcho ? this.#echoPort(from) : undefined)
     // The peer's may come from now on.
     echo()
-    const sender = new UdpBfdSender(
-      { from, to, port, sourcePort: this.#nextPort, echo },
-      () => void this.#senders.delete(sender),
-    )
-    this.#nextPort = this.#nextPort < SOURCE_PORT_LAST ? this.#nextPort + 1 : SOURCE_PORT_FIRST
-    this.#senders.add(sender)
-    return sender
+    return new UdpBfdSender({ from, to, port, echo, returning: () => this.#returningPort(from) }, this.#senders)
   }
 
   drain(): void {
@@ -109,7 +109,8 @@ export class UdpBfdTransport implements BfdTransport {
       watching.stop()
       socket.close()
     }
-    for (const sender of this.#senders) sender.close()
+    this.#senders.close()
+    for (const socket of this.#returning.values()) socket.close()
     this.#listeners.length = 0
   }
 
@@ -131,6 +132,14 @@ export class UdpBfdTransport implements BfdTransport {
     if (!socket) return undefined
     this.#echoPorts.set(key, socket)
     this.#read(socket, this.#echo)
+    return socket
+  }
+
+  /** What comes back has been on its way before, and says so by its hop limit. */
+  #returningPort(local: IpAddress): UdpSocket | undefined {
+    const key = formatAddress(local)
+    const socket = this.#returning.get(key) ?? openSender(local, 0, GTSM_TTL - 1)
+    if (socket) this.#returning.set(key, socket)
     return socket
   }
 
@@ -156,35 +165,89 @@ function read({ socket, take }: Listener): void {
     if (datagram.destination) take(datagram, datagram.destination)
 }
 
+interface SenderSocket {
+  readonly socket: UdpSocket
+  users: number
+}
+
+/** The sockets that sessions send from: one each, and beyond SENDERS_MAX shared among those from one address. */
+class SenderSockets {
+  readonly #byAddress = new Map<string, SenderSocket[]>()
+  #count = 0
+  #nextPort = SOURCE_PORT_FIRST
+
+  /** Undefined while the address is not one of this host. */
+  take(from: IpAddress): SenderSocket | undefined {
+    const key = formatAddress(from)
+    const known = this.#byAddress.get(key) ?? []
+    const shared = this.#count >= SENDERS_MAX ? leastUsed(known) : undefined
+    if (shared) {
+      shared.users++
+      return shared
+    }
+    const socket = openSender(from, this.#nextPort, GTSM_TTL)
+    if (!socket) return undefined
+    this.#nextPort = this.#nextPort < SOURCE_PORT_LAST ? this.#nextPort + 1 : SOURCE_PORT_FIRST
+    this.#count++
+    const made = { socket, users: 1 }
+    known.push(made)
+    this.#byAddress.set(key, known)
+    return made
+  }
+
+  release(from: IpAddress, taken: SenderSocket): void {
+    const key = formatAddress(from)
+    if (--taken.users > 0 || !this.#byAddress.has(key)) return
+    const left = this.#byAddress.get(key)!.filter((one) => one !== taken)
+    if (left.length > 0) this.#byAddress.set(key, left)
+    else this.#byAddress.delete(key)
+    this.#count--
+    taken.socket.close()
+  }
+
+  close(): void {
+    for (const { socket } of [...this.#byAddress.values()].flat()) socket.close()
+    this.#byAddress.clear()
+    this.#count = 0
+  }
+}
+
+function leastUsed(sockets: readonly SenderSocket[]): SenderSocket | undefined {
+  return sockets.reduce<SenderSocket | undefined>(
+    (best, one) => (!best || one.users < best.users ? one : best),
+    undefined,
+  )
+}
+
 interface Way {
   readonly from: IpAddress
   readonly to: IpAddress
   readonly port: number
-  readonly sourcePort: number
-  /** What echo packets leave by; undefined where there is none. */
+  /** What echo packets leave by, and what the peer's are returned by; undefined where there is none. */
   readonly echo: () => UdpSocket | undefined
+  readonly returning: () => UdpSocket | undefined
 }
 
 class UdpBfdSender implements BfdSender {
   readonly #way: Way
-  readonly #to: { readonly address: IpAddress; readonly port: number }
-  readonly #echoTo: { readonly address: IpAddress; readonly port: number }
-  readonly #closed: () => void
-  #socket: UdpSocket | undefined
-  /** What comes back has been on its way before, and says so by its TTL. */
-  #returning: UdpSocket | undefined
+  readonly #to: Endpoint
+  readonly #echoTo: Endpoint
+  readonly #sockets: SenderSockets
+  #taken: SenderSocket | undefined
+  #isClosed = false
 
-  constructor(way: Way, closed: () => void) {
+  constructor(way: Way, sockets: SenderSockets) {
     this.#way = way
     this.#to = { address: way.to, port: way.port }
     this.#echoTo = { address: way.to, port: UDP_PORT.bfdEcho }
-    this.#closed = closed
+    this.#sockets = sockets
   }
 
   send(packet: Uint8Array): void {
-    this.#socket ??= openSender(this.#way.from, this.#way.sourcePort, GTSM_TTL)
+    if (this.#isClosed) return
+    this.#taken ??= this.#sockets.take(this.#way.from)
     // What cannot leave (link down, neighbour unknown) is a packet lost: the peer notices, which is the point.
-    this.#socket?.send(packet, this.#to)
+    this.#taken?.socket.send(packet, this.#to)
   }
 
   sendEcho(packet: Uint8Array): void {
@@ -192,15 +255,13 @@ class UdpBfdSender implements BfdSender {
   }
 
   returnEcho(packet: Uint8Array): void {
-    this.#returning ??= openSender(this.#way.from, 0, GTSM_TTL - 1)
-    this.#returning?.send(packet, this.#echoTo)
+    this.#way.returning()?.send(packet, this.#echoTo)
   }
 
   close(): void {
-    this.#socket?.close()
-    this.#returning?.close()
-    this.#socket = this.#returning = undefined
-    this.#closed()
+    if (this.#taken) this.#sockets.release(this.#way.from, this.#taken)
+    this.#taken = undefined
+    this.#isClosed = true
   }
 }
 
