@@ -6,6 +6,7 @@ import { systemClock } from '../../base/clock.ts'
 import { freshSeed, Random } from '../../base/random.ts'
 import { BfdService } from '../../bfd/service.ts'
 import type { Routing } from '../../config/routing.ts'
+import { stopWatching } from '../../linux/poll.ts'
 import type { HistoryEnd } from '../history/history.ts'
 import { HistoryTap } from '../history/tap.ts'
 import { NeighbourBfd } from '../liveness/neighbour-bfd.ts'
@@ -61,9 +62,12 @@ const host: SessionHost = new SessionHost({
 })
 routes.on('message', (message: FromRoutes) => host.take(message))
 agent.on('message', async ({ id, what, members }: Question) => {
-  if (what === 'close') host.close()
-  // Peers hear that BFD ends on purpose, and do not take us for dead.
-  if (what === 'close') await bfd?.close()
+  if (what === 'close') {
+    host.close()
+    // Peers hear that BFD ends on purpose, and do not take us for dead.
+    await bfd?.close()
+    stopWatching()
+  }
   if (members) host.setMembers(members)
   agent.postMessage({ kind: 'answer', id, answer: host.show() } satisfies Answer)
 })

@@ -7,7 +7,7 @@
  */
 
 import type { IpAddress, Prefix } from '../../base/address.ts'
-import { FAMILY, type Family } from '../../wire/bgp/family.ts'
+import { FAMILY, type Family, families } from '../../wire/bgp/family.ts'
 import type { RouteBatch } from '../../wire/control/route.ts'
 import type { AggregateSetting, RouteSettings } from './messages.ts'
 import { Aggregate } from './rib/aggregate.ts'
@@ -58,7 +58,8 @@ export class Tables {
   readonly #settings: RouteSettings
   readonly #publisher: Publisher | undefined
   readonly #decision: Decision
-  readonly #tables = new Map<string, RoutingTable>()
+  /** By `numberOf`. */
+  readonly #tables = new Map<number, RoutingTable>()
   /** Tenants by the number of their VRF, and the other way. */
   readonly #tenants: ReadonlyMap<number, string>
   readonly #vrfs: ReadonlyMap<string, number>
@@ -100,11 +101,11 @@ export class Tables {
   }
 
   of(vrf: number, family: Family): RoutingTable {
-    const name = `${vrf} ${family}`
-    const known = this.#tables.get(name)
+    const number = numberOf(vrf, family)
+    const known = this.#tables.get(number)
     if (known) return known
     const made = new RoutingTable(prefixTableOf(family), this.#sets, this.#decision)
-    this.#tables.set(name, made)
+    this.#tables.set(number, made)
     const tenant = this.#tenants.get(vrf)
     if (tenant !== undefined && this.#publisher) this.#feed.follow(made, tenant, family)
     this.#joinVpn(made, vrf, family)
@@ -134,7 +135,10 @@ export class Tables {
   /** How the next hop is reached is another matter now. */
   nextHopChanged(address: IpAddress, reach: Reach): void {
     if (!this.nextHops?.change(address, reach)) return
-    for (const [name, table] of this.#tables) if (name.startsWith(`${NO_VRF} `)) this.#rechecks.set(table, 0)
+    for (const family of families.keys()) {
+      const table = this.#tables.get(numberOf(NO_VRF, family))
+      if (table) this.#rechecks.set(table, 0)
+    }
   }
 
   /** Goes on through a table for that. False when there is nothing more to do. */
@@ -187,6 +191,10 @@ export class Tables {
     const vpn = family === FAMILY.ipv4Unicast ? FAMILY.vpnv4 : FAMILY.vpnv6
     new VpnExport(table, this.of(NO_VRF, vpn), targets, touched)
   }
+}
+
+function numberOf(vrf: number, family: number): number {
+  return vrf * families.length + family
 }
 
 function isOfFamily({ address }: Prefix, family: Family): boolean {

@@ -28,7 +28,10 @@ export function grown8(column: Uint8Array<ArrayBuffer>, count: number): Uint8Arr
   return larger
 }
 
-/** The least power of two that is not below; at least 16. */
+/** The least power of two that is not below; of small ones every other, for there may be thousands of small tables. */
 export function capacityFor(count: number): number {
-  return 1 << Math.max(4, 32 - Math.clz32(count - 1))
+  if (count <= SMALL[0]) return SMALL[0]
+  return count <= SMALL[1] ? SMALL[1] : 1 << (32 - Math.clz32(count - 1))
 }
+
+const SMALL = [16, 128] as const

@@ -29,6 +29,8 @@ export class VpnImport implements RouteFollower {
   #set = new Int32Array(16)
   #peer = new Uint16Array(16)
   readonly #words = new Uint32Array(4)
+  /** By VRF: its table, once something went there. */
+  readonly #tables = new Map<VrfTargets, RoutingTable>()
 
   constructor(vpn: RoutingTable, options: VpnImportOptions) {
     this.#vpn = vpn
@@ -64,14 +66,22 @@ export class VpnImport implements RouteFollower {
   #announce(prefix: number, vrf: VrfTargets, peer: number, set: number): void {
     // What the VRF exported itself is there already.
     if (this.#isOf(prefix, vrf)) return
-    const table = this.#options.tableOf(vrf.vrf)
+    const table = this.#tableOf(vrf)
     table.announce(this.#find(table, prefix, true), peer, prefix + 1, set, set, PATH_FLAG.imported)
   }
 
   #withdraw(prefix: number, vrf: VrfTargets, peer: number): void {
-    const table = this.#options.tableOf(vrf.vrf)
+    const table = this.#tableOf(vrf)
     const found = this.#find(table, prefix, false)
     if (found !== NO_PREFIX && table.withdraw(found, peer, prefix + 1)) this.#options.touched(table)
+  }
+
+  #tableOf(vrf: VrfTargets): RoutingTable {
+    const known = this.#tables.get(vrf)
+    if (known) return known
+    const table = this.#options.tableOf(vrf.vrf)
+    this.#tables.set(vrf, table)
+    return table
   }
 
   #isOf(prefix: number, { distinguisher }: VrfTargets): boolean {
