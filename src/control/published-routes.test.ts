@@ -42,3 +42,35 @@ test('at the limit what adds a route is refused whole, and all else is taken', (
     ],
   )
 })
+
+const sizeOf = (routes: PublishedRoutes) => routes.of('acme')[0]?.routes.size
+
+test('a batch that replaces in parts is taken over as one, when the last of them is there', () => {
+  const routes = new PublishedRoutes()
+  routes.take(batch('a', [1, 2, 3, 9]))
+  deepEqual(routes.take({ ...batch('a', [1, 2], [], true), part: 'first' }), new Map())
+  deepEqual(routes.take({ ...batch('a', [3]), part: 'middle' }), new Map())
+  equal(routes.isWaiting('a'), true)
+  equal(sizeOf(routes), 4, 'what it said before holds until then')
+  routes.take({ ...batch('a', [4]), part: 'last' })
+  equal(routes.isWaiting(), false)
+  deepEqual([sizeOf(routes), routes.count], [4, 4])
+})
+
+test('parts whose last never comes change nothing', () => {
+  const routes = new PublishedRoutes()
+  routes.take(batch('a', [1, 2, 3]))
+  routes.take({ ...batch('a', [7], [], true), part: 'first' })
+  routes.take(batch('a', [4]))
+  equal(sizeOf(routes), 4, 'its source began anew')
+  routes.take({ ...batch('a', [5]), part: 'last' })
+  equal(sizeOf(routes), 5, 'the rest of something that was not heard from its beginning')
+})
+
+test('parts that are too many together are refused whole', () => {
+  const routes = new PublishedRoutes(4)
+  routes.take(batch('a', [1, 2, 3]))
+  routes.take({ ...batch('a', [1, 2, 3], [], true), part: 'first' })
+  equal(routes.take({ ...batch('a', [4, 5]), part: 'last' }), 'more than 4 routes')
+  equal(sizeOf(routes), 3)
+})

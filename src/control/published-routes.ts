@@ -34,6 +34,8 @@ export type Touched = Map<string, PrefixKey[]>
 
 export class PublishedRoutes {
   readonly #origins = new Map<string, Origin>()
+  /** By origin: parts of a batch that replaces, of which more are to come. */
+  readonly #parts = new Map<string, RouteBatch[]>()
   readonly #routesMax: number
   #count = 0
 
@@ -59,10 +61,44 @@ export class PublishedRoutes {
     return found.sort((a, b) => a.preference - b.preference || (a.origin < b.origin ? -1 : 1))
   }
 
+  /** Has the origin, or any, said only a part yet of what replaces all that it said before? */
+  isWaiting(origin?: string): boolean {
+    return origin === undefined ? this.#parts.size > 0 : this.#parts.has(origin)
+  }
+
   /** Takes a batch over. Answers what it touched, or why it is refused. */
   take(batch: RouteBatch): Touched | string {
+    const { origin, part, replaces } = batch
+    const before = this.#parts.get(origin)
+    this.#parts.delete(origin)
     const refused = this.#refuse(batch)
     if (refused) return refused
+    if (part === 'first' && replaces) return this.#wait([batch])
+    if (!before || (part !== 'middle' && part !== 'last')) return this.#take(batch)
+    const parts = [...before, batch]
+    return part === 'middle' ? this.#wait(parts) : this.#takeParts(parts)
+  }
+
+  #wait(parts: RouteBatch[]): Touched {
+    this.#parts.set(parts[0]!.origin, parts)
+    return new Map()
+  }
+
+  #takeParts(parts: readonly RouteBatch[]): Touched | string {
+    const touched: Touched = new Map()
+    const count = parts.reduce((sum, { routes4, routes6 }) => sum + routes4.lengths.length + routes6.lengths.length, 0)
+    if (this.#countWithout(parts[0]!.origin) + count > this.#routesMax) return this.#tooMany()
+    for (const part of parts) {
+      for (const [tenant, keys] of this.#take(part)) {
+        const known = touched.get(tenant)
+        if (known) for (const key of keys) known.push(key)
+        else touched.set(tenant, keys)
+      }
+    }
+    return touched
+  }
+
+  #take(batch: RouteBatch): Touched {
     const touched: Touched = new Map()
     const origin = this.#origin(batch, touched)
     const sets = batch.gateways.map((gateways) => internSet(origin, gateways))
@@ -127,14 +163,22 @@ export class PublishedRoutes {
         if (nextHops[row]! > gateways.length) return `a route by gateways ${nextHops[row]}, of ${gateways.length}`
       }
     }
-    return this.#countAfter(batch) > this.#routesMax ? `more than ${this.#routesMax} routes` : undefined
+    return this.#countAfter(batch) > this.#routesMax ? this.#tooMany() : undefined
+  }
+
+  #tooMany(): string {
+    return `more than ${this.#routesMax} routes`
+  }
+
+  #countWithout(origin: string): number {
+    const routes = [...(this.#origins.get(origin)?.tenants.values() ?? [])]
+    return routes.reduce((count, { size }) => count - size, this.#count)
   }
 
   /** At most so many routes there will be: what is withdrawn or replaced adds none. */
   #countAfter({ origin: name, replaces, tenants, routes4, routes6 }: RouteBatch): number {
     const known = this.#origins.get(name)
-    let count = this.#count
-    if (replaces && known) for (const { size } of known.tenants.values()) count -= size
+    let count = replaces ? this.#countWithout(name) : this.#count
     // Mostly there is room for all rows, and nothing need be looked up.
     const rows = routes4.lengths.length + routes6.lengths.length
     if (count + rows <= this.#routesMax) return count + rows

@@ -102,7 +102,9 @@ export class RouteLog {
       for await (const { sequence, payload } of stream.consume(this.#position + 1, { signal })) {
         const touched = this.#takeEntry(sequence, payload)
         if (touched) touch(touched)
-        if (this.#bytesSince > Math.max(this.#checkpointBytes, this.#checkpointAfter_bytes)) await this.#checkpoint()
+        const isDue = this.#bytesSince > Math.max(this.#checkpointBytes, this.#checkpointAfter_bytes)
+        // Parts that wait for others are nowhere but in the stream.
+        if (isDue && !this.#routes.isWaiting()) await this.#checkpoint()
       }
     } finally {
       this.#asking.cancel()
@@ -156,14 +158,14 @@ export class RouteLog {
       this.#log.error({ reason: decoded.message }, 'a route batch cannot be read')
       return undefined
     }
-    const { origin, replaces } = decoded.value
+    const { origin, replaces, part } = decoded.value
     const touched = this.#routes.take(decoded.value)
     if (typeof touched === 'string') {
       this.#log.error({ origin, reason: touched }, 'a route batch is refused')
       this.#tell({ origin, refused: touched })
       return undefined
     }
-    if (replaces) {
+    if ((replaces || part === 'last') && !this.#routes.isWaiting(origin)) {
       this.#doubted.delete(origin)
       this.#replaced(origin)
     }

@@ -193,8 +193,16 @@ export interface Message<T> {
 
 export type MessageValue<M> = M extends Message<infer T> ? T : never
 
-export function message<const F extends object>(name: string, kind: number, fields: F): Message<Values<F>> {
-  const table = Object.entries(fields) as unknown as readonly (readonly [string, Codec<never>])[]
+/** `later` are fields that later releases appended: what earlier ones wrote has none of them, and they may be left out. */
+export function message<const F extends object, const L extends object = Record<never, never>>(
+  name: string,
+  kind: number,
+  fields: F,
+  later?: L,
+): Message<Values<F> & Partial<Values<L>>> {
+  const all = { ...fields, ...later }
+  const table = Object.entries(all) as unknown as readonly (readonly [string, Codec<never>])[]
+  const required = Object.keys(fields)
   return {
     name,
     kind,
@@ -206,6 +214,7 @@ export function message<const F extends object>(name: string, kind: number, fiel
       out.u8(kind)
       out.u8(0)
       for (const [tag, [field, codec]] of table.entries()) {
+        if (tag >= required.length && !(field in value)) continue
         out.u8(tag)
         const opened = out.open()
         codec.write(out, (value as Record<string, never>)[field]!)
@@ -224,12 +233,12 @@ export function message<const F extends object>(name: string, kind: number, fiel
         if (row) value[row[0]] = row[1].read(from)
         from.leave(outer)
       }
-      const missing = table.find(([field]) => !(field in value))
+      const missing = required.find((field) => !(field in value))
       if (from.failed || missing) {
-        const why = missing ? `it has no ${missing[0]}` : 'a length in it is wrong'
+        const why = missing ? `it has no ${missing}` : 'a length in it is wrong'
         return { ok: false, failure: 'malformed', message: `malformed ${name}: ${why}` }
       }
-      return { ok: true, value: value as Values<F> }
+      return { ok: true, value: value as Values<F> & Partial<Values<L>> }
     },
   }
 }

@@ -4,7 +4,19 @@
  * origin are taken in their order.
  */
 
-import { address, flag, list, type MessageValue, message, optional, record, text, u16, type Value } from './codec.ts'
+import {
+  address,
+  flag,
+  list,
+  type MessageValue,
+  message,
+  optional,
+  record,
+  text,
+  u16,
+  type Value,
+  word,
+} from './codec.ts'
 import { routes4, routes6 } from './columns.ts'
 
 const gateway = record({
@@ -17,22 +29,33 @@ const gateway = record({
 const gateways = list(gateway)
 export type Gateways = Value<typeof gateways>
 
-export const routeBatch = message('route batch', 1, {
-  /** Who says so, such as `bgp-1`. */
-  origin: text,
-  /**
-   * Of several origins with a route to the same prefix the one with the lower preference is taken; the site's own win.
-   */
-  preference: u16,
-  /** All that this origin said before is withdrawn. */
-  replaces: flag,
-  /** Tenants by name; `tables` is the place in this list. */
-  tenants: list(text),
-  /** `nextHops` is the place in this list, plus one; 0 withdraws. */
-  gateways: list(gateways),
-  routes4,
-  routes6,
-})
+export const routeBatch = message(
+  'route batch',
+  1,
+  {
+    /** Who says so, such as `bgp-1`. */
+    origin: text,
+    /**
+     * Of several origins with a route to the same prefix the one with the lower preference is taken; the site's own win.
+     */
+    preference: u16,
+    /** All that this origin said before is withdrawn. */
+    replaces: flag,
+    /** Tenants by name; `tables` is the place in this list. */
+    tenants: list(text),
+    /** `nextHops` is the place in this list, plus one; 0 withdraws. */
+    gateways: list(gateways),
+    routes4,
+    routes6,
+  },
+  {
+    /**
+     * Of a batch that replaces and is too large for one message: it is taken over once its last part is there. A batch of
+     * this origin that is no part of it means that it will not come.
+     */
+    part: word('first', 'middle', 'last'),
+  },
+)
 export type RouteBatch = MessageValue<typeof routeBatch>
 
 /**

@@ -51,7 +51,19 @@ test('a large batch is several that say the same, of which only the first replac
       parts.map(({ replaces }) => replaces),
       parts.map((_, place) => place === 0),
     )
+    deepEqual(
+      parts.map(({ part }) => part),
+      parts.map((_, place) => (place === 0 ? 'first' : place === parts.length - 1 ? 'last' : 'middle')),
+    )
     deepEqual(parts.flatMap(told).sort(), told(whole).sort())
+  }
+})
+
+test('parts of a batch that replaces nothing need not be told to belong together', () => {
+  for (const bytes of encodeRoutes({ ...batchOf(2000, 0), replaces: false }, 4000)) {
+    const decoded = routeBatch.decode(bytes)
+    ok(decoded.ok)
+    equal(decoded.value.part, undefined)
   }
 })
 

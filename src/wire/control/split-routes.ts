@@ -5,15 +5,26 @@ import { type RouteBatch, routeBatch } from './route.ts'
 
 /** Encoded batches of at most `bytes_max` each, to be sent in this order. A single route always fits. */
 export function encodeRoutes(batch: RouteBatch, bytes_max: number): Uint8Array[] {
-  const encoded = routeBatch.encode(batch)
+  const batches = cut(batch, bytes_max)
+  const last = batches.length - 1
+  if (last === 0 || !batch.replaces) return batches.map((one) => routeBatch.encode(one))
+  return batches.map((one, i) =>
+    routeBatch.encode({ ...one, part: i === 0 ? 'first' : i === last ? 'last' : 'middle' }),
+  )
+}
+
+/** What is said of a part of a larger batch: a byte behind the head of a section. */
+const PART_BYTES = 6
+
+function cut(batch: RouteBatch, bytes_max: number): RouteBatch[] {
   const rows4 = batch.routes4.lengths.length
   const rows6 = batch.routes6.lengths.length
-  if (encoded.length <= bytes_max || rows4 + rows6 <= 1) return [encoded]
+  if (rows4 + rows6 <= 1 || routeBatch.encode(batch).length + PART_BYTES <= bytes_max) return [batch]
   const half4 = rows4 >> 1
   const half6 = rows4 === 1 ? rows6 : rows6 >> 1
   const first = compact(batch, slice(batch.routes4, 1, 0, half4), slice(batch.routes6, 4, 0, half6))
   const second = compact(batch, slice(batch.routes4, 1, half4, rows4), slice(batch.routes6, 4, half6, rows6))
-  return [...encodeRoutes(first, bytes_max), ...encodeRoutes({ ...second, replaces: false }, bytes_max)]
+  return [...cut(first, bytes_max), ...cut({ ...second, replaces: false }, bytes_max)]
 }
 
 function slice(columns: RouteColumns, words: number, from: number, to: number): RouteColumns {
