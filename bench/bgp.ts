@@ -1,32 +1,21 @@
 /**
  * `gatehouse bench bgp`: DSR figure 12, a table from one peer to another, beside FRR and BIRD. A sender with the table in
  * memory and a receiver that counts (bgp/peer.ts) have a daemon between them; the time is from the first update sent to
- * the last one received. Each daemon is started anew for each size.
+ * the last one received. Each daemon is started anew for each size. Beside it how long who asks has to wait meanwhile
+ * (bgp/shows.ts), and VPN routes into VRFs (bgp/vrfs.ts).
  */
 
-import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Lab } from '../lab/namespaces.ts'
 import { ensurePackage, isRoot } from '../lab/packages.ts'
-import {
-  ADDRESS,
-  AS,
-  type BgpDaemon,
-  gatehouse,
-  NAMESPACE,
-  NEXT_HOP,
-  peersOrWhy,
-  residentBytes,
-} from './bgp/daemons.ts'
-import type { FromPeer, PeerSetup, ToPeer } from './bgp/peer.ts'
+import { ADDRESS, type BgpDaemon, gatehouse, NAMESPACE, peersOrWhy, residentBytes, SUBNET } from './bgp/daemons.ts'
+import { Peer, passOn } from './bgp/peers.ts'
+import { showRows } from './bgp/shows.ts'
+import { vrfRows } from './bgp/vrfs.ts'
 import { median } from './measure.ts'
 import { linePlot } from './plot.ts'
 import { type Bench, type BenchOptions, type BenchRow, benchRow, machineText } from './report.ts'
 
-const SEED = 1
-const PATIENCE_MS = 300_000
 /** After a table: for the daemon to come to rest. */
 const REST_MS = 500
 
@@ -60,7 +49,8 @@ export const benchBgp: Bench = async (options) => {
   await using lab = await Lab.open()
   await lab.addNamespaces([NAMESPACE])
   const addresses = Object.values(ADDRESS).map((address) => `address add ${address}/32 dev lo`)
-  await lab.configure(new Map([[NAMESPACE, addresses]]))
+  // The next hops of all routes are there, for whoever looks.
+  await lab.configure(new Map([[NAMESPACE, [...addresses, `route add ${SUBNET} dev lo`]]]))
   const daemons = [gatehouse, ...peersOrWhy(options.say)]
   const sizes = options.quick ? QUICK : FULL
   const figures = new Map<string, Map<number, Figures>>(daemons.map(({ name }) => [name, new Map()]))
@@ -71,7 +61,14 @@ export const benchBgp: Bench = async (options) => {
       figures.get(daemon.name)!.set(size.routes, await measure(lab, daemon, size))
     }
   plotFigures(figures, options)
-  return { bench: 'bgp', machine: machineText(), rows: sizes.flatMap(({ routes }) => rowsOf(routes, figures)) }
+  const largest = sizes.at(-1)!.routes
+  options.say(`what an operator asks while ${largest.toLocaleString('en-US')} routes load`)
+  const rows = [
+    ...sizes.flatMap(({ routes }) => rowsOf(routes, figures)),
+    ...(await showRows(lab, largest)),
+    ...vrfRows(options.quick),
+  ]
+  return { bench: 'bgp', machine: machineText(), rows }
 }
 
 async function measure(lab: Lab, daemon: BgpDaemon, { routes, rounds }: Size): Promise<Figures> {
@@ -93,64 +90,6 @@ async function measure(lab: Lab, daemon: BgpDaemon, { routes, rounds }: Size): P
   } finally {
     await Promise.all([sender.stop(), receiver.stop()])
     await running.stop()
-  }
-}
-
-/** Seconds from the first update sent to the last one received. */
-async function passOn(sender: Peer, receiver: Peer, kind: 'announce' | 'withdraw', routes: number): Promise<number> {
-  const isAnnounce = kind === 'announce'
-  receiver.tell({ kind: 'expect', announced: isAnnounce ? routes : 0, withdrawn: isAnnounce ? 0 : routes })
-  const started = sender.next('started')
-  const complete = receiver.next('complete')
-  sender.tell({ kind })
-  const [from, to] = await Promise.all([started, complete])
-  return (to.at_ms! - from.at_ms!) / 1000
-}
-
-class Peer {
-  downs = 0
-  readonly #child: ChildProcess
-
-  constructor(lab: Lab, { role, routes }: Pick<PeerSetup, 'role' | 'routes'>) {
-    const setup: PeerSetup = {
-      ...{ role, routes, seed: SEED },
-      local: ADDRESS[role],
-      remote: ADDRESS.daemon,
-      port: 179,
-      as: AS[role],
-      nextHop: NEXT_HOP,
-    }
-    const file = join(import.meta.dirname, 'bgp', 'peer.ts')
-    const args = ['--disable-warning=ExperimentalWarning', file, JSON.stringify(setup)]
-    this.#child = lab.spawn(NAMESPACE, process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-    let isUp = false
-    this.#child.on('message', ({ kind }: FromPeer) => {
-      if (kind === 'up') isUp = true
-      else if (kind === 'down' && isUp) this.downs++
-    })
-  }
-
-  tell(message: ToPeer): void {
-    this.#child.send(message)
-  }
-
-  next(kind: FromPeer['kind']): Promise<{ at_ms?: number }> {
-    return new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error(`no ${kind} within ${PATIENCE_MS / 1000} s`)), PATIENCE_MS)
-      const take = (message: FromPeer): void => {
-        if (message.kind !== kind) return
-        clearTimeout(late)
-        this.#child.off('message', take)
-        resolve(message as { at_ms?: number })
-      }
-      this.#child.on('message', take)
-    })
-  }
-
-  async stop(): Promise<void> {
-    const exit = once(this.#child, 'exit')
-    this.#child.kill('SIGKILL')
-    await exit
   }
 }
 

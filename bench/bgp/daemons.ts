@@ -15,7 +15,7 @@ export const NAMESPACE = 'bgp'
 export const ADDRESS = { daemon: '10.99.0.1', sender: '10.99.0.2', receiver: '10.99.0.3' } as const
 /** In a subnet that leads there, for whoever asks. */
 export const NEXT_HOP = '10.99.0.254'
-const SUBNET = '10.99.0.0/24'
+export const SUBNET = '10.99.0.0/24'
 export const AS = { daemon: 65_001, sender: 65_002, receiver: 65_003 } as const
 
 export interface BgpDaemon {
@@ -45,24 +45,26 @@ export function peersOrWhy(say: (text: string) => void): BgpDaemon[] {
   return found
 }
 
+/** The site file of ours. */
+export function gatehouseSite(): string {
+  const neighbour = (name: 'sender' | 'receiver'): string =>
+    `    - { name: ${name}, address: ${ADDRESS[name]}, as: ${AS[name]}, passive: true }`
+  return [
+    'site: bench',
+    'routing:',
+    `  as: ${AS.daemon}`,
+    `  router_id: ${ADDRESS.daemon}`,
+    `  listen: [{ address: ${ADDRESS.daemon} }]`,
+    '  neighbours:',
+    neighbour('sender'),
+    neighbour('receiver'),
+    '',
+  ].join('\n')
+}
+
 export const gatehouse: BgpDaemon = {
   name: 'Gatehouse',
-  async start(lab) {
-    const neighbour = (name: 'sender' | 'receiver'): string =>
-      `    - { name: ${name}, address: ${ADDRESS[name]}, as: ${AS[name]}, passive: true }`
-    const site = [
-      'site: bench',
-      'routing:',
-      `  as: ${AS.daemon}`,
-      `  router_id: ${ADDRESS.daemon}`,
-      `  listen: [{ address: ${ADDRESS.daemon} }]`,
-      '  neighbours:',
-      neighbour('sender'),
-      neighbour('receiver'),
-      '',
-    ].join('\n')
-    return await RoutingModule.start(lab, NAMESPACE, site)
-  },
+  start: (lab) => RoutingModule.start(lab, NAMESPACE, gatehouseSite()),
 }
 
 const bird: BgpDaemon = {
