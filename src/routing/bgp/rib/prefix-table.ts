@@ -32,7 +32,7 @@ export interface PrefixTable {
   readonly end: number
   /** Prefixes that are there. */
   readonly count: number
-  /** What `read` found, FOUND_MAX of them at most, and the path identifiers that came with them. */
+  /** What `read` found, FOUND_MAX of them at most, and the path identifiers that came with them; until the next `read`. */
   readonly found: Int32Array
   readonly pathIds: Uint32Array
   /** Of VPN routes, the labels that came with them (20 bits); has no rows for others. */
@@ -66,9 +66,16 @@ export const NO_LABELS = new Uint32Array(0)
 /** No number: the end of the list of those that may be given again. */
 export const NONE = -1
 
+/** What was read last, of whichever table: there are thousands of small ones, and one is read at a time. */
+export const FOUND = new Int32Array(FOUND_MAX)
+export const PATH_IDS = new Uint32Array(FOUND_MAX)
+// Of the prefixes that are being looked for.
+const KEYS = new Uint32Array(FOUND_MAX)
+const BITS = new Uint8Array(FOUND_MAX)
+
 export class PrefixTable4 implements AddressTable {
-  readonly found = new Int32Array(FOUND_MAX)
-  readonly pathIds = new Uint32Array(FOUND_MAX)
+  readonly found = FOUND
+  readonly pathIds = PATH_IDS
   readonly labels = NO_LABELS
   end = 0
   count = 0
@@ -78,9 +85,6 @@ export class PrefixTable4 implements AddressTable {
   #lengths = new Uint8Array(16)
   #index = new Int32Array(2 * PLACES_FIRST)
   #mask = PLACES_FIRST - 1
-  // Of the prefixes that are being looked for.
-  readonly #keys = new Uint32Array(FOUND_MAX)
-  readonly #bits = new Uint8Array(FOUND_MAX)
   /** Of no use but to make the reading of places look useful to the compiler. */
   touched = 0
 
@@ -92,12 +96,12 @@ export class PrefixTable4 implements AddressTable {
       const length = from.u8()
       const address = readPrefix4(from, length)
       if (from.failed) break
-      this.#keys[count] = address
-      this.#bits[count] = length
+      KEYS[count] = address
+      BITS[count] = length
       touched ^= this.#index[2 * (hashOf4(address | 0, length) & this.#mask)]!
     }
     this.touched = touched
-    for (let i = 0; i < count; i++) this.found[i] = this.find(this.#keys[i]!, this.#bits[i]!, enter)
+    for (let i = 0; i < count; i++) this.found[i] = this.find(KEYS[i]!, BITS[i]!, enter)
     return count
   }
 
@@ -147,7 +151,7 @@ export class PrefixTable4 implements AddressTable {
 
   #rehash(): void {
     const before = this.#index
-    const places = before.length
+    const places = morePlaces(before.length / 2)
     this.#index = new Int32Array(2 * places)
     this.#mask = places - 1
     for (let old = 0; old < before.length; old += 2) {
@@ -203,6 +207,13 @@ export class PrefixTable4 implements AddressTable {
     into[0] = this.#addresses[prefix]!
   }
 }
+
+/** Twice as many as there were, of few places four times as many: thousands of small tables grow in fewer steps. */
+export function morePlaces(places: number): number {
+  return places < SMALL_PLACES ? 4 * places : 2 * places
+}
+
+const SMALL_PLACES = 256
 
 function hashOf4(word: number, length: number): number {
   return mix32(word ^ (length << 26))

@@ -12,18 +12,21 @@ import type { Reader } from '../../../wire/cursor.ts'
 import { grown8, grownUnsigned32 } from './columns.ts'
 import {
   type AddressTable,
+  FOUND,
   FOUND_MAX,
+  morePlaces,
   NO_LABELS,
   NO_PREFIX,
   NONE,
+  PATH_IDS,
   PLACES_FIRST,
   type PrefixTable,
   PrefixTable4,
 } from './prefix-table.ts'
 
 abstract class WidePrefixTable implements PrefixTable {
-  readonly found = new Int32Array(FOUND_MAX)
-  readonly pathIds = new Uint32Array(FOUND_MAX)
+  readonly found = FOUND
+  readonly pathIds = PATH_IDS
   readonly labels: Uint32Array = NO_LABELS
   end = 0
   count = 0
@@ -99,8 +102,9 @@ abstract class WidePrefixTable implements PrefixTable {
 
   #rehash(): void {
     const before = this.#index
-    this.#index = new Int32Array(2 * before.length)
-    this.#mask = before.length - 1
+    const places = morePlaces(before.length / 2)
+    this.#index = new Int32Array(2 * places)
+    this.#mask = places - 1
     for (let old = 0; old < before.length; old += 2) {
       if (before[old + 1] === 0) continue
       let place = before[old]! & this.#mask
@@ -169,9 +173,11 @@ export class PrefixTable6 extends WidePrefixTable implements AddressTable {
   }
 }
 
+const LABELS = new Uint32Array(FOUND_MAX)
+
 /** Of VPN routes: two words of a route distinguisher, then the address. Labels are read and written beside them. */
 export abstract class VpnPrefixTable extends WidePrefixTable {
-  override readonly labels = new Uint32Array(FOUND_MAX)
+  override readonly labels = LABELS
   protected readonly vpn = new VpnPrefix()
 
   isBehind(prefix: number, { high, low }: Words): boolean {
