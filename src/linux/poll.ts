@@ -120,7 +120,7 @@ export function watch(
     void (status < 0 ? setImmediate(failed) : setImmediate(later, ready))) as unknown as (ready: Ready) => void
   const handle = koffi.node.poll(fd, wanted, event)
   if (background) handle.unref()
-  return {
+  const one: Watch = {
     want(readable, writable) {
       if (stopped || (readable === wanted.readable && writable === wanted.writable)) return
       Object.assign(wanted, { readable, writable })
@@ -129,8 +129,22 @@ export function watch(
     stop() {
       if (!stopped) handle.close()
       stopped = true
+      watches.delete(one)
     },
   }
+  watches.add(one)
+  return one
+}
+
+/** Of this thread: those that have not been stopped. */
+const watches = new Set<Watch>()
+
+/**
+ * Nothing of this thread's is watched any more. To be called by a thread that is about to be terminated: an event that came
+ * meanwhile would be told to JavaScript that cannot run, which ends the whole process.
+ */
+export function stopWatching(): void {
+  for (const one of [...watches]) one.stop()
 }
 
 interface Ready {

@@ -20,7 +20,7 @@ const O_RDONLY_CLOEXEC = 0o2000000
 
 /** The kernel cuts it to net.core.somaxconn: all peers of a large site that come back in the same moment. */
 const BACKLOG = 4096
-/** Of one turn of the event loop: about half a millisecond. */
+/** Of strangers in one turn of the event loop: about half a millisecond. */
 const ACCEPTED_MAX = 32
 
 const NO_DESCRIPTOR = ['EMFILE', 'ENFILE'].map((name) => LinuxError.numberOf(name))
@@ -85,10 +85,10 @@ export class TcpListener {
     return new TcpSocket(fd, endpointOf(this.#name))
   }
 
-  /** Hands over each connection as it comes. */
-  watch(take: (socket: TcpSocket) => void, options?: WatchOptions): Watch {
+  /** Hands over each connection as it comes, at most so many in one turn of the event loop. */
+  watch(take: (socket: TcpSocket) => void, options?: WatchOptions, acceptedMax = ACCEPTED_MAX): Watch {
     this.#watch?.stop()
-    this.#watch = watch(this.fd, () => this.#acceptSome(take), options)
+    this.#watch = watch(this.fd, () => this.#acceptSome(take, acceptedMax), options)
     return this.#watch
   }
 
@@ -109,8 +109,8 @@ export class TcpListener {
     closeDescriptor(this.#spare)
   }
 
-  #acceptSome(take: (socket: TcpSocket) => void): void {
-    for (let i = 0; i < ACCEPTED_MAX; i++) {
+  #acceptSome(take: (socket: TcpSocket) => void, most: number): void {
+    for (let i = 0; i < most; i++) {
       const socket = this.accept()
       if (!socket) return
       take(socket)

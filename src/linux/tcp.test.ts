@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
-import koffi from 'koffi'
 import { parseAddress, parsePrefix } from '../base/address.ts'
 import { LinuxError } from './error.ts'
-import { must } from './libc.ts'
+import { libc, must } from './libc.ts'
 import { withNamespace } from './namespace.ts'
 import { POLLIN, POLLOUT, PollSet } from './poll.ts'
 import { ip, ScratchNetwork, unprivileged } from './scratch.ts'
@@ -13,9 +12,6 @@ import { TcpListener } from './tcp-listener.ts'
 import type { TcpOptions } from './tcp-option.ts'
 import { type ConnectOptions, ENDED, FAILED, TcpSocket, WOULD_BLOCK } from './tcp-socket.ts'
 
-const setrlimit: (resource: number, limit: BigUint64Array) => number = koffi
-  .load(null)
-  .func('int setrlimit(int resource, void *limit)')
 const RLIMIT_NOFILE = 7
 
 const WAIT_MS = 5000
@@ -240,7 +236,7 @@ describe('a TCP listener', () => {
     const [, before, hard] = /Max open files\s+(\d+)\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))!
     // By a call, and not by a program: to start one takes descriptors.
     const limit = (soft: number): void =>
-      void must('setrlimit', setrlimit(RLIMIT_NOFILE, new BigUint64Array([BigInt(soft), BigInt(hard!)])))
+      void must('setrlimit', libc.setrlimit(RLIMIT_NOFILE, new BigUint64Array([BigInt(soft), BigInt(hard!)])))
     assert.ok(readable(listener))
     const highest = Math.max(
       ...readdirSync('/proc/self/fd')

@@ -55,6 +55,8 @@ const MOVE_KEEP_s = 15
 const BGP_PORT = 179
 /** Sessions in one turn: about 5 ms of connecting. */
 const STARTED_AT_ONCE = 50
+/** Connections of tenants' peers in one turn: no stranger's is among them. */
+const RELAYED_AT_ONCE = 256
 
 export interface HostEvent {
   readonly peer: string
@@ -242,7 +244,7 @@ export class SessionHost {
     const options = { ...this.#relay!.socketOptions, trafficClass: CONTROL_TRAFFIC_CLASS }
     const listener = new TcpListener({ address, port: BGP_PORT }, options)
     this.#listeners.push(listener)
-    listener.watch((socket) => this.#acceptRelayed(socket))
+    listener.watch((socket) => this.#acceptRelayed(socket), {}, RELAYED_AT_ONCE)
   }
 
   #acceptRelayed(socket: TcpSocket): void {

@@ -1,7 +1,8 @@
 /** The relay as the agent of its process holds it: the thread, what it is asked, and its end. */
 
 import { Worker } from 'node:worker_threads'
-import { PeerMemory } from './peer-memory.ts'
+import { raiseDescriptorLimit } from '../../linux/descriptor-limit.ts'
+import { DYNAMIC_MAX, PeerMemory } from './peer-memory.ts'
 import type { RelayCounts } from './refusal.ts'
 import { innerVersions } from './relay-device.ts'
 import type { RelayQuestion, RelayReady, RelayThreadSetup } from './relay-thread.ts'
@@ -9,6 +10,10 @@ import type { RelayEnd } from './relayed-peers.ts'
 import type { RelaySetup } from './ways.ts'
 
 type FromRelay = RelayReady | { readonly kind: 'answer'; readonly id: number; readonly answer: RelayCounts }
+
+/** Ours, the peer's, and one that is taking its leave. */
+const CONNECTIONS_PER_PEER = 3
+const OTHER_DESCRIPTORS = 4096
 
 export class RelayAgent {
   readonly #setup: RelaySetup
@@ -34,8 +39,9 @@ export class RelayAgent {
     })
   }
 
-  /** Resolves when the device is up. Rejects when it, or the port of the tunnels, is not to be had. */
+  /** Also sees to it that the process may have a connection from and to each peer. Resolves when the device is up. Rejects when it, or the port of the tunnels, is not to be had. */
   static async start(setup: RelaySetup, onDeath: (error: Error) => void): Promise<RelayAgent> {
+    raiseDescriptorLimit(CONNECTIONS_PER_PEER * (setup.ways.length + DYNAMIC_MAX) + OTHER_DESCRIPTORS)
     const agent = new RelayAgent(setup, onDeath)
     await agent.#ready.promise
     return agent
