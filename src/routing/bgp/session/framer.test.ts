@@ -56,7 +56,7 @@ suite('a framer', () => {
 
   test('begins small, and grows with what comes at once and with messages that are long', () => {
     const framer = new Framer()
-    equal(framer.room(), 8192)
+    equal(framer.room(), 1024)
     deepEqual(feed(framer, joined(messages)), messages)
     const first = framer.bytes.length
     const many = Array.from({ length: 200 }, (_, i) => update(4096, i))

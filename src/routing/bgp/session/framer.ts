@@ -18,8 +18,8 @@ import { headerError, type Notification } from '../../../wire/bgp/notification.t
 import { Reader } from '../../../wire/cursor.ts'
 import type { Message } from './connection.ts'
 
-/** Two of the longest messages that every peer may send: enough for one that only says that it is alive. */
-const FIRST_BYTES = 2 * MESSAGE_BYTES_MAX
+/** Enough for a peer that only says that it is alive; ten thousand of them are 10 MB. */
+const FIRST_BYTES = 1024
 /** One of the longest messages of all and as much again: what the buffer of a connection that has much to say grows to. */
 const FRAMER_BYTES = 1 << 17
 
@@ -46,7 +46,7 @@ export class Framer implements Message {
   constructor(bytes?: Uint8Array) {
     this.bytes = bytes ?? new Uint8Array(FIRST_BYTES)
     this.#mostBytes = bytes?.length ?? FRAMER_BYTES
-    assert(this.bytes.length >= FIRST_BYTES, `${this.bytes.length} bytes are too few to frame messages in`)
+    assert(this.#mostBytes >= 2 * MESSAGE_BYTES_MAX, `${this.#mostBytes} bytes are too few to frame messages in`)
     this.#reader = new Reader(this.bytes)
   }
 
