@@ -18,7 +18,7 @@ import { ourInnerAddress } from './inner-address.ts'
 import { DEVICE_MTU, PACKET_BYTES_MAX } from './outbound.ts'
 
 /** Of one call. */
-const BATCH = 64
+export const BATCH = 64
 /** Ten thousand peers that say something in the same moment. */
 const BUFFER_BYTES = 16 << 20
 /** Of packets, each of which may be a train: the same moment, out of the kernel. */

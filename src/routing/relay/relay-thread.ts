@@ -4,12 +4,13 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { formatAddress } from '../../base/address.ts'
 import { assert } from '../../base/assert.ts'
 import { systemClock } from '../../base/clock.ts'
-import { watch } from '../../linux/poll.ts'
+import { stopWatching, watch } from '../../linux/poll.ts'
+import { setScheduling } from '../../linux/thread.ts'
 import { TUN_PACKET_BYTES } from '../../linux/tun.ts'
 import { PeerMemory } from './peer-memory.ts'
 import { Refusal } from './refusal.ts'
 import { Relay } from './relay.ts'
-import { openReceiver, openSender, openTun, packetMaxTo } from './relay-device.ts'
+import { BATCH, openReceiver, openSender, openTun, packetMaxTo } from './relay-device.ts'
 import type { RelaySetup } from './ways.ts'
 
 export interface RelayThreadSetup {
@@ -34,9 +35,15 @@ const agent = parentPort
 assert(agent !== null, 'this file is a thread')
 const { setup, memory } = workerData as RelayThreadSetup
 
+// Keepalives come and go through here. What waits while others have the core is lost once the queues are full.
+setScheduling('round-robin')
+
 /** Of one turn, so that both directions, and the agent, have theirs. */
 const BATCHES_PER_TURN = 8
 const PACKETS_PER_TURN = 256
+/** Between two looks while there is something to do, and how many may find nothing. */
+const LOOK_ms = 1
+const QUIET_LOOKS = 20
 
 const named = setup.ways.filter(({ number }) => number !== 0).length
 const tun = openTun()
@@ -59,16 +66,18 @@ const relay = new Relay({
   },
 })
 
-function fromNodes(): void {
-  for (let batch = 0; batch < BATCHES_PER_TURN; batch++) {
+/** True when there is more. */
+function fromNodes(): boolean {
+  let batches = 0
+  for (; batches < BATCHES_PER_TURN; batches++) {
     const count = receiver.receive()
     for (let i = 0; i < count; i++) {
       if (receiver.isCut(i)) relay.counters.refuse(Refusal.cut)
       else relay.frame(receiver.view, receiver.at(i), receiver.end(i), receiver.from(i))
     }
-    if (count === 0) break
+    if (count < BATCH) break
   }
-  relay.flush()
+  return batches === BATCHES_PER_TURN
 }
 
 const packet = new Uint8Array(TUN_PACKET_BYTES)
@@ -81,17 +90,45 @@ function fromKernel(): boolean {
     if (bytes === 0) break
     relay.packet(packet.subarray(0, bytes))
   }
-  relay.flush()
   return left === 0
 }
 
-watch(receiver.fd, fromNodes)
-watch(tun.fd, () => void fromKernel())
+let quiet = QUIET_LOOKS
+
+/**
+ * Once something has come it is looked every millisecond whether more has, until it is quiet: ten thousand sessions say a
+ * little all the time, and to be woken for each packet of theirs costs more than the packet.
+ */
+function look(): void {
+  const { received, taken } = relay.counters
+  const isMore = [fromNodes(), fromKernel()].includes(true)
+  relay.flush()
+  const isQuiet = relay.counters.received === received && relay.counters.taken === taken
+  quiet = isQuiet ? quiet + 1 : 0
+  if (isMore) setImmediate(look)
+  else if (quiet < QUIET_LOOKS) systemClock.after(LOOK_ms, look)
+  else for (const one of watches) one.want(true, false)
+}
+
+function wake(): void {
+  if (quiet < QUIET_LOOKS) return
+  quiet = 0
+  for (const one of watches) one.want(false, false)
+  look()
+}
+
+const watches = [watch(receiver.fd, wake), watch(tun.fd, wake)]
+
+/** The last words of the sessions are in the device: closing them has put them there. */
+function close(): void {
+  while (fromKernel());
+  relay.flush()
+  stopWatching()
+}
 
 agent.on('message', ({ id, what, members }: RelayQuestion) => {
   if (members) relay.setMembers(members)
-  // The last words of the sessions are in the device: closing them has put them there.
-  if (what === 'close') while (fromKernel());
+  if (what === 'close') close()
   agent.postMessage({ kind: 'answer', id, answer: relay.counters.show() })
 })
 agent.postMessage({ kind: 'ready', device: tun.name } satisfies RelayReady)
