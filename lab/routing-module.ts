@@ -72,6 +72,11 @@ export class RoutingModule {
     return this.#child.pid!
   }
 
+  /** How many sessions are up. */
+  get upCount(): number {
+    return this.#up.size
+  }
+
   isUp(name: string): boolean {
     return this.#up.has(name)
   }
