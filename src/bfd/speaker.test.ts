@@ -160,6 +160,19 @@ suite('a BFD speaker', () => {
     deepEqual(states(), ['false up', 'true down'])
   })
 
+  test('a stranger is known by its own address, whatever becomes of the memory that its packet was in', () => {
+    const link = new Link()
+    const open = link.join('10.0.0.2', { accept: passive })
+    const from = address('10.0.0.9')
+    open.transport.onPacket(
+      build.bfd({ state: 1, myDiscriminator: 9, yourDiscriminator: 0 }),
+      from,
+      address('10.0.0.2'),
+    )
+    from.fill(0)
+    deepEqual([...open.speaker.sessions()[0]!.peer.remote], [10, 0, 0, 9])
+  })
+
   test('strangers get no session over several hops', () => {
     const link = new Link()
     const open = link.join('10.0.0.2', { accept: passive })

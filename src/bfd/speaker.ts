@@ -157,7 +157,9 @@ export class BfdSpeaker implements Bfd {
     this.#parts.transport.close()
   }
 
-  #hold(peer: BfdPeer, options: BfdPeerOptions, isAccepted: boolean): Held {
+  #hold(of: BfdPeer, options: BfdPeerOptions, isAccepted: boolean): Held {
+    // The addresses of a packet are only valid during the call that hands it over.
+    const peer: BfdPeer = { ...of, local: of.local.slice(), remote: of.remote.slice() }
     const { transport, clock, random, news } = this.#parts
     let discriminator = random.u32()
     while (discriminator === 0 || this.#byDiscriminator.has(discriminator)) discriminator = random.u32()

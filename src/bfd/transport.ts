@@ -10,9 +10,10 @@
 
 import { formatAddress, type IpAddress } from '../base/address.ts'
 import { LinuxError } from '../linux/error.ts'
+import { LivenessReceiver, type TakePacket } from '../linux/liveness-receiver.ts'
 import { type Watch, watch } from '../linux/poll.ts'
-import { type Datagram, hasFamily, UdpSocket } from '../linux/socket.ts'
-import type { Endpoint } from '../linux/socket-address.ts'
+import { hasFamily, UdpSocket } from '../linux/socket.ts'
+import { type Endpoint, sockaddr } from '../linux/socket-address.ts'
 import { UDP_PORT } from '../wire/udp.ts'
 
 export interface BfdTransport {
@@ -45,7 +46,6 @@ const SOURCE_PORT_LAST = 65535
  * from 16,384 on: a process has 20,000 descriptors where nobody raised that, and a session of BGP takes one as well.
  */
 const SENDERS_MAX = 4096
-const PACKET_BYTES_MAX = 256
 /** What waits while the thread is off its core: some 5,000 packets, a quarter of a second of a thousand sessions. */
 const RECEIVE_BUFFER_BYTES = 4 << 20
 /** CS6, internetwork control: liveness goes first in a full queue (RFC 4594 section 3.1). */
@@ -101,7 +101,7 @@ export class UdpBfdTransport implements BfdTransport {
   }
 
   drain(): void {
-    for (const listener of this.#listeners) read(listener)
+    for (const { receive } of this.#listeners) receive()
   }
 
   close(): void {
@@ -114,14 +114,10 @@ export class UdpBfdTransport implements BfdTransport {
     this.#listeners.length = 0
   }
 
-  #listen(address: IpAddress, port: number, take: Listener['take']): void {
-    const options = { bytesMax: PACKET_BYTES_MAX, receiveBufferBytes: RECEIVE_BUFFER_BYTES }
-    this.#read(new UdpSocket({ address, port }, options), take)
-  }
-
-  #read(socket: UdpSocket, take: Listener['take']): void {
-    const listener: Listener = { socket, take, watching: watch(socket.fd, () => read(listener)) }
-    this.#listeners.push(listener)
+  #listen(address: IpAddress, port: number, take: TakePacket): void {
+    const socket = new LivenessReceiver({ address, port }, RECEIVE_BUFFER_BYTES)
+    const receive = (): void => socket.receive(take)
+    this.#listeners.push({ socket, receive, watching: watch(socket.fd, receive) })
   }
 
   #echoPort(local: IpAddress): UdpSocket | undefined {
@@ -131,7 +127,11 @@ export class UdpBfdTransport implements BfdTransport {
     const socket = openSender(local, UDP_PORT.bfdEcho, GTSM_TTL)
     if (!socket) return undefined
     this.#echoPorts.set(key, socket)
-    this.#read(socket, this.#echo)
+    const receive = (): void => {
+      for (let one = socket.receive(); one; one = socket.receive())
+        this.onEcho(one.bytes, one.from.address, local, one.ttl === GTSM_TTL)
+    }
+    this.#listeners.push({ socket, receive, watching: watch(socket.fd, receive) })
     return socket
   }
 
@@ -143,26 +143,20 @@ export class UdpBfdTransport implements BfdTransport {
     return socket
   }
 
-  readonly #singleHop = ({ bytes, from, ttl }: Datagram, to: IpAddress): void => {
-    if (ttl === GTSM_TTL) this.onPacket(bytes, from.address, to)
-    else this.distant++
+  readonly #singleHop: TakePacket = (bytes, from, to, ttl) => {
+    if (ttl !== GTSM_TTL) this.distant++
+    else if (to) this.onPacket(bytes, from, to)
   }
 
-  readonly #multihop = ({ bytes, from }: Datagram, to: IpAddress): void => this.onPacket(bytes, from.address, to, true)
-
-  readonly #echo = ({ bytes, from, ttl }: Datagram, to: IpAddress): void =>
-    this.onEcho(bytes, from.address, to, ttl === GTSM_TTL)
+  readonly #multihop: TakePacket = (bytes, from, to) => {
+    if (to) this.onPacket(bytes, from, to, true)
+  }
 }
 
 interface Listener {
-  readonly socket: UdpSocket
-  readonly take: (datagram: Datagram, to: IpAddress) => void
+  readonly socket: { close(): void }
+  readonly receive: () => void
   readonly watching: Watch
-}
-
-function read({ socket, take }: Listener): void {
-  for (let datagram = socket.receive(); datagram; datagram = socket.receive())
-    if (datagram.destination) take(datagram, datagram.destination)
 }
 
 interface SenderSocket {
@@ -230,7 +224,7 @@ interface Way {
 
 class UdpBfdSender implements BfdSender {
   readonly #way: Way
-  readonly #to: Endpoint
+  readonly #to: Uint8Array
   readonly #echoTo: Endpoint
   readonly #sockets: SenderSockets
   #taken: SenderSocket | undefined
@@ -238,7 +232,7 @@ class UdpBfdSender implements BfdSender {
 
   constructor(way: Way, sockets: SenderSockets) {
     this.#way = way
-    this.#to = { address: way.to, port: way.port }
+    this.#to = sockaddr({ address: way.to, port: way.port })
     this.#echoTo = { address: way.to, port: UDP_PORT.bfdEcho }
     this.#sockets = sockets
   }
@@ -247,7 +241,7 @@ class UdpBfdSender implements BfdSender {
     if (this.#isClosed) return
     this.#taken ??= this.#sockets.take(this.#way.from)
     // What cannot leave (link down, neighbour unknown) is a packet lost: the peer notices, which is the point.
-    this.#taken?.socket.send(packet, this.#to)
+    this.#taken?.socket.sendTo(packet, this.#to)
   }
 
   sendEcho(packet: Uint8Array): void {

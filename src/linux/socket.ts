@@ -279,6 +279,11 @@ export class UdpSocket extends DatagramSocket {
     this.#to = to
     return this.sendRaw(payload, this.#address)
   }
+
+  /** To what `sockaddr` (socket-address.ts) made of an endpoint: for sockets that send to many in turn. */
+  sendTo(payload: Uint8Array, to: Uint8Array): boolean {
+    return this.sendRaw(payload, to)
+  }
 }
 
 /** ICMP messages without the IP header. The sender finishes an ICMP checksum; that of ICMPv6 is the kernel's. */
