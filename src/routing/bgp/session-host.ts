@@ -13,32 +13,24 @@ import type { Random } from '../../base/random.ts'
 import type { Neighbour, Routing } from '../../config/routing.ts'
 import { LinuxError } from '../../linux/error.ts'
 import { TcpListener } from '../../linux/tcp-listener.ts'
-import { CONTROL_TRAFFIC_CLASS, type TcpOptions } from '../../linux/tcp-option.ts'
+import { CONTROL_TRAFFIC_CLASS } from '../../linux/tcp-option.ts'
 import type { ConnectOptions, TcpSocket } from '../../linux/tcp-socket.ts'
-import { FAMILY, familyBit, familyNamed, familyOf, hasFamily, NO_FAMILY } from '../../wire/bgp/family.ts'
+import { FAMILY, familyOf, hasFamily, NO_FAMILY } from '../../wire/bgp/family.ts'
 import { MESSAGE } from '../../wire/bgp/message.ts'
-import { CEASE, isNotification, type Notification, notification } from '../../wire/bgp/notification.ts'
+import { CEASE, isNotification, notification } from '../../wire/bgp/notification.ts'
 import { decodeRefresh, REFRESH } from '../../wire/bgp/refresh.ts'
 import type { NeighbourBfd } from '../liveness/neighbour-bfd.ts'
 import { ourInnerAddress } from '../relay/inner-address.ts'
 import { DYNAMIC_MAX } from '../relay/peer-memory.ts'
 import { type RelayEnd, type RelayedPeer, RelayedPeers } from '../relay/relayed-peers.ts'
-import {
-  type FromRoutes,
-  type NearMaximum,
-  type OutChunk,
-  PACE_WORDS,
-  Pace,
-  type RouteHandling,
-  type ToRoutes,
-} from './messages.ts'
-import { routerIdOf } from './router-id.ts'
+import { type FromRoutes, type NearMaximum, type OutChunk, PACE_WORDS, Pace, type ToRoutes } from './messages.ts'
+import { connectOptionsOf, handlingOf, md5KeysOf, sessionOptionsOf, socketOptionsOf } from './neighbour-options.ts'
 import type { Message } from './session/connection.ts'
 import type { Down } from './session/down.ts'
 import type { Negotiated } from './session/negotiate.ts'
 import { BgpSession } from './session/session.ts'
-import { defaultSessionOptions, type SessionOptions } from './session/session-options.ts'
 import type { State } from './session/states.ts'
+import { isOverMaximum, keptAfter, keptOfMoving } from './session-end.ts'
 import { siblingAddress } from './sibling-address.ts'
 import { TcpConnection } from './tcp-connection.ts'
 
@@ -46,11 +38,6 @@ import { TcpConnection } from './tcp-connection.ts'
 const CHUNK_BYTES = 256 * 1024
 /** On their way at a time. With more, what comes stays in the kernel, and from there with the peers; it is 2 s of work. */
 const UNTAKEN_MAX_BYTES = 32 << 20
-const GTSM_TTL = 255
-/** RFC 4724: for so long a tenant's neighbour keeps what it has from us when its session ends without a word. */
-const RESTART_TIME_s = 120
-/** A session that moves is up again, and its table told, within this time. */
-const MOVE_KEEP_s = 15
 /** Where tenants' peers connect to. */
 const BGP_PORT = 179
 /** Sessions in one turn: about 5 ms of connecting. */
@@ -503,110 +490,4 @@ export class SessionHost {
 function siblingOf(local: IpAddress, { families }: Negotiated): IpAddress | undefined {
   const other = local.length === 4 ? FAMILY.ipv6Unicast : FAMILY.ipv4Unicast
   return hasFamily(families, other) ? siblingAddress(local) : undefined
-}
-
-function sessionOptionsOf(routing: Routing, neighbour: Neighbour, once: boolean): SessionOptions {
-  const { as, as_range: range } = neighbour
-  const { receive, send } = neighbour.add_paths
-  const isOverIpv6 = (neighbour.address ?? neighbour.prefix)!.includes(':')
-  const families = neighbour.families.map((name) => ({
-    family: familyNamed(name)!,
-    ...{ addPathReceive: receive, addPathSend: send > 0 },
-    // IPv4 routes have our IPv6 address as their next hop where we have no other there (RFC 8950).
-    extendedNextHop: isOverIpv6 && (name === 'ipv4-unicast' || name === 'vpnv4'),
-  }))
-  return {
-    ...defaultSessionOptions,
-    passive: neighbour.passive || once,
-    once,
-    offer: {
-      localAs: routing.as,
-      localId: routerIdOf(routing.router_id),
-      remoteAs: [range ?? { from: as!, to: as! }],
-      holdTime_s: neighbour.hold_time_s,
-      holdTimeMin_s: 3,
-      families,
-      extendedMessages: neighbour.extended_messages,
-      // Packets are forwarded by others, who go on when a routing node or a route server ends.
-      ...(neighbour.graceful_restart && {
-        gracefulRestart: {
-          ...{ restartTime_s: RESTART_TIME_s, restarting: false, notification: true },
-          forwarding: families.reduce((bits, { family }) => bits | familyBit(family), 0),
-        },
-      }),
-    },
-  }
-}
-
-function socketOptionsOf({ ttl_security_hops: hops }: Neighbour): TcpOptions {
-  const gtsm = hops === undefined ? {} : { ttl: GTSM_TTL, minimumTtl: GTSM_TTL + 1 - hops }
-  return { trafficClass: CONTROL_TRAFFIC_CLASS, ...gtsm }
-}
-
-function md5KeysOf({ password, address, prefix }: Neighbour) {
-  if (password === undefined) return []
-  const bytes = address === undefined ? undefined : parseAddress(address)!
-  const peers = bytes ? { address: bytes, length: bytes.length * 8 } : parseInterface(prefix!)!
-  return [{ peers, key: Buffer.from(password) }]
-}
-
-function connectOptionsOf(neighbour: Neighbour): ConnectOptions {
-  const local = neighbour.local_address === undefined ? undefined : parseAddress(neighbour.local_address)!
-  return {
-    ...socketOptionsOf(neighbour),
-    md5Keys: md5KeysOf(neighbour),
-    ...(local && { local: { address: local, port: 0 } }),
-  }
-}
-
-function handlingOf(neighbour: Neighbour, vrf: number): RouteHandling {
-  return {
-    vrf,
-    routeServerClient: neighbour.route_server_client,
-    reflectorClient: neighbour.route_reflector_client,
-    nextHopSelf: neighbour.next_hop_self,
-    nextHopUnchanged: neighbour.next_hop_unchanged,
-    allowAsIn: neighbour.allow_as_in,
-    enforceFirstAs: neighbour.enforce_first_as,
-    ...maximumOf(neighbour),
-    asOverride: neighbour.as_override,
-    defaultOriginate: neighbour.default_originate,
-    addPathSend: neighbour.add_paths.send,
-  }
-}
-
-function maximumOf({ maximum_prefixes: maximum }: Neighbour) {
-  if (!maximum) return { maximumPrefixes: 0, warningPrefixes: 0 }
-  return {
-    maximumPrefixes: maximum.limit,
-    warningPrefixes: Math.floor((maximum.limit * maximum.warning_percent) / 100),
-  }
-}
-
-/**
- * Which routes stay, and for how long, when a session has ended so (RFC 4724 section 4.2): a connection that broke, or a peer
- * that is back before we saw it go; where both ends want it (RFC 8538) also after messages that do not mean an end for good.
- */
-function keptAfter({ cause, notification: said }: Down, negotiated: Negotiated | undefined) {
-  const restart = negotiated?.gracefulRestart
-  if (!restart) return {}
-  const isBroken = cause === 'connection-failed' || cause === 'peer-restarted'
-  const isPassing = cause === 'hold-expired' || cause === 'send-hold-expired' || !isHard(said)
-  if (!isBroken && !(restart.notification && isPassing)) return {}
-  return { keep: restart.families & negotiated.families, keep_s: restart.restartTime_s }
-}
-
-/** All of them, until the other node has told them too. */
-function keptOfMoving(negotiated: Negotiated | undefined) {
-  return negotiated ? { keep: negotiated.families, keep_s: MOVE_KEEP_s } : {}
-}
-
-/** Ends that are meant to last (RFC 8538 section 3). */
-function isHard(said: Notification | undefined): boolean {
-  if (said?.code !== CEASE.code) return false
-  return said.subcode === CEASE.hardReset || said.subcode === CEASE.shutdown || said.subcode === CEASE.deconfigured
-}
-
-function isOverMaximum({ cause, notification: said }: Down): boolean {
-  return cause === 'error' && said?.code === CEASE.code && said.subcode === CEASE.maximumPrefixes
 }
