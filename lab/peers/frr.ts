@@ -1,6 +1,6 @@
 /**
- * FRR (Debian's frr): bgpd, zebra, from which it knows its interfaces, and bfdd where it is given lines for it. Its routes are `network` lines, each with a
- * route map of its own that sets the attributes.
+ * FRR (Debian's frr): bgpd, zebra, from which it knows its interfaces, and bfdd where it is given lines for it. Its routes
+ * are `network` lines, each with a route map of its own that sets the attributes.
  */
 
 import { chownSync, existsSync, writeFileSync } from 'node:fs'

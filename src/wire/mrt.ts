@@ -17,7 +17,7 @@ import { AS_TRANS } from './bgp/open.ts'
 import { Reader, Writer } from './cursor.ts'
 
 const BGP4MP = 16
-export const BGP4MP_ET = 17
+const BGP4MP_ET = 17
 
 /** RFC 6396 section 4.4 and RFC 8050 section 3: what a subtype says of its record. */
 interface Subtype {

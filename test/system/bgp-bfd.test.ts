@@ -1,7 +1,7 @@
 /**
  * BFD beside BGP with others' programs, on a peering LAN: BIRD and FRR, over IPv4 and IPv6, with keys, over port 4784, and
- * with the echo function where they have it (FRR, over IPv6). A wire that takes packets and loses them ends the BGP session within the
- * detection time; a peer that ends BFD on purpose does not.
+ * with the echo function where they have it (FRR, over IPv6). A wire that takes packets and loses them ends the BGP session
+ * within the detection time; a peer that ends BFD on purpose does not.
  */
 
 import { deepEqual, match, ok } from 'node:assert/strict'

@@ -13,7 +13,7 @@ import type { Gap, ToHistory } from './messages.ts'
 export const WAITING_MAX_BYTES = 32 << 20
 /** What an event counts for, and what a chunk of a few bytes does: a page, and the message. */
 export const EVENT_BYTES = 512
-export const CHUNK_BYTES_MIN = 8192
+const CHUNK_BYTES_MIN = 8192
 
 export interface HistoryTapOptions {
   readonly tell: (message: ToHistory) => void

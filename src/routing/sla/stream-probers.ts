@@ -37,8 +37,11 @@ export class TcpProber implements Prober {
       socket.resetAndDestroy()
     })
     socket.on('error', () => socket.destroy())
-    socket.on('close', () => this.#open.delete(socket))
-    socket.setTimeout(timeout_ms, () => socket.destroy())
+    const late = clock.after(timeout_ms, () => socket.destroy())
+    socket.on('close', () => {
+      late.cancel()
+      this.#open.delete(socket)
+    })
   }
 
   drain(): void {}
