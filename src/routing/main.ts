@@ -47,12 +47,16 @@ export async function runRouting(options: RunOptions): Promise<RoutingModule> {
   const speaker = await startSpeaker(options, onBus?.publisher, liveness)
   const held = new HeldSite(speaker, log)
   await held.take(site)
+  const take = async (changed: Site): Promise<void> => {
+    await held.take(changed)
+    await liveness.take(changed)
+  }
   const shared =
     onBus &&
     new SiteBus({
       ...{ ...onBus, name, site, clock: systemClock, log, speaker },
       live: (names) => void speaker.setMembers(names),
-      changed: (changed) => held.take(changed),
+      changed: take,
     })
   log.info({ as: site.routing.as, neighbours: site.routing.neighbours.length }, 'ready')
   return {
@@ -63,7 +67,7 @@ export async function runRouting(options: RunOptions): Promise<RoutingModule> {
       await speaker.close()
       await onBus?.bus.close()
     },
-    reload: (changed) => held.take(changed),
+    reload: take,
   }
 }
 

@@ -62,6 +62,13 @@ routing:
   watch.watched({ name: 'acme-dc', state: 'left', reason: '' })
   await until(3)
   equal(told.at(-1), 'there true')
+  // Of another site file: one that is not watched any more, and one that has not answered yet.
+  await watch.take({ ...site!, routing: { ...site!.routing!, probes: site!.routing!.probes.slice(1) } })
+  await until(4)
+  equal(told.at(-1), '')
+  await watch.take(site!)
+  await until(5)
+  equal(told.at(-1), 'there true')
   const kept = await listener.bucket(BUCKET.liveness).get('routing-1')
   equal(kept !== undefined && livenessNews.decode(kept.value).ok, true)
 })

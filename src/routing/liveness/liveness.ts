@@ -3,6 +3,7 @@
  * where there is one.
  */
 
+import { isDeepStrictEqual } from 'node:util'
 import { Latest } from '../../agent/latest.ts'
 import { BUCKET, LIVENESS_SUBJECT } from '../../agent/names.ts'
 import { showing } from '../../agent/show.ts'
@@ -11,7 +12,7 @@ import type { Logger } from '../../base/log.ts'
 import type { Bus } from '../../bus/bus.ts'
 import type { Site } from '../../config/site.ts'
 import type { Liveness as Thing } from '../../wire/control/liveness.ts'
-import { probesOf, Sla } from '../sla/sla.ts'
+import { probesOf, Sla, type SlaSettings } from '../sla/sla.ts'
 import type { WatchNews } from './neighbour-bfd.ts'
 import { LivenessReporter } from './reporter.ts'
 
@@ -26,11 +27,15 @@ export interface LivenessOptions {
 }
 
 export class Liveness {
-  readonly #sla: Sla | undefined
+  readonly #options: LivenessOptions
+  #sla: Sla | undefined
+  #settings: SlaSettings = { probes: [], responders: [] }
   readonly #reporter: LivenessReporter
   readonly #closers: { close(): unknown }[] = []
 
-  constructor({ site, name, bus, clock, log, onDeath }: LivenessOptions) {
+  constructor(options: LivenessOptions) {
+    const { site, name, bus, clock, log } = options
+    this.#options = options
     const latest = bus && new Latest(bus, bus.bucket(BUCKET.liveness), name)
     this.#reporter = new LivenessReporter({
       node: name,
@@ -49,16 +54,27 @@ export class Liveness {
       shown.ready.catch(() => {})
       this.#closers.push(shown)
     }
-    const { probes, responders, nodes } = site.routing!
-    const mine = probesOf(
-      probes,
-      nodes.map((node) => node.name),
-      name,
-    )
-    if (mine.length + responders.length === 0) return
+    this.#start(settingsOf(site, name))
+  }
+
+  /** Another site: where its probes or responders are others, all begin anew, and what is known of them stays until then. */
+  async take(site: Site): Promise<void> {
+    const settings = settingsOf(site, this.#options.name)
+    if (isDeepStrictEqual(settings, this.#settings)) return
+    const before = this.#settings
+    await this.#sla?.close()
+    const names = new Set(settings.probes.map(({ name }) => name))
+    for (const { name } of before.probes) if (!names.has(name)) this.#reporter.left(name)
+    this.#start(settings)
+  }
+
+  #start(settings: SlaSettings): void {
+    const { log, onDeath } = this.#options
+    this.#settings = settings
+    this.#sla = undefined
+    if (settings.probes.length + settings.responders.length === 0) return
     this.#sla = new Sla({
-      probes: mine,
-      responders: responders.filter(({ node }) => (node ?? name) === name),
+      ...settings,
       news: (states) => this.#reporter.probes(states),
       failed: (what, error) => log.error({ what, error }, 'cannot be watched'),
       onDeath,
@@ -78,6 +94,16 @@ export class Liveness {
     this.#reporter.close()
     await Promise.all(this.#closers.map((one) => one.close()))
     await this.#sla?.close()
+  }
+}
+
+/** What this node sends and answers. */
+function settingsOf({ routing }: Site, node: string): SlaSettings {
+  const { probes = [], responders = [], nodes = [] } = routing ?? {}
+  const names = nodes.map(({ name }) => name)
+  return {
+    probes: probesOf(probes, names, node),
+    responders: responders.filter((responder) => (responder.node ?? node) === node),
   }
 }
 

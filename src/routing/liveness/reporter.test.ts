@@ -67,6 +67,15 @@ suite('what a routing node says of what it watches', () => {
     equal(told.length, 3)
   })
 
+  test('says nothing of sessions that end because the node does', () => {
+    const { told, reporter } = scene()
+    reporter.neighbour({ name: 'acme-dc', state: 'up', reason: '' })
+    reporter.close()
+    reporter.neighbour({ name: 'acme-dc', state: 'adminDown', reason: 'it was ended here' })
+    reporter.left('acme-dc')
+    deepEqual(told, ['acme-dc true'])
+  })
+
   test('leaves out what another node watches now', () => {
     const { clock, told, reporter } = scene()
     reporter.neighbour({ name: 'acme-dc', state: 'up', reason: '' })

@@ -27,6 +27,7 @@ export class LivenessReporter {
   readonly #things = new Map<string, Liveness>()
   readonly #first = new Map<string, Timer>()
   #said_us = 0
+  #isClosed = false
 
   constructor(parts: ReporterParts) {
     this.#parts = parts
@@ -47,6 +48,7 @@ export class LivenessReporter {
   }
 
   neighbour({ name, state, reason }: WatchNews): void {
+    if (this.#isClosed) return
     const isUp = state === 'up'
     if (!isUp && !this.#things.has(name)) {
       const late = (): void => void this.#take({ name, kind: 'bfd', isUp: false, reason, quality: undefined })
@@ -60,10 +62,12 @@ export class LivenessReporter {
   /** It is another node's to watch now. */
   left(name: string): void {
     this.#settled(name)
-    if (this.#things.delete(name)) this.#parts.tell(this.#encoded())
+    if (!this.#isClosed && this.#things.delete(name)) this.#parts.tell(this.#encoded())
   }
 
+  /** What ends with this node says nothing of what it watched. */
   close(): void {
+    this.#isClosed = true
     for (const timer of this.#first.values()) timer.cancel()
     this.#first.clear()
   }
