@@ -56,6 +56,7 @@ type FromThread =
 
 export interface SpeakerOptions {
   readonly routing: Routing
+  /** A session that was established, or is no more. */
   readonly event: (event: HostEvent) => void
   /** A peer comes near to the number of routes that it may send. */
   readonly nearMaximum?: (warning: MaximumWarning) => void

@@ -173,6 +173,8 @@ export class TcpConnection implements Connection {
       framer.received(got)
       total += got
       this.#handOver()
+      // Nothing more is there, or it will be told anew: to ask costs as much as a keepalive.
+      if (got < room) return false
     }
     return false
   }
