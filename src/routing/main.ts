@@ -98,6 +98,7 @@ function startSpeaker(
         log.info({ peer, remote, from, to, reason: reason?.sentence }, 'session')
     },
     watched,
+    strangers: (news) => log.warn(news, 'connections of strangers'),
     nearMaximum: (warning) => log.warn(warning, 'a peer sends nearly as many routes as it may'),
     history: stateDirectory === undefined ? undefined : historyOf(site, stateDirectory, name),
     historyFailed(error, isOver) {

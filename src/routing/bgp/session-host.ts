@@ -32,6 +32,7 @@ import { BgpSession } from './session/session.ts'
 import type { State } from './session/states.ts'
 import { isOverMaximum, keptAfter, keptOfMoving } from './session-end.ts'
 import { siblingAddress } from './sibling-address.ts'
+import { type StrangerNews, Strangers } from './strangers.ts'
 import { TcpConnection } from './tcp-connection.ts'
 
 /** Of updates on their way to the route thread. */
@@ -74,6 +75,8 @@ export interface SessionHostOptions {
   readonly toRoutes: (message: ToRoutes) => void
   readonly event: (event: HostEvent) => void
   readonly warn?: (warning: MaximumWarning) => void
+  /** Connections were closed because nobody is expected from there. */
+  readonly strangers?: (news: StrangerNews) => void
   /** PACE_WORDS a slot. */
   readonly pace: Int32Array
   /** By which tenants' neighbours are reached; without it there are none. */
@@ -127,11 +130,11 @@ export class SessionHost {
   #isFlushing = false
   #untaken_bytes = 0
   #isPaused = false
-  /** Connections that were closed because nobody is expected from there. */
-  strangers = 0
+  readonly #strangers: Strangers
 
   constructor(options: SessionHostOptions) {
     this.#options = options
+    this.#strangers = new Strangers(options.clock, (news) => options.strangers?.(news))
     this.#relay = options.relay && new RelayedPeers(options.relay)
     for (const neighbour of options.routing.neighbours) {
       if (neighbour.tenant !== undefined) this.#holdRelayed(neighbour)
@@ -244,7 +247,7 @@ export class SessionHost {
       session.accept(new TcpConnection(socket, socket.remote, true, this.#after, relay.relayedOf(relayed!)))
       return
     }
-    this.strangers++
+    this.#strangers.came(socket.remote.address)
     relay.refuse(socket)
   }
 
@@ -252,7 +255,7 @@ export class SessionHost {
     const { address } = socket.remote
     const held = this.#byAddress.get(formatAddress(address)) ?? this.#holdDynamic(address)
     if (!held) {
-      this.strangers++
+      this.#strangers.came(socket.remote.address)
       socket.reset()
       return
     }

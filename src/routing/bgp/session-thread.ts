@@ -56,6 +56,7 @@ const host: SessionHost = new SessionHost({
     if (event.to === 'established' || event.from === 'established') agent.postMessage({ kind: 'event', event })
     tap?.event(event)
   },
+  strangers: (news) => agent.postMessage({ kind: 'strangers', news }),
   warn: (warning) => agent.postMessage({ kind: 'near-maximum', warning }),
   pace: new Int32Array(pace),
   relay,

@@ -23,6 +23,7 @@ import type { RouteThreadSetup } from './route-thread.ts'
 import { routerIdOf } from './router-id.ts'
 import type { HostEvent, MaximumWarning, SessionHost } from './session-host.ts'
 import type { SessionThreadSetup } from './session-thread.ts'
+import type { StrangerNews } from './strangers.ts'
 
 export interface Question {
   readonly id: number
@@ -51,6 +52,7 @@ type FromThread =
   | { readonly kind: 'ready' }
   | { readonly kind: 'event'; readonly event: HostEvent }
   | { readonly kind: 'watched'; readonly news: WatchNews }
+  | { readonly kind: 'strangers'; readonly news: StrangerNews }
   | { readonly kind: 'near-maximum'; readonly warning: MaximumWarning }
   | { readonly kind: 'routes'; readonly batch: Uint8Array }
 
@@ -60,6 +62,8 @@ export interface SpeakerOptions {
   readonly event: (event: HostEvent) => void
   /** A peer comes near to the number of routes that it may send. */
   readonly nearMaximum?: (warning: MaximumWarning) => void
+  /** Connections came from where nobody is expected: once a second at most. */
+  readonly strangers?: (news: StrangerNews) => void
   /** What BFD says of neighbours. */
   readonly watched?: (news: WatchNews) => void
   /** Tenants by the numbers of their VRFs (their VNIs). */
@@ -89,7 +93,7 @@ class Asked {
   #published: Promise<void> = Promise.resolve()
   #isEnding = false
 
-  constructor(worker: Worker, { event, watched, nearMaximum, onDeath, publisher }: SpeakerOptions) {
+  constructor(worker: Worker, { event, watched, nearMaximum, strangers, onDeath, publisher }: SpeakerOptions) {
     this.#worker = worker
     const ready = Promise.withResolvers<void>()
     this.ready = ready.promise
@@ -97,6 +101,7 @@ class Asked {
       if (message.kind === 'event') event(message.event)
       else if (message.kind === 'watched') watched?.(message.news)
       else if (message.kind === 'near-maximum') nearMaximum?.(message.warning)
+      else if (message.kind === 'strangers') strangers?.(message.news)
       else if (message.kind === 'ready') ready.resolve()
       else if (message.kind === 'routes') this.#publish(message.batch, publisher!, onDeath)
       else {
