@@ -3,9 +3,8 @@
  * (GTSM, RFC 5082); over several hops (RFC 5883) port 4784, from however far. One socket an address family and port
  * listens; each session sends from a port of its own in the dynamic range.
  *
- * Echo packets (port 3785) go to the peer from that port and come back to it with a smaller hop limit, from a peer that
- * returns them by program, as FRR does with IPv6. IPv4 has none here: peers expect it addressed to ourselves (RFC 5881
- * section 4), and the kernel neither sends such packets out nor lets them in.
+ * Echo packets (port 3785) over IPv6 go to the peer from that port and come back to it with a smaller hop limit, from a
+ * peer that returns them by program, as FRR does. Over IPv4 peers expect them addressed to ourselves (wire-echo.ts).
  */
 
 import { formatAddress, type IpAddress } from '../base/address.ts'
@@ -15,6 +14,7 @@ import { type Watch, watch } from '../linux/poll.ts'
 import { hasFamily, UdpSocket } from '../linux/socket.ts'
 import { type Endpoint, sockaddr } from '../linux/socket-address.ts'
 import { UDP_PORT } from '../wire/udp.ts'
+import { WireEcho } from './wire-echo.ts'
 
 export interface BfdTransport {
   /** Whoever wants the packets: as they came, those of a single hop only if they came over one. Valid during the call. */
@@ -73,6 +73,7 @@ export class UdpBfdTransport implements BfdTransport {
   readonly #listeners: Listener[] = []
   readonly #senders = new SenderSockets()
   readonly #returning = new Map<string, UdpSocket>()
+  readonly #wires = new Map<string, WireEcho>()
   readonly #hasEcho: boolean
   /** By our address: what echo packets go out by and come back to. */
   readonly #echoPorts = new Map<string, UdpSocket>()
@@ -93,15 +94,18 @@ export class UdpBfdTransport implements BfdTransport {
 
   sender(from: IpAddress, to: IpAddress, isMultihop = false): BfdSender {
     const port = isMultihop ? UDP_PORT.bfdMultiHop : UDP_PORT.bfdSingleHop
-    const hasEcho = this.#hasEcho && !isMultihop && from.length === 16
-    const echo = (): UdpSocket | undefined => (hasEcho ? this.#echoPort(from) : undefined)
+    const hasEcho = this.#hasEcho && !isMultihop
+    const wire = (): WireEcho | undefined => (hasEcho && from.length === 4 ? this.#wireOf(from, to) : undefined)
+    const echo = (): UdpSocket | undefined => (hasEcho && from.length === 16 ? this.#echoPort(from) : undefined)
     // The peer's may come from now on.
     echo()
-    return new UdpBfdSender({ from, to, port, echo, returning: () => this.#returningPort(from) }, this.#senders)
+    wire()
+    return new UdpBfdSender({ from, to, port, echo, wire, returning: () => this.#returningPort(from) }, this.#senders)
   }
 
   drain(): void {
     for (const { receive } of this.#listeners) receive()
+    for (const wire of this.#wires.values()) wire.receive()
   }
 
   close(): void {
@@ -110,7 +114,8 @@ export class UdpBfdTransport implements BfdTransport {
       socket.close()
     }
     this.#senders.close()
-    for (const socket of this.#returning.values()) socket.close()
+    for (const one of [...this.#returning.values(), ...this.#wires.values()]) one.close()
+    this.#wires.clear()
     this.#listeners.length = 0
   }
 
@@ -133,6 +138,16 @@ export class UdpBfdTransport implements BfdTransport {
     }
     this.#listeners.push({ socket, receive, watching: watch(socket.fd, receive) })
     return socket
+  }
+
+  /** Undefined while the address is on no wire that works. */
+  #wireOf(local: IpAddress, remote: IpAddress): WireEcho | undefined {
+    const key = formatAddress(local)
+    const came = (packet: Uint8Array): void => this.onEcho(packet, local, local, false)
+    const wire = this.#wires.get(key) ?? WireEcho.open(local, came)
+    if (wire) this.#wires.set(key, wire)
+    wire?.meet(remote)
+    return wire
   }
 
   /** What comes back has been on its way before, and says so by its hop limit. */
@@ -220,6 +235,7 @@ interface Way {
   /** What echo packets leave by, and what the peer's are returned by; undefined where there is none. */
   readonly echo: () => UdpSocket | undefined
   readonly returning: () => UdpSocket | undefined
+  readonly wire: () => WireEcho | undefined
 }
 
 class UdpBfdSender implements BfdSender {
@@ -245,7 +261,9 @@ class UdpBfdSender implements BfdSender {
   }
 
   sendEcho(packet: Uint8Array): void {
-    this.#way.echo()?.send(packet, this.#echoTo)
+    const { wire, echo, to } = this.#way
+    if (to.length === 4) wire()?.send(to, packet)
+    else echo()?.send(packet, this.#echoTo)
   }
 
   returnEcho(packet: Uint8Array): void {
@@ -255,6 +273,7 @@ class UdpBfdSender implements BfdSender {
   close(): void {
     if (this.#taken) this.#sockets.release(this.#way.from, this.#taken)
     this.#taken = undefined
+    this.#way.wire()?.leave(this.#way.to)
     this.#isClosed = true
   }
 }

@@ -8,12 +8,15 @@ import { suggest } from './suggestion.ts'
 
 export function checkTracks(site: Loose<Site>, complain: Complain): void {
   const things = new Unique(complain)
-  each(site.routing?.neighbours, ({ name, bfd, address, prefix, tenant }, i) => {
+  each(site.routing?.neighbours, ({ name, bfd, tenant }, i) => {
     if (!bfd) return
     things.add(name, ['routing', 'neighbours', i, 'name'], undefined)
-    const isIpv4 = !(address ?? prefix ?? ':').includes(':')
-    if (bfd.echo && (isIpv4 || tenant !== undefined))
-      complain(['routing', 'neighbours', i, 'bfd', 'echo'], "echo is for neighbours over IPv6 that are no tenant's")
+    // Forwarding nodes route what is addressed to the gateway to the gateway.
+    if (bfd.echo && tenant !== undefined)
+      complain(
+        ['routing', 'neighbours', i, 'bfd', 'echo'],
+        "echo packets do not pass forwarding nodes: not for tenants' neighbours",
+      )
   })
   const nodes = new Set(site.routing?.nodes?.flatMap((node) => node?.name ?? []))
   const onNode = (name: string | undefined, path: readonly (string | number)[]): void => {

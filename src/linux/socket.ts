@@ -27,6 +27,8 @@ const PACKET_IGNORE_OUTGOING = 23
 
 const SO_REUSEADDR = 2
 const SO_BINDTODEVICE = 25
+const SO_ATTACH_FILTER = 26
+const SOCK_FILTER_BYTES = 8
 const SO_RCVBUFFORCE = 33
 const SO_MAX_PACING_RATE = 47
 
@@ -54,6 +56,7 @@ const sockaddrLl = struct('struct sockaddr_ll', {
   length: u8,
   address: bytes(8),
 })
+const sockFprog = struct('struct sock_fprog, linux/filter.h', { length: u16, filter: u64 })
 const msghdr = struct('struct msghdr', {
   name: u64,
   nameBytes: u32,
@@ -317,19 +320,32 @@ export class IcmpSocket extends DatagramSocket {
   }
 }
 
+export interface PacketSocketOptions extends Omit<SocketOptions, 'device' | 'ttl' | 'trafficClass'> {
+  /** Which frames it sees: instructions of classic BPF, struct sock_filter each (linux/filter.h). */
+  filter?: Uint8Array
+}
+
 /** Whole Ethernet frames of one interface. Sees what others send on it but not what the host itself sends. */
 export class PacketSocket extends DatagramSocket {
   readonly #to: Uint8Array
 
-  constructor(device: string, options: Omit<SocketOptions, 'device' | 'ttl' | 'trafficClass'> = {}) {
+  constructor(device: string, { filter, ...options }: PacketSocketOptions = {}) {
     const index = interfaceIndex(device)
     super(AF_PACKET, SOCK_RAW, 0, options)
     this.#to = sockaddrLl.make({ family: AF_PACKET, protocol: ETH_P_ALL, interfaceIndex: index })
     setOption(this.fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+    if (filter) attachFilter(this.fd, filter)
     must('bind(AF_PACKET)', libc.bind(this.fd, this.#to, this.#to.length))
   }
 
   send(frame: Uint8Array): boolean {
     return this.sendRaw(frame, this.#to)
   }
+}
+
+function attachFilter(fd: number, filter: Uint8Array): void {
+  const program = new Uint8Array(new SharedArrayBuffer(filter.length))
+  program.set(filter)
+  const length = filter.length / SOCK_FILTER_BYTES
+  setOption(fd, SOL_SOCKET, SO_ATTACH_FILTER, sockFprog.make({ length, filter: addressOf(program.buffer) }))
 }
