@@ -20,11 +20,11 @@ class BfdThread {
   #isWanted: boolean
 
   constructor(setup: BfdThreadSetup, tell: (message: FromBfdThread) => void) {
-    const { enabled, accept, standstill_ms, multihop, echo, pulse } = setup
+    const { enabled, accept, standstill_ms, neighbours, pulse } = setup
     this.#tell = tell
     this.#isWanted = enabled
     this.#speaker = new BfdSpeaker({
-      transport: new UdpBfdTransport({ multihop, echo }),
+      transport: new UdpBfdTransport({ neighbours }),
       clock: systemClock,
       random: new Random(freshSeed()),
       ...{ enabled, accept },

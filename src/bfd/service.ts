@@ -31,9 +31,8 @@ export interface BfdServiceOptions {
    * does in one go. Absent: whatever the agent does, they stay up.
    */
   readonly standstill_ms?: number | undefined
-  /** Sessions over several hops, and echo packets: what only a routing module has. */
-  readonly multihop?: boolean
-  readonly echo?: boolean
+  /** For BGP's neighbours, see transport.ts. */
+  readonly neighbours?: boolean
   /** The thread is gone: peers hear nothing any more, and the process should end. */
   onDeath(error: Error): void
 }
@@ -49,8 +48,7 @@ export interface BfdThreadSetup {
   readonly accept: BfdPeerOptions | undefined
   /** Undefined: the pulse is not looked at. */
   readonly standstill_ms: number | undefined
-  readonly multihop: boolean
-  readonly echo: boolean
+  readonly neighbours: boolean
   /** One word, which moves. */
   readonly pulse: SharedArrayBuffer
 }
@@ -99,11 +97,11 @@ export class BfdService implements Bfd {
 
   /** Its sockets are in the calling thread's network namespace. */
   constructor(options: BfdServiceOptions) {
-    const { enabled, accept, standstill_ms, multihop = false, echo = false } = options
+    const { enabled, accept, standstill_ms, neighbours = false } = options
     this.#options = options
     this.#enabled = enabled
     const pulse = this.#pulse.buffer
-    const workerData: BfdThreadSetup = { enabled, accept, standstill_ms, multihop, echo, pulse }
+    const workerData: BfdThreadSetup = { enabled, accept, standstill_ms, neighbours, pulse }
     this.#thread = new Thread(new URL('./service-thread.ts', import.meta.url), { workerData })
     this.#thread.on('message', (message: FromBfdThread) => this.#hear(message))
     this.#thread.on('error', (error) => this.#died(error as Error))

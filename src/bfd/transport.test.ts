@@ -151,14 +151,14 @@ test('over several hops packets come from however far, and echoes come back from
     { namespace: left, name: 'wire', addresses: ['fd00:9::1/64'] },
     { namespace: right, name: 'wire', addresses: ['fd00:9::2/64'] },
   )
-  const open = (namespace: string) =>
-    withNamespace(namespace, () => new UdpBfdTransport({ multihop: true, echo: true }))
+  const open = (namespace: string) => withNamespace(namespace, () => new UdpBfdTransport({ neighbours: true }))
   const [near, far] = [open(left), open(right)]
   const [here, there] = [address('fd00:9::1'), address('fd00:9::2')]
   const heard = Promise.withResolvers<boolean | undefined>()
   far.onPacket = (_, __, ___, isMultihop) => heard.resolve(isMultihop)
   // What is fresh is returned, once.
   const back = withNamespace(right, () => far.sender(there, here))
+  withNamespace(right, () => far.sender(there, here, true))
   far.onEcho = (packet, _, __, isFresh) => withNamespace(right, () => isFresh && back.returnEcho!(packet))
   const echoed = Promise.withResolvers<[string, boolean]>()
   near.onEcho = (packet, _, __, isFresh) => echoed.resolve([Buffer.from(packet).toString(), isFresh])
@@ -170,4 +170,33 @@ test('over several hops packets come from however far, and echoes come back from
   deepEqual(await echoed.promise, ['hello', false])
   router.close()
   for (const transport of [near, far]) transport.close()
+})
+
+test('BFD with neighbours leaves other addresses of the host to others', {
+  skip: unprivileged,
+  timeout: 20_000,
+}, async () => {
+  using network = new ScratchNetwork()
+  const [left, right] = [network.namespace(), network.namespace()]
+  network.wire(
+    { namespace: left, name: 'wire', addresses: ['10.9.0.1/24'] },
+    { namespace: right, name: 'wire', addresses: ['10.9.0.2/24', '10.9.0.3/24'] },
+  )
+  const heard: string[] = []
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const hear = (who: string) => (_: Uint8Array, __: unknown, to: Uint8Array) => {
+    heard.push(`${who} ${formatAddress(to)}`)
+    if (heard.length === 2) resolve()
+  }
+  const node = withNamespace(right, () => new UdpBfdTransport())
+  const routing = withNamespace(right, () => new UdpBfdTransport({ neighbours: true }))
+  node.onPacket = hear('node')
+  routing.onPacket = hear('routing')
+  withNamespace(right, () => routing.sender(address('10.9.0.3'), address('10.9.0.1')))
+  const peer = withNamespace(left, () => new UdpSocket({ address: address('10.9.0.1'), port: 49999 }, { ttl: 255 }))
+  for (const to of ['10.9.0.2', '10.9.0.3']) peer.send(build.bfd({ state: 1 }), { address: address(to), port: 3784 })
+  await promise
+  peer.close()
+  for (const transport of [node, routing]) transport.close()
+  deepEqual(heard.sort(), ['node 10.9.0.2', 'routing 10.9.0.3'])
 })

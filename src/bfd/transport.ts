@@ -59,9 +59,11 @@ const ANY6 = new Uint8Array(16)
 export interface UdpBfdTransportOptions {
   /** Those that this host has unless it is said: IPv6 may be switched off altogether. */
   readonly versions?: readonly (4 | 6)[]
-  /** Sessions over several hops may come, and echo packets. */
-  readonly multihop?: boolean
-  readonly echo?: boolean
+  /**
+   * For BGP's neighbours: sessions over several hops and echo packets too, and only at addresses that sessions are from. The
+   * switch and the node of the same host have BFD of their own at theirs.
+   */
+  readonly neighbours?: boolean
 }
 
 /** Opens its sockets in the network namespace of the calling thread. */
@@ -74,18 +76,18 @@ export class UdpBfdTransport implements BfdTransport {
   readonly #senders = new SenderSockets()
   readonly #returning = new Map<string, UdpSocket>()
   readonly #wires = new Map<string, WireEcho>()
-  readonly #hasEcho: boolean
+  readonly #isForNeighbours: boolean
+  /** Where it listens, if not everywhere: address and port. */
+  readonly #places = new Set<string>()
   /** By our address: what echo packets go out by and come back to. */
   readonly #echoPorts = new Map<string, UdpSocket>()
 
-  constructor({ versions, multihop = false, echo = false }: UdpBfdTransportOptions = {}) {
-    this.#hasEcho = echo
+  constructor({ versions, neighbours = false }: UdpBfdTransportOptions = {}) {
+    this.#isForNeighbours = neighbours
+    if (neighbours) return
     try {
-      for (const version of versions ?? ([4, 6] as const).filter(hasFamily)) {
-        const any = version === 4 ? ANY4 : ANY6
-        this.#listen(any, UDP_PORT.bfdSingleHop, this.#singleHop)
-        if (multihop) this.#listen(any, UDP_PORT.bfdMultiHop, this.#multihop)
-      }
+      for (const version of versions ?? ([4, 6] as const).filter(hasFamily))
+        this.#listen(version === 4 ? ANY4 : ANY6, UDP_PORT.bfdSingleHop)
     } catch (error) {
       this.close()
       throw error
@@ -94,13 +96,18 @@ export class UdpBfdTransport implements BfdTransport {
 
   sender(from: IpAddress, to: IpAddress, isMultihop = false): BfdSender {
     const port = isMultihop ? UDP_PORT.bfdMultiHop : UDP_PORT.bfdSingleHop
-    const hasEcho = this.#hasEcho && !isMultihop
+    const hasEcho = this.#isForNeighbours && !isMultihop
     const wire = (): WireEcho | undefined => (hasEcho && from.length === 4 ? this.#wireOf(from, to) : undefined)
     const echo = (): UdpSocket | undefined => (hasEcho && from.length === 16 ? this.#echoPort(from) : undefined)
-    // The peer's may come from now on.
+    // The peer's packets may come from now on, if the address is there.
+    const listen = (): void => {
+      if (this.#isForNeighbours) this.#listenAt(from, port)
+    }
+    listen()
     echo()
     wire()
-    return new UdpBfdSender({ from, to, port, echo, wire, returning: () => this.#returningPort(from) }, this.#senders)
+    const returning = (): UdpSocket | undefined => this.#returningPort(from)
+    return new UdpBfdSender({ from, to, port, listen, echo, wire, returning }, this.#senders)
   }
 
   drain(): void {
@@ -119,7 +126,19 @@ export class UdpBfdTransport implements BfdTransport {
     this.#listeners.length = 0
   }
 
-  #listen(address: IpAddress, port: number, take: TakePacket): void {
+  #listenAt(address: IpAddress, port: number): void {
+    const place = `${formatAddress(address)} ${port}`
+    if (this.#places.has(place)) return
+    try {
+      this.#listen(address, port)
+      this.#places.add(place)
+    } catch (error) {
+      if (!isNotHere(error)) throw error
+    }
+  }
+
+  #listen(address: IpAddress, port: number): void {
+    const take = port === UDP_PORT.bfdMultiHop ? this.#multihop : this.#singleHop
     const socket = new LivenessReceiver({ address, port }, RECEIVE_BUFFER_BYTES)
     const receive = (): void => socket.receive(take)
     this.#listeners.push({ socket, receive, watching: watch(socket.fd, receive) })
@@ -232,6 +251,8 @@ interface Way {
   readonly from: IpAddress
   readonly to: IpAddress
   readonly port: number
+  /** Listens where it does not yet. */
+  readonly listen: () => void
   /** What echo packets leave by, and what the peer's are returned by; undefined where there is none. */
   readonly echo: () => UdpSocket | undefined
   readonly returning: () => UdpSocket | undefined
@@ -255,6 +276,7 @@ class UdpBfdSender implements BfdSender {
 
   send(packet: Uint8Array): void {
     if (this.#isClosed) return
+    if (!this.#taken) this.#way.listen()
     this.#taken ??= this.#sockets.take(this.#way.from)
     // What cannot leave (link down, neighbour unknown) is a packet lost: the peer notices, which is the point.
     this.#taken?.socket.sendTo(packet, this.#to)
@@ -285,7 +307,11 @@ function openSender(address: IpAddress, port: number, ttl: number): UdpSocket | 
   try {
     return new UdpSocket({ address, port }, { ttl, trafficClass: TRAFFIC_CLASS })
   } catch (error) {
-    if (error instanceof LinuxError && NOT_HERE.includes(error.code)) return undefined
+    if (isNotHere(error)) return undefined
     throw error
   }
+}
+
+function isNotHere(error: unknown): boolean {
+  return error instanceof LinuxError && NOT_HERE.includes(error.code)
 }

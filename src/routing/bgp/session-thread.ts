@@ -38,7 +38,7 @@ const tap =
 // Its news come here at once, for they end sessions.
 const bfd = routing.neighbours.some((one) => one.bfd)
   ? new NeighbourBfd({
-      bfd: (news) => new BfdService({ enabled: true, multihop: true, echo: true, news, onDeath: died }),
+      bfd: (news) => new BfdService({ enabled: true, neighbours: true, news, onDeath: died }),
       failed: (remote) => host.pathFailed(remote),
       told: (news) => agent.postMessage({ kind: 'watched', news }),
     })
