@@ -126,12 +126,19 @@ export class RouteEngine {
     const reviewed = this.#reviews.step()
     if (reviewed) this.#tables.touched.add(reviewed)
     const isRechecking = this.#tables.recheck()
+    const isImporting = this.#tables.importVpn(this.#queue.length > 0 || this.#purges.isBusy)
     const isTelling = this.#groups.tell()
     const isPublishing = this.#tables.publish()
-    this.#forget()
+    if (!isImporting) this.#forget()
     this.#tables.releaseUnused()
     return (
-      this.#queue.length > 0 || this.#purges.isBusy || this.#reviews.isBusy || isTelling || isPublishing || isRechecking
+      this.#queue.length > 0 ||
+      this.#purges.isBusy ||
+      this.#reviews.isBusy ||
+      isTelling ||
+      isPublishing ||
+      isRechecking ||
+      isImporting
     )
   }
 

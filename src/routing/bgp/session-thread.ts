@@ -7,6 +7,7 @@ import { freshSeed, Random } from '../../base/random.ts'
 import { BfdService } from '../../bfd/service.ts'
 import type { Routing } from '../../config/routing.ts'
 import { stopWatching } from '../../linux/poll.ts'
+import { setScheduling } from '../../linux/thread.ts'
 import type { HistoryEnd } from '../history/history.ts'
 import { HistoryTap } from '../history/tap.ts'
 import { NeighbourBfd } from '../liveness/neighbour-bfd.ts'
@@ -79,5 +80,7 @@ function died(error: Error): void {
   throw error
 }
 
+// Hold times of thousands of tenants' sessions: what others do with the cores, tables being loaded among it, costs none.
+if (relay) setScheduling('round-robin')
 host.start()
 agent.postMessage({ kind: 'ready' })

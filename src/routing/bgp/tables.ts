@@ -28,6 +28,8 @@ import { prefixTableOf } from './rib/wide-prefix-table.ts'
 /** Of one batch for the control module: a step's worth. */
 const PUBLISH_PREFIXES = 10_000
 const RECHECK_PREFIXES = 20_000
+/** Entries in VRFs that are made in one step: some milliseconds' worth. */
+const IMPORT_ENTRIES = 8000
 /** Learnt routes stand behind the site's own, and before those of nobody in particular. */
 const PREFERENCE = 100
 /** The peer that our own routes are of. External, so that internal peers are told of them too. */
@@ -55,6 +57,7 @@ export class Tables {
   readonly #peers: RibPeers
   /** Tables that are gone through for next hops that have changed, and from which prefix on. */
   readonly #rechecks = new Map<RoutingTable, number>()
+  readonly #imports: VpnImport[] = []
   readonly #settings: RouteSettings
   readonly #publisher: Publisher | undefined
   readonly #decision: Decision
@@ -132,6 +135,12 @@ export class Tables {
     return feed.isBusy
   }
 
+  /** Goes on with VPN routes' way into VRFs; `more`: there are updates to take still. False when there is nothing to do. */
+  importVpn(more: boolean): boolean {
+    for (const one of this.#imports) if (one.isBusy) one.step(IMPORT_ENTRIES, more)
+    return this.#imports.some(({ isBusy }) => isBusy)
+  }
+
   /** How the next hop is reached is another matter now. */
   nextHopChanged(address: IpAddress, reach: Reach): void {
     if (!this.nextHops?.change(address, reach)) return
@@ -183,7 +192,7 @@ export class Tables {
     const unicast = UNICAST_OF.get(family)
     if (unicast !== undefined) {
       const tableOf = (into: number): RoutingTable => this.of(into, unicast)
-      new VpnImport(table, { targets: this.#targets, tableOf, touched })
+      this.#imports.push(new VpnImport(table, { targets: this.#targets, tableOf, touched }))
       return
     }
     const targets = this.#targetsOf.get(vrf)

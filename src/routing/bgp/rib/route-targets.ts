@@ -19,31 +19,34 @@ export interface VrfTargets {
 
 const EXTENDED_COMMUNITIES = 16
 const COMMUNITY_BYTES = 8
-const NOWHERE: readonly VrfTargets[] = []
+const NOWHERE: readonly number[] = []
 
 export class RouteTargets {
+  /** VRFs are numbered by their places here. */
+  readonly vrfs: readonly VrfTargets[]
   readonly #sets: AttributeSets
-  /** By the upper and the lower half of the target. */
-  readonly #vrfs = new Map<number, Map<number, VrfTargets[]>>()
+  /** Numbers of VRFs, by the upper and the lower half of the target. */
+  readonly #importers = new Map<number, Map<number, number[]>>()
   // By set, and for which version of it that was found out.
-  readonly #found: (readonly VrfTargets[])[] = []
+  readonly #found: (readonly number[])[] = []
   readonly #version: number[] = []
 
   constructor(sets: AttributeSets, vrfs: readonly VrfTargets[]) {
     this.#sets = sets
-    for (const vrf of vrfs) for (const target of vrf.imports) this.#enter(target, vrf)
+    this.vrfs = vrfs
+    for (const [number, { imports }] of vrfs.entries()) for (const target of imports) this.#enter(target, number)
   }
 
-  #enter({ high, low }: Words, vrf: VrfTargets): void {
-    const byLow = this.#vrfs.get(high) ?? new Map<number, VrfTargets[]>()
-    this.#vrfs.set(high, byLow)
+  #enter({ high, low }: Words, vrf: number): void {
+    const byLow = this.#importers.get(high) ?? new Map<number, number[]>()
+    this.#importers.set(high, byLow)
     const alike = byLow.get(low)
     if (alike) alike.push(vrf)
     else byLow.set(low, [vrf])
   }
 
-  /** Those that import routes of the set, each once. */
-  of(set: number): readonly VrfTargets[] {
+  /** The numbers of those that import routes of the set, each once. */
+  of(set: number): readonly number[] {
     if (set === NO_SET) return NOWHERE
     if (this.#version[set] === this.#sets.version[set]) return this.#found[set]!
     const found = this.#search(set)
@@ -52,15 +55,15 @@ export class RouteTargets {
     return found
   }
 
-  #search(set: number): readonly VrfTargets[] {
+  #search(set: number): readonly number[] {
     const value = this.#sets.find(set, EXTENDED_COMMUNITIES)
     if (value < 0) return NOWHERE
     const { view } = this.#sets.arena
-    const found = new Set<VrfTargets>()
+    const found = new Set<number>()
     for (let at = value; at + COMMUNITY_BYTES <= value + this.#sets.foundBytes; at += COMMUNITY_BYTES) {
       const high = view.getUint32(at)
       if (!isRouteTarget(high)) continue
-      for (const vrf of this.#vrfs.get(high)?.get(view.getUint32(at + 4)) ?? []) found.add(vrf)
+      for (const vrf of this.#importers.get(high)?.get(view.getUint32(at + 4)) ?? []) found.add(vrf)
     }
     return found.size === 0 ? NOWHERE : [...found]
   }

@@ -3,15 +3,24 @@
  * of the VRFs that import one of its route targets (RFC 4364 section 4.3). There it stands beside what the VRF learns
  * itself, as a path of the same peer, whose identifier is the VPN prefix: the same prefix behind two route distinguishers
  * is two paths.
+ *
+ * Entries are made VRF by VRF, many prefixes at a time: where ten thousand tables are written to in turn, each is out of the
+ * caches again before the next route for it comes.
+ *
+ *   prefixes that have changed --> entries (VRF, prefix, path or none) --sorted by VRF--> tables, some at a step
  */
 
 import { NO_SET } from './attribute-sets.ts'
-import { grown16, grown32 } from './columns.ts'
+import { grown16, grown32, grownUnsigned32 } from './columns.ts'
 import { NONE, PATH_FLAG } from './path.ts'
+import { PrefixQueue } from './prefix-queue.ts'
 import { type AddressTable, NO_PREFIX } from './prefix-table.ts'
-import type { RouteTargets, VrfTargets } from './route-targets.ts'
+import type { RouteTargets } from './route-targets.ts'
 import type { RouteFollower, RoutingTable } from './routing-table.ts'
 import type { VpnPrefixTable } from './wide-prefix-table.ts'
+
+/** Prefixes that are looked at together: while more come, it is waited for as many. */
+const BATCH_PREFIXES = 1 << 17
 
 export interface VpnImportOptions {
   readonly targets: RouteTargets
@@ -25,12 +34,24 @@ export class VpnImport implements RouteFollower {
   readonly #vpn: RoutingTable
   readonly #prefixes: VpnPrefixTable
   readonly #options: VpnImportOptions
-  /** By VPN prefix: what was entered, and whose path it was. */
+  /** By VPN prefix: what was entered, or is about to be, and whose path it was. */
   #set = new Int32Array(16)
   #peer = new Uint16Array(16)
+  readonly #queue = new PrefixQueue()
+  // The entries of a batch, in columns: the VRF's number, the VPN prefix, the peer, and the set, or NO_SET to take it out.
+  #vrf = new Uint32Array(16)
+  #prefix = new Uint32Array(16)
+  #of = new Uint16Array(16)
+  #what = new Int32Array(16)
+  #count = 0
+  /** Entries by VRF, and how many of them are made. */
+  #order = new Uint32Array(0)
+  #made = 0
+  /** Prefixes of the batch, which are held for it. */
+  #held: number[] = []
   readonly #words = new Uint32Array(4)
-  /** By VRF: its table, once something went there. */
-  readonly #tables = new Map<VrfTargets, RoutingTable>()
+  /** By VRF's number: its table, once something went there. */
+  readonly #tables: RoutingTable[] = []
 
   constructor(vpn: RoutingTable, options: VpnImportOptions) {
     this.#vpn = vpn
@@ -39,7 +60,41 @@ export class VpnImport implements RouteFollower {
     vpn.followers.push(this)
   }
 
+  get isBusy(): boolean {
+    return this.#queue.count > 0 || this.#made < this.#count
+  }
+
   changed(prefix: number): void {
+    if (this.#queue.add(prefix)) this.#vpn.hold(prefix)
+  }
+
+  /** Makes so many entries at most. `more`: more changes are about to come, which are better taken together. */
+  step(entriesMax: number, more: boolean): void {
+    if (this.#made === this.#count && !this.#gather(more)) return
+    const end = Math.min(this.#count, this.#made + entriesMax)
+    for (; this.#made < end; this.#made++) this.#enter(this.#order[this.#made]!)
+    if (this.#made < this.#count) return
+    for (const prefix of this.#held) this.#vpn.letGo(prefix)
+    this.#options.touched(this.#vpn)
+    this.#held = []
+    this.#made = this.#count = 0
+  }
+
+  // The entries of the prefixes that wait. False when there are none to make yet.
+  #gather(more: boolean): boolean {
+    const { count } = this.#queue
+    if (count === 0 || (more && count < BATCH_PREFIXES)) return false
+    for (let left = Math.min(count, BATCH_PREFIXES); left > 0; left--) {
+      const prefix = this.#queue.take()
+      this.#held.push(prefix)
+      this.#difference(prefix)
+    }
+    this.#sort()
+    return true
+  }
+
+  // What there is to enter and to take out, between what the prefix's best path was and what it is.
+  #difference(prefix: number): void {
     const vpn = this.#vpn
     this.#set = grown32(this.#set, prefix + 1)
     this.#peer = grown16(this.#peer, prefix + 1)
@@ -52,44 +107,58 @@ export class VpnImport implements RouteFollower {
     const { targets } = this.#options
     const before = targets.of(setBefore)
     const after = targets.of(set)
-    if (before.length > 0 || after.length > 0) {
-      this.#prefixes.address(prefix, this.#words)
-      for (const one of before) if (peer !== peerBefore || !after.includes(one)) this.#withdraw(prefix, one, peerBefore)
-      for (const one of after) this.#announce(prefix, one, peer, set)
-    }
+    for (const vrf of before)
+      if (peer !== peerBefore || !after.includes(vrf)) this.#push(vrf, prefix, peerBefore, NO_SET)
+    for (const vrf of after) this.#push(vrf, prefix, peer, set)
     if (set !== NO_SET) vpn.sets.use(set)
     if (setBefore !== NO_SET) vpn.sets.drop(setBefore)
     this.#set[prefix] = set
     this.#peer[prefix] = peer
   }
 
-  #announce(prefix: number, vrf: VrfTargets, peer: number, set: number): void {
+  #push(vrf: number, prefix: number, peer: number, set: number): void {
+    const entry = this.#count++
+    if (entry >= this.#vrf.length) {
+      this.#vrf = grownUnsigned32(this.#vrf, entry + 1)
+      this.#prefix = grownUnsigned32(this.#prefix, entry + 1)
+      this.#of = grown16(this.#of, entry + 1)
+      this.#what = grown32(this.#what, entry + 1)
+    }
+    this.#vrf[entry] = vrf
+    this.#prefix[entry] = prefix
+    this.#of[entry] = peer
+    this.#what[entry] = set
+  }
+
+  // By VRF, and within one in the order in which they were made: a counting sort.
+  #sort(): void {
+    const starts = new Uint32Array(this.#options.targets.vrfs.length + 1)
+    for (let entry = 0; entry < this.#count; entry++) starts[this.#vrf[entry]! + 1]!++
+    for (let vrf = 1; vrf < starts.length; vrf++) starts[vrf]! += starts[vrf - 1]!
+    this.#order = grownUnsigned32(this.#order, this.#count)
+    for (let entry = 0; entry < this.#count; entry++) this.#order[starts[this.#vrf[entry]!]!++] = entry
+  }
+
+  #enter(entry: number): void {
+    const vrf = this.#vrf[entry]!
+    const prefix = this.#prefix[entry]!
+    const set = this.#what[entry]!
+    const { distinguisher } = this.#options.targets.vrfs[vrf]!
     // What the VRF exported itself is there already.
-    if (this.#isOf(prefix, vrf)) return
+    if (this.#prefixes.isBehind(prefix, distinguisher)) return
     const table = this.#tableOf(vrf)
-    table.announce(this.#find(table, prefix, true), peer, prefix + 1, set, set, PATH_FLAG.imported)
-  }
-
-  #withdraw(prefix: number, vrf: VrfTargets, peer: number): void {
-    const table = this.#tableOf(vrf)
-    const found = this.#find(table, prefix, false)
-    if (found !== NO_PREFIX && table.withdraw(found, peer, prefix + 1)) this.#options.touched(table)
-  }
-
-  #tableOf(vrf: VrfTargets): RoutingTable {
-    const known = this.#tables.get(vrf)
-    if (known) return known
-    const table = this.#options.tableOf(vrf.vrf)
-    this.#tables.set(vrf, table)
-    return table
-  }
-
-  #isOf(prefix: number, { distinguisher }: VrfTargets): boolean {
-    return this.#prefixes.isBehind(prefix, distinguisher)
-  }
-
-  #find({ prefixes }: RoutingTable, prefix: number, enter: boolean): number {
+    this.#prefixes.address(prefix, this.#words)
     const length = this.#prefixes.length(prefix)
-    return (prefixes as AddressTable).findAddress(this.#words, 0, length, enter)
+    const found = (table.prefixes as AddressTable).findAddress(this.#words, 0, length, set !== NO_SET)
+    if (set !== NO_SET) table.announce(found, this.#of[entry]!, prefix + 1, set, set, PATH_FLAG.imported)
+    else if (found !== NO_PREFIX && table.withdraw(found, this.#of[entry]!, prefix + 1)) this.#options.touched(table)
+  }
+
+  #tableOf(vrf: number): RoutingTable {
+    const known = this.#tables[vrf]
+    if (known) return known
+    const table = this.#options.tableOf(this.#options.targets.vrfs[vrf]!.vrf)
+    this.#tables[vrf] = table
+    return table
   }
 }
