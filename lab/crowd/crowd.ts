@@ -12,6 +12,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { Random } from '../../src/base/random.ts'
 import { TcpListener } from '../../src/linux/tcp-listener.ts'
 import type { TcpSocket } from '../../src/linux/tcp-socket.ts'
+import { setScheduling } from '../../src/linux/thread.ts'
 import { BgpSession } from '../../src/routing/bgp/session/session.ts'
 import { defaultSessionOptions } from '../../src/routing/bgp/session/session-options.ts'
 import { TcpConnection } from '../../src/routing/bgp/tcp-connection.ts'
@@ -230,6 +231,8 @@ async function main(): Promise<void> {
     throw error
   }
   const relay = await RelayAgent.start(relaySetup(setup), fail)
+  // In the field each of these routers has cores of its own.
+  setScheduling('round-robin')
   const crowd = new Crowd(setup, new RelayedPeers(await relay.end()))
   process.on('message', ({ kind }: ToCrowd) => {
     if (kind === 'start') crowd.start()
