@@ -1,6 +1,6 @@
 /**
  * BFD beside BGP with others' programs, on a peering LAN: BIRD and FRR, over IPv4 and IPv6, with keys, over port 4784, and
- * with the echo function where they have it (FRR, over IPv6). A wire that takes packets and loses them ends the BGP session
+ * with the echo function where they have it, which is FRR. A wire that takes packets and loses them ends the BGP session
  * within the detection time; a peer that ends BFD on purpose does not.
  */
 
@@ -16,7 +16,7 @@ import { addPeeringLan, lanAddresses, OURS } from '../../lab/peers/peering-lan.t
 import { RoutingModule } from '../../lab/routing-module.ts'
 
 const ours = lanAddresses(1)
-const NUMBERS = { bird: 11, keyed: 12, far: 13, frr: 21, echoing: 22 } as const
+const NUMBERS = { bird: 11, keyed: 12, far: 13, frr: 21, echoing: 22, echoing4: 23 } as const
 type Name = keyof typeof NUMBERS
 
 /** Long before any hold timer, and far longer than three times 50 ms. */
@@ -34,6 +34,7 @@ routing:
     - { name: far, ${at('far')}, bfd: { interval_ms: 50, multihop: true, authentication: { type: password, key: secret } } }
     - { name: frr, ${at('frr')}, bfd: { interval_ms: 50 } }
     - { name: echoing, ${at('echoing', 'ipv6')}, bfd: { interval_ms: 50, echo: true } }
+    - { name: echoing4, ${at('echoing4')}, bfd: { interval_ms: 50, echo: true } }
 `
 
 function at(name: Name, transport: BgpFamily = 'ipv4'): string {
@@ -94,20 +95,26 @@ suite('BFD with others', { skip: needs('ip', 'bird', 'vtysh') }, () => {
   test('comes up with BIRD and FRR, and takes BGP down with it when a wire swallows packets', async () => {
     await using lab = await Lab.open()
     await addPeeringLan(lab, new Map(Object.entries(NUMBERS)))
+    // Of its own: a bridge takes the address of one of its ports, which would go on to take packets for us.
+    await lab.configure(new Map([[OURS, ['link set lan address 02:67:68:00:09:01']]]))
+    // FRR's echoes over IPv4 go through its kernel, and ours come back by it.
+    const forwards = { 'net/ipv4/ip_forward': 1, 'net/ipv4/conf/all/rp_filter': 0, 'net/ipv4/conf/lan/rp_filter': 0 }
+    lab.set('echoing4', forwards)
     const routing = await RoutingModule.start(lab, OURS, SITE)
     const meticulous = birdWide(birdKeys('meticulous keyed sha1', 7))
     const simple = birdWide(birdKeys('simple', 1))
-    const [bird, keyed, far, frr, echoing] = await Promise.all([
+    const [bird, keyed, far, frr, echoing, echoing4] = await Promise.all([
       Bird.start({ ...optionsOf(lab, 'bird', 'ipv6', [birdBfd]), extra: birdWide() }),
       Bird.start({ ...optionsOf(lab, 'keyed', 'ipv4', [birdBfd]), extra: meticulous }),
       Bird.start({ ...optionsOf(lab, 'far', 'ipv4', ['multihop 2;', birdBfd]), extra: simple }),
       Frr.start({ ...optionsOf(lab, 'frr', 'ipv4', ['bfd profile fast']), bfd: PROFILE }),
       Frr.start({ ...optionsOf(lab, 'echoing', 'ipv6', ['bfd profile echo']), bfd: PROFILE }),
+      Frr.start({ ...optionsOf(lab, 'echoing4', 'ipv4', ['bfd profile echo']), bfd: PROFILE }),
     ])
     const names = Object.keys(NUMBERS) as Name[]
     await routing.established(...names)
     for (const [name, one] of Object.entries({ bird, keyed, far })) await until(`BFD of ${name}`, isUpInBird(one))
-    for (const [name, one] of Object.entries({ frr, echoing })) await until(`BFD of ${name}`, isUpInFrr(one))
+    for (const [name, one] of Object.entries({ frr, echoing, echoing4 })) await until(`BFD of ${name}`, isUpInFrr(one))
 
     // Nobody's session ends because a peer takes its BFD down itself; nor by echoes that do not come back.
     const before = routing.sessions.length
