@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline'
 import type { Lab } from './namespaces.ts'
 
 const MAIN = resolve(import.meta.dirname, '../src/main.ts')
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 90_000
 
 /** A line of its log: a session that came up or went down. */
 export interface SessionLine {

@@ -3,7 +3,7 @@
  * tenant's gateway, all in VXLAN from one VIP to one routing node. The tunnels, and what gives each connection an address of
  * its own, are a relay of the same make as the routing node's, turned round: there the gateway is the neighbour.
  *
- *   parent --{ kind }--> child    `start` (to connect and to accept), `churn` (announce and withdraw all routes, over and over), `rest`
+ *   parent --{ kind }--> child    `start` (to connect), `churn` (announce and withdraw all routes, over and over), `rest`
  *   parent <--{ ... }-- child     `state`, several times a second
  */
 

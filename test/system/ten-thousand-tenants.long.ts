@@ -1,7 +1,7 @@
 /**
  * Ten thousand tenants' sessions from another process, in VXLAN, with the same inner addresses and 9 s hold time: they come
- * up within a minute, and none flaps while a million routes come and go (issue "routing module", done when). TENANTS,
- * CHURN_S, CHANGES (routes a second) and PROFILE (a folder for --cpu-prof) change the run.
+ * up within a minute on two cores, and none flaps while a million routes come and go. TENANTS, CHURN_S, CHANGES (routes a
+ * second) and PROFILE (a folder for the crowd's --cpu-prof) change the run.
  */
 
 import { equal, ok } from 'node:assert/strict'

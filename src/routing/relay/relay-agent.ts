@@ -39,7 +39,10 @@ export class RelayAgent {
     })
   }
 
-  /** Also sees to it that the process may have a connection from and to each peer. Resolves when the device is up. Rejects when it, or the port of the tunnels, is not to be had. */
+  /**
+   * Also sees to it that the process may have a connection from and to each peer. Resolves when the device is up. Rejects
+   * when it, or the port of the tunnels, is not to be had.
+   */
   static async start(setup: RelaySetup, onDeath: (error: Error) => void): Promise<RelayAgent> {
     raiseDescriptorLimit(CONNECTIONS_PER_PEER * (setup.ways.length + DYNAMIC_MAX) + OTHER_DESCRIPTORS)
     const agent = new RelayAgent(setup, onDeath)
