@@ -1,7 +1,8 @@
 /**
  * `npm test`: tidiness first, then every test. Installs the programs of others that the tests talk to when it may. Unit
- * tests run two at a time; whole systems (`test/system/`) and long runs (`*.long.ts`, with --long) one at a time, for
- * each of them fills a small machine. What was skipped is listed at the end with its reason.
+ * tests, and those of the routing module among routers of others (`test/routing/`), which mostly wait, run two at a time;
+ * whole systems (`test/system/`) and long runs (`*.long.ts`, with --long) one at a time, for each of them fills a small
+ * machine. What was skipped is listed at the end with its reason.
  *
  *   ./gatehouse test [--long] [FILE or FOLDER ...]
  */

@@ -16,7 +16,7 @@ import { OpenBgpd } from '../../lab/peers/open-bgpd.ts'
 import { addPeeringLan, lanAddresses, OURS } from '../../lab/peers/peering-lan.ts'
 import { RoutingModule } from '../../lab/routing-module.ts'
 import { freshSeed, Random } from '../../src/base/random.ts'
-import { Churn, type Member } from './bgp-churn.ts'
+import { Churn, type Member } from './churn.ts'
 
 const ROUNDS = 3
 const OUR_AS = 65001
