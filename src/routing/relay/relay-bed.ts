@@ -20,7 +20,7 @@ import { type RelaySetup, relaySetupOf } from './ways.ts'
 
 export const GATEWAY_MAC = '02:67:68:00:00:01'
 export const PEER_MAC = '02:00:00:00:00:22'
-export const VIP = '10.255.0.1'
+const VIP = '10.255.0.1'
 export const NODE = '10.0.3.1'
 export const GATEWAY = '192.168.1.1'
 export const PEER = '192.168.1.2'
