@@ -25,7 +25,7 @@ import {
 import { attributeBytes, type RouteText } from './rib/rib-harness.ts'
 import { RouteEngine } from './route-engine.ts'
 
-export const LOCAL_AS = 65_001
+const LOCAL_AS = 65_001
 
 export interface SessionText extends Partial<RouteHandling> {
   readonly internal?: boolean

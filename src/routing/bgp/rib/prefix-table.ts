@@ -1,6 +1,7 @@
 /**
- * The IPv4 prefixes of one VRF, and what all tables of prefixes have in common (wide-prefix-table.ts has the others). Each has a number of its own, under which everything else about it is kept in
- * columns. Numbers are dense from 0 and are used again when a prefix is gone.
+ * The IPv4 prefixes of one VRF, and what all tables of prefixes have in common (wide-prefix-table.ts has the others). Each
+ * prefix has a number of its own, under which everything else about it is kept in columns. Numbers are dense from 0 and are
+ * used again when a prefix is gone.
  *
  *   index   open addressing with linear probing, half full at most; two words a place
  *             IPv4      the address | number + 1 and length, together in a word

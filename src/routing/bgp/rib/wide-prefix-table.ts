@@ -200,7 +200,7 @@ export abstract class VpnPrefixTable extends WidePrefixTable {
   }
 }
 
-export class VpnPrefixTable4 extends VpnPrefixTable {
+class VpnPrefixTable4 extends VpnPrefixTable {
   constructor() {
     super(DISTINGUISHER_WORDS + 1)
   }
@@ -218,7 +218,7 @@ export class VpnPrefixTable4 extends VpnPrefixTable {
   }
 }
 
-export class VpnPrefixTable6 extends VpnPrefixTable {
+class VpnPrefixTable6 extends VpnPrefixTable {
   constructor() {
     super(DISTINGUISHER_WORDS + IPV6_WORDS)
   }
