@@ -65,6 +65,9 @@ export class EngineBed {
   /** What the control module holds of it: next hops by tenant and prefix. */
   readonly held = new Map<string, string>()
   readonly #families = new Map<number, number>()
+  /** Bytes that each session was sent, all of which the network has taken but for one's. */
+  readonly #sent = new Map<number, number>()
+  #held = 0
   /** Those that are told several paths of a prefix. */
   readonly #withIds = new Set<number>()
 
@@ -90,7 +93,7 @@ export class EngineBed {
       send: (message) => this.#take(message),
       askNextHop: (address) => this.asked.push(formatAddress(address)),
       publish: { room: () => this.hasRoom, send: (batch) => this.#hold(batch) },
-      pace: () => ({ received: 0, waiting: 0 }),
+      pace: (slot) => ({ received: this.#sent.get(slot) ?? 0, waiting: slot === this.#held ? 1 << 30 : 0 }),
     })
   }
 
@@ -136,6 +139,11 @@ export class EngineBed {
       handling: { ...plainHandling, ...handling },
     })
     this.run()
+  }
+
+  /** This session takes nothing for a while; 0 for none. */
+  hold(session: number): void {
+    this.#held = session
   }
 
   down(session: number, keep: Partial<SessionDown> = {}): void {
@@ -229,7 +237,10 @@ export class EngineBed {
   #deliver({ memory, runs }: OutChunk): void {
     for (const { audience, except, from, to } of runs)
       for (const session of audience)
-        if (session !== except && this.told.has(session)) this.#read(session, new Uint8Array(memory), from, to)
+        if (session !== except && this.told.has(session)) {
+          this.#sent.set(session, (this.#sent.get(session) ?? 0) + to - from)
+          this.#read(session, new Uint8Array(memory), from, to)
+        }
   }
 
   #read(session: number, bytes: Uint8Array, from: number, to: number): void {

@@ -109,6 +109,35 @@ suite('all routes again (RFC 7313)', () => {
   })
 })
 
+test('who asks for all routes again is told of those too that are gone before its turn comes', () => {
+  const bed = new EngineBed()
+  for (const session of [1, 2, 3]) bed.up(session)
+  bed.announce(1, '10.0.0.0/8', ROUTE)
+  bed.announce(1, '11.0.0.0/8', ROUTE)
+  bed.hold(2)
+  bed.refresh(2, REFRESH.request)
+  bed.withdraw(1, '10.0.0.0/8')
+  bed.hold(0)
+  bed.clock.advance(1000)
+  bed.run()
+  deepEqual(toldTo2(bed), ['11.0.0.0/8'])
+})
+
+test('routes that have not come again count for the maximum no more', () => {
+  const bed = new EngineBed()
+  bed.up(1, { maximumPrefixes: 4 })
+  for (let round = 0; round < 3; round++) {
+    bed.refresh(1, REFRESH.begin)
+    for (let i = 0; i < 3; i++) bed.announce(1, `10.${round}.${i}.0/24`, ROUTE)
+    bed.refresh(1, REFRESH.end)
+  }
+  deepEqual(
+    bed.said.filter(({ kind }) => kind === 'reset').length,
+    1,
+    'three and three are more than four before the mark',
+  )
+})
+
 test('a peer that comes near to its maximum is told of once', () => {
   const bed = new EngineBed()
   bed.up(1, { maximumPrefixes: 4, warningPrefixes: 2 })

@@ -14,6 +14,8 @@ export interface Purge {
   readonly tables: readonly RoutingTable[]
   /** Only what is marked as stale. */
   readonly onlyStale?: boolean
+  /** So many paths went. */
+  readonly purged?: (paths: number) => void
   /** All of it is gone. */
   readonly done?: () => void
 }
@@ -34,6 +36,11 @@ export class Purges {
     return this.#waiting.length > 0
   }
 
+  /** Stale routes of the session are still on their way out of the table. */
+  isClearing(rib: number, table: RoutingTable): boolean {
+    return this.#waiting.some((purge) => purge.onlyStale && purge.rib === rib && purge.tables.includes(table))
+  }
+
   add(purge: Purge): void {
     this.#waiting.push(purge)
   }
@@ -43,7 +50,8 @@ export class Purges {
     if (!purge) return
     const table = purge.tables[this.#table]
     if (table && this.#from < table.prefixes.end) {
-      table.purge(purge.rib, this.#from, this.#from + PREFIXES, purge.onlyStale)
+      const gone = table.purge(purge.rib, this.#from, this.#from + PREFIXES, purge.onlyStale)
+      purge.purged?.(gone)
       this.#touched(table)
       this.#from += PREFIXES
       return

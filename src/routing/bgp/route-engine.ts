@@ -85,8 +85,10 @@ export class RouteEngine {
   readonly #queue: ToRoutes[] = []
   readonly #purges = new Purges((table) => this.#tables.touched.add(table))
   readonly #kept: KeptRoutes
+  /** By the number of a session that is gone: the tables that its routes are in still. */
+  readonly #leaving = new Map<number, readonly RoutingTable[]>()
   /** Numbers of sessions whose routes are gone. */
-  #retired: number[] = []
+  #retired: { readonly rib: number; readonly tables: readonly RoutingTable[] }[] = []
   readonly #policies: PolicyBook
   readonly #reviews = new PolicyReviews()
   #resets = 0
@@ -108,8 +110,8 @@ export class RouteEngine {
       touched: (table) => this.#tables.touched.add(table),
     })
     this.#kept = new KeptRoutes(clock, (rib, tables, isLast) => {
-      const retire = (): void => void this.#retired.push(rib)
-      this.#purges.add({ rib, tables, ...(isLast && { done: retire }) })
+      const done = (): void => this.#retire(rib)
+      this.#purges.add({ rib, tables, ...(isLast && { done }) })
       options.wake?.()
     })
   }
@@ -129,7 +131,7 @@ export class RouteEngine {
     const isImporting = this.#tables.importVpn(this.#queue.length > 0 || this.#purges.isBusy)
     const isTelling = this.#groups.tell()
     const isPublishing = this.#tables.publish()
-    if (!isImporting) this.#forget()
+    this.#forget(isImporting)
     this.#tables.releaseUnused()
     return (
       this.#queue.length > 0 ||
@@ -313,6 +315,10 @@ export class RouteEngine {
     this.#groups.leave(session)
     this.#reviews.forget(session.rib)
     this.#byRib.delete(session.rib)
+    this.#leaving.set(
+      session.rib,
+      session.tables.filter((table) => table !== undefined),
+    )
     this.#kept.keep(keyOf(session.up), session.rib, session.tables, keep, keep_s)
   }
 
@@ -322,12 +328,16 @@ export class RouteEngine {
     const table = session?.tables[family]
     if (!session || !table) return true
     if (subtype === REFRESH.request) session.groups[family]?.refresh(session.rib, session.up.negotiated.enhancedRefresh)
-    else if (subtype === REFRESH.end) this.#purges.add({ rib: session.rib, tables: [table], onlyStale: true })
-    else if (subtype === REFRESH.begin) return this.#mark(session.rib, table)
+    else if (subtype === REFRESH.end) {
+      const purged = (paths: number): void => session.inbound.lost(family, paths)
+      this.#purges.add({ rib: session.rib, tables: [table], onlyStale: true, purged })
+    } else if (subtype === REFRESH.begin) return this.#mark(session.rib, table)
     return true
   }
 
   #mark(rib: number, table: RoutingTable): boolean {
+    // What was marked before is cleared first, or the new marks would go with it.
+    if (this.#purges.isClearing(rib, table)) return false
     table.markStale(rib, this.#marked, this.#marked + MARK_PREFIXES)
     this.#marked += MARK_PREFIXES
     if (this.#marked < table.prefixes.end) return false
@@ -376,11 +386,22 @@ export class RouteEngine {
     this.#reviews.add(table, new Map(concerned.map((session) => [session.rib, policyIn(session)])))
   }
 
-  // A number may be given anew once no track has it as a source, which is when all has been told.
-  #forget(): void {
-    if (this.#groups.isBusy) return
-    for (const rib of this.#retired) this.#peers.remove(rib)
-    this.#retired = []
+  #retire(rib: number): void {
+    this.#retired.push({ rib, tables: this.#leaving.get(rib) ?? [] })
+    this.#leaving.delete(rib)
+  }
+
+  // A number may be given anew once no track has it as a source, which is when all of its tables has been told; where routes go
+  // between tables, when all of all has.
+  #forget(isImporting: boolean): void {
+    this.#retired = this.#retired.filter(({ rib, tables }) => {
+      const isSpread = tables.some((table) => this.#tables.isInVpn(table))
+      const isHeld = isSpread
+        ? isImporting || this.#groups.isBusy
+        : tables.some((table) => this.#groups.isBusyAt(table))
+      if (!isHeld) this.#peers.remove(rib)
+      return isHeld
+    })
   }
 }
 

@@ -58,6 +58,7 @@ export class Tables {
   /** Tables that are gone through for next hops that have changed, and from which prefix on. */
   readonly #rechecks = new Map<RoutingTable, number>()
   readonly #imports: VpnImport[] = []
+  readonly #inVpn = new Set<RoutingTable>()
   readonly #settings: RouteSettings
   readonly #publisher: Publisher | undefined
   readonly #decision: Decision
@@ -115,6 +116,11 @@ export class Tables {
     for (const setting of this.#settings.aggregates)
       if (setting.vrf === vrf && isOfFamily(setting.prefix, family)) this.#aggregate(made, family, setting)
     return made
+  }
+
+  /** Routes go from it into others, or come from others into it. */
+  isInVpn(table: RoutingTable): boolean {
+    return this.#inVpn.has(table)
   }
 
   /** Routes of tenants that are ours to tell their peers. */
@@ -188,6 +194,7 @@ export class Tables {
 
   // Between a VRF's table and that of VPN routes of the same addresses.
   #joinVpn(table: RoutingTable, vrf: number, family: Family): void {
+    if (UNICAST_OF.has(family) || this.#targetsOf.has(vrf)) this.#inVpn.add(table)
     const touched = (other: RoutingTable): void => void this.touched.add(other)
     const unicast = UNICAST_OF.get(family)
     if (unicast !== undefined) {

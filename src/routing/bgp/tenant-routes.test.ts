@@ -191,6 +191,17 @@ suite('VPN routes', () => {
     equal(bed.engine.counts().attributeSets, 0)
   })
 
+  test('of a customer go where we say, whatever targets it says itself', () => {
+    const bed = new EngineBed({ targets: [vrf(ACME, [], [1]), vrf(GLOBEX, [9], [])] })
+    bed.up(1, PE)
+    bed.up(2, { vrf: ACME })
+    bed.up(3, { vrf: GLOBEX })
+    bed.announce(2, '10.9.0.0/16', { path: [65_102], nextHop: '192.0.2.3', more: [0xc0, 16, 8, ...TARGET(9)] })
+    equal(bed.told.get(3)!.size, 0)
+    match(bed.told.get(1)!.get('65001:7 10.9.0.0/16')!, /rt:65001:1/)
+    ok(!bed.told.get(1)!.get('65001:7 10.9.0.0/16')!.includes('rt:65001:9'))
+  })
+
   test('are told again when nothing but the label is another', () => {
     const bed = new EngineBed()
     bed.up(1, { ...PE, reflectorClient: true })

@@ -166,3 +166,18 @@ suite('next hops', () => {
     deepEqual(bed.asked, [])
   })
 })
+
+test('what no message to a peer can hold is not told, and what it was told before is taken back', () => {
+  const bed = new EngineBed()
+  bed.up(1)
+  bed.up(2)
+  bed.announce(1, '10.0.0.0/8', ROUTE)
+  // As much as a message can bring, to which our AS is added.
+  const large = new Uint8Array(4 * 1010).map((_, i) => (i % 4 === 0 ? 0xfd : i >> 4))
+  const more = [0xd0, 8, large.length >> 8, large.length & 255, ...large]
+  bed.announce(1, '10.0.0.0/8', { ...ROUTE, more })
+  equal(bed.engine.counts().paths, 1)
+  deepEqual(toldTo2(bed), [])
+  bed.announce(1, '10.0.0.0/8', ROUTE)
+  deepEqual(toldTo2(bed), ['10.0.0.0/8'])
+})

@@ -63,6 +63,11 @@ export class UpdateGroups {
     return this.#awake.size > 0
   }
 
+  isBusyAt(table: RoutingTable): boolean {
+    for (const group of this.#awake.keys()) if (group.table === table) return true
+    return false
+  }
+
   join(session: RouteSession): void {
     for (const family of session.tables.keys()) this.#groupFor(session, family as Family)?.join(session.rib)
   }

@@ -146,8 +146,10 @@ export class Inbound {
     const connects = isSyn && (flags & TCP_FLAG.ack) === 0
     const known = this.#parts.peers.find(segment.vni, view, addressesAt(ip, addressBytes), addressBytes)
     const way = known?.way ?? (connects ? this.#rangeOf(view, ip, addressBytes, segment) : undefined)
+    // A peer that connects does so to BGP's port, wherever from: nothing else of this host is there for it.
     const isBgp =
-      tcp.destinationPort.get(view, at) === BGP_PORT || tcp.sourcePort.get(view, at) === (way?.port ?? BGP_PORT)
+      tcp.destinationPort.get(view, at) === BGP_PORT ||
+      (!connects && tcp.sourcePort.get(view, at) === (way?.port ?? BGP_PORT))
     if (!isBgp) return Refusal['not-a-session']
     if (!way) return connects ? Refusal['stranger-connects'] : Refusal.stranger
     if (!isAt(way.local, view, addressesAt(ip, addressBytes) + addressBytes, addressBytes))

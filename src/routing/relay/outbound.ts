@@ -31,6 +31,7 @@ import { addressesAt, setTtl, translate } from './translate.ts'
 export const DEVICE_MTU = 1500
 /** What a frame has to have room for: the signature is put in where the MSS has left room for it. */
 export const PACKET_BYTES_MAX = DEVICE_MTU + SIGNED_BYTES
+const BGP_PORT = 179
 const TCP_BYTES_MAX = 60
 /** virtio_net_hdr's `flags`. */
 const NEEDS_CHECKSUM = 1
@@ -144,6 +145,8 @@ export class Outbound {
     const at = ip + ipBytes
     packet.tcpBytes = at + tcp.BYTES <= end ? tcpHeaderBytes(view, at) : 0
     if (packet.tcpBytes < tcp.BYTES || at + packet.tcpBytes > end) return Refusal['kernel-noise']
+    const isBgp = tcp.sourcePort.get(view, at) === BGP_PORT || tcp.destinationPort.get(view, at) === peer.way.port
+    if (!isBgp) return Refusal['kernel-noise']
     const flags = tcp.flags.get(view, at)
     if ((flags & (TCP_FLAG.fin | TCP_FLAG.rst)) !== 0) {
       const isMeant = memory.isMeant(peer.number, tcp.sourcePort.get(view, at), tcp.destinationPort.get(view, at))

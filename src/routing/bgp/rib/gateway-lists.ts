@@ -25,6 +25,8 @@ const IPV6_BYTES = 16
 const DISTINGUISHER_BYTES = 8
 const VPN4_BYTES = 12
 const VPN6_BYTES = 24
+/** Before a mapped IPv4 address. */
+const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff] as const
 
 interface List {
   readonly text: string
@@ -142,8 +144,12 @@ export class GatewayLists {
   }
 }
 
-/** A copy; undefined for the address that is nobody's, which stands for our own. */
+/**
+ * A copy, of an IPv4 address that is mapped (RFC 4291 section 2.5.5.2) the address itself; undefined for the address that is
+ * nobody's, which stands for our own.
+ */
 function somewhere(bytes: Uint8Array, from: number, length: number): IpAddress | undefined {
-  const address = bytes.slice(from, from + length)
+  const isMapped = length === IPV6_BYTES && MAPPED.every((byte, i) => bytes[from + i] === byte)
+  const address = bytes.slice(isMapped ? from + IPV6_BYTES - IPV4_BYTES : from, from + length)
   return address.some((byte) => byte !== 0) ? address : undefined
 }

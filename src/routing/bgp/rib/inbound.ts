@@ -69,6 +69,11 @@ export class Inbound {
     return paths[0]! + paths[1]! + paths[2]! + paths[3]!
   }
 
+  /** So many of its paths went without having been withdrawn. */
+  lost(family: number, paths: number): void {
+    this.paths[family]! -= paths
+  }
+
   /**
    * Takes over the UPDATE at `at`, header included, whose header was checked; `view` is over the reader's bytes. After
    * OUTCOME.reset nothing was taken over and `facts` says what the NOTIFICATION is to say.

@@ -5,6 +5,7 @@
  */
 
 import { checkAttributes } from '../../../wire/bgp/check-attributes.ts'
+import { isRouteTarget } from '../../../wire/bgp/community.ts'
 import type { Words } from '../../../wire/bgp/distinguisher.ts'
 import { AttributeFacts, attributeContext } from '../../../wire/bgp/facts.ts'
 import { FAMILY, type Family } from '../../../wire/bgp/family.ts'
@@ -21,6 +22,7 @@ const AGGREGATOR = [0xc0, 7, 8]
 const IPV6_BYTES = 16
 const VPN4_BYTES = 12
 const NEXT_HOP = 3
+const COMMUNITY_BYTES = 8
 const EXTENDED_COMMUNITIES = 16
 const EXTENDED_LENGTH = 0x10
 
@@ -44,13 +46,12 @@ export function ownSet(sets: AttributeSets, family: Family, aggregator?: Aggrega
   return intern(sets, attributes, isClassic ? 0 : IPV6_BYTES)
 }
 
-/** The number of the set with route targets added to its communities, and ours as its next hop. To be used at once. */
+/** The number of the set with these route targets and no others, and ours as its next hop. To be used at once. */
 export function withTargets(sets: AttributeSets, set: number, targets: readonly Words[]): number {
   const { arena, at, bytes } = sets
   const added = targets.flatMap(({ high, low }) => [...octets(high), ...octets(low)])
   const value = sets.find(set, EXTENDED_COMMUNITIES)
-  const before = value < 0 ? [] : [...arena.bytes.subarray(value, value + sets.foundBytes)]
-  const communities = [...before, ...added]
+  const communities = [...(value < 0 ? [] : othersThanTargets(sets, value)), ...added]
   const attributes: number[] = []
   const end = at[set]! + bytes[set]!
   let isWritten = false
@@ -68,6 +69,14 @@ export function withTargets(sets: AttributeSets, set: number, targets: readonly 
   }
   if (!isWritten) attributes.push(...communitiesOf(communities))
   return intern(sets, attributes, VPN4_BYTES)
+}
+
+// A customer does not say into whose VRFs its routes go (RFC 4364 section 4.3.1).
+function othersThanTargets({ arena, foundBytes }: AttributeSets, value: number): number[] {
+  const kept: number[] = []
+  for (let at = value; at + COMMUNITY_BYTES <= value + foundBytes; at += COMMUNITY_BYTES)
+    if (!isRouteTarget(arena.view.getUint32(at))) kept.push(...arena.bytes.subarray(at, at + COMMUNITY_BYTES))
+  return kept
 }
 
 function communitiesOf(value: readonly number[]): number[] {

@@ -89,14 +89,19 @@ export class Packer {
     return this.#room > 0
   }
 
-  announce(prefix: number, set: number, source: number, reflectedFrom: number, label: number, pathId = 0): void {
+  /** False when no message of these peers could hold the attributes and a prefix (RFC 8654 section 4): nothing was written. */
+  announce(prefix: number, set: number, source: number, reflectedFrom: number, label: number, pathId = 0): boolean {
     if (this.#kind !== Kind.announce || this.#set !== set || this.#source !== source) {
       this.#open(Kind.announce, source)
       this.#rewriter.write(set, this.#form, reflectedFrom)
       this.#set = set
-      this.#beginMessages()
+      if (!this.#beginMessages()) {
+        this.#kind = Kind.none
+        return false
+      }
     }
     this.#add(prefix, label, pathId)
+    return true
   }
 
   /** For all but the peer whose route it was. */
@@ -170,11 +175,11 @@ export class Packer {
     assert(this.#table.prefixes.write(this.#builder, prefix, label, pathId), 'a chunk holds a message')
   }
 
-  #beginMessages(): void {
+  #beginMessages(): boolean {
     const { out, length, nextHop, nextHopLength } = this.#rewriter
     const { family } = this.#form
-    if (this.#kind === Kind.withdraw) this.#builder.begin(this.#at, family, undefined)
-    else this.#builder.begin(this.#at, family, out, nextHopLength > 0 ? nextHop : undefined, length, nextHopLength)
+    if (this.#kind === Kind.withdraw) return this.#builder.begin(this.#at, family, undefined)
+    return this.#builder.begin(this.#at, family, out, nextHopLength > 0 ? nextHop : undefined, length, nextHopLength)
   }
 
   #finishMessages(): void {

@@ -120,8 +120,11 @@ export class RouteFeed {
         if (list !== fed.told[prefix]) batch.add(fed, prefix, list, this.#words)
         fed.settle(prefix, list, this.#lists)
       }
-      if (fed.queue.count > 0) break
+      // Who has more to tell goes on behind the others.
       this.#awake.delete(fed)
+      if (fed.queue.count === 0) continue
+      this.#awake.add(fed)
+      break
     }
     const { origin, preference } = this.#options
     const replaces = this.#replaces

@@ -23,6 +23,9 @@ import { ASK_ROUTE, type RoutePolicy } from './route-policy.ts'
 /** More than there are followers. */
 const RELEASED = 0xffff
 
+/** Of one prefix, from one peer (RFC 7911): all of a prefix are compared with each other whenever one changes. */
+const PATHS_OF_PEER_MAX = 128
+
 /** Told of every prefix whose best path may be another one or have other attributes. */
 export interface RouteFollower {
   changed(prefix: number): void
@@ -51,6 +54,10 @@ export class RoutingTable implements PathColumns {
   label = new Uint32Array(0)
   readonly hasLabels: boolean
   paths = 0
+  /** Paths that were not taken: their peer had too many of the prefix. */
+  refused = 0
+  /** Paths of the peer that `#find` looked for last, when it found none. */
+  #foundOfPeer = 0
   #pathEnd = 1
   #freePath = NONE
   #unused = new Int32Array(16)
@@ -98,6 +105,12 @@ export class RoutingTable implements PathColumns {
       this.received[path] = received
       this.flags[path] = flags
       if (!isSame) this.#decide(prefix)
+      return false
+    }
+    if (this.#foundOfPeer >= PATHS_OF_PEER_MAX) {
+      this.refused++
+      sets.drop(set)
+      sets.drop(received)
       return false
     }
     const added = this.#takePath()
@@ -227,8 +240,12 @@ export class RoutingTable implements PathColumns {
 
   /** The path that the peer announced; NONE when there is none. */
   #find(prefix: number, peer: number, pathId: number): number {
-    for (let path = this.first[prefix]!; path !== NONE; path = this.next[path]!)
-      if (this.peer[path] === peer && this.#pathIdOf(path) === pathId) return path
+    this.#foundOfPeer = 0
+    for (let path = this.first[prefix]!; path !== NONE; path = this.next[path]!) {
+      if (this.peer[path] !== peer) continue
+      if (this.#pathIdOf(path) === pathId) return path
+      this.#foundOfPeer++
+    }
     return NONE
   }
 

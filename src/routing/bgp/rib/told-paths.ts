@@ -3,7 +3,7 @@
  * the numbers of our own paths. Few peers ask for it and few prefixes have many paths, so these are objects and no columns.
  */
 
-import type { AttributeSets } from './attribute-sets.ts'
+import { type AttributeSets, NO_SET } from './attribute-sets.ts'
 
 export interface ToldPath {
   readonly id: number
@@ -28,8 +28,8 @@ export class ToldPaths {
   }
 
   replace(prefix: number, paths: readonly ToldPath[]): void {
-    for (const { set } of paths) this.#sets.use(set)
-    for (const { set } of this.of(prefix)) this.#sets.drop(set)
+    for (const { set } of paths) if (set !== NO_SET) this.#sets.use(set)
+    for (const { set } of this.of(prefix)) if (set !== NO_SET) this.#sets.drop(set)
     if (paths.length > 0) this.#byPrefix.set(prefix, paths)
     else this.#byPrefix.delete(prefix)
   }
@@ -38,6 +38,15 @@ export class ToldPaths {
     const other = new ToldPaths(this.#sets)
     for (const [prefix, paths] of this.#byPrefix) other.replace(prefix, paths)
     return other
+  }
+
+  /** All of it is to be told again; which identifiers were told stays known. */
+  forget(): void {
+    for (const [prefix, paths] of this.#byPrefix)
+      this.replace(
+        prefix,
+        paths.map((path) => ({ ...path, set: NO_SET })),
+      )
   }
 
   clear(): void {

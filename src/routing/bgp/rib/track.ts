@@ -104,9 +104,9 @@ export class Track {
     return other
   }
 
-  /** What was sent counts for nothing. */
+  /** What was sent is to be told again, and what is no more is to be taken back still: `source` says that it was told. */
   forget(): void {
-    this.paths?.clear()
+    this.paths?.forget()
     for (let prefix = 0; prefix < this.sent.length; prefix++) {
       if (this.sent[prefix] === NO_SET) continue
       // It waits to be told anew, which holds it.

@@ -200,16 +200,15 @@ export class UpdateGroup implements RouteFollower {
     this.#enqueueAll(alone)
   }
 
-  // A track of that member alone that has told nothing yet.
+  // A track of that member alone, all of which is to be told again, and taken back where it is no more.
   #onItsOwn(track: Track, peer: number): Track {
-    if (track.members.size === 1) {
-      track.forget()
-      return track
+    let alone = track
+    if (track.members.size > 1) {
+      alone = track.copy()
+      track.move(peer, alone)
+      this.#others.add(alone)
     }
-    track.drop(peer)
-    const alone = this.#newTrack()
-    alone.members.add(peer)
-    this.#others.add(alone)
+    alone.forget()
     return alone
   }
 
@@ -269,14 +268,20 @@ export class UpdateGroup implements RouteFollower {
     const sentSource = current[track.source[prefix]!]!
     const label = set === NO_SET ? 0 : this.table.labelOf(path)
     const isNew = set !== sent || source !== sentSource || (this.table.hasLabels && label !== track.label[prefix])
-    if (isNew) {
-      if (set === NO_SET) packer.withdraw(prefix, sentSource)
-      else {
-        packer.announce(prefix, set, source, this.#reflectedFrom(source), label)
-        if (sent !== NO_SET && source !== sentSource && track.members.has(source)) packer.withdrawFrom(prefix, source)
-      }
+    if (!isNew) {
+      track.settle(prefix, set, source, label)
+      return
     }
-    track.settle(prefix, set, source, label)
+    // What no message to them can hold, they are not told.
+    const isTold = set !== NO_SET && packer.announce(prefix, set, source, this.#reflectedFrom(source), label)
+    if (isTold) {
+      if (sent !== NO_SET && source !== sentSource && track.members.has(source)) packer.withdrawFrom(prefix, source)
+      track.settle(prefix, set, source, label)
+      return
+    }
+    // Also of what was told before everything was to come again: the peer may have it still.
+    if (set === NO_SET || sentSource !== 0) packer.withdraw(prefix, sentSource)
+    track.settle(prefix, NO_SET, 0)
   }
 
   // RFC 7911: what goes is withdrawn by its identifier, what stays as it is is not told again.
@@ -285,16 +290,21 @@ export class UpdateGroup implements RouteFollower {
     const told = paths.of(prefix)
     for (const { id, source } of told)
       if (!wanted.some((path) => path.id === id)) packer.withdraw(prefix, this.#peers.current[source]!, id)
+    const stays: ToldPath[] = []
     for (const path of wanted) {
       const before = told.find(({ id }) => id === path.id)
       const { id, set, source, label } = path
-      if (before?.set === set && before.source === source && before.label === label) continue
+      if (before?.set === set && before.source === source && before.label === label) {
+        stays.push(path)
+        continue
+      }
       // The identifier was of another peer's path, who is to hear of the end of its own as well.
       if (before && before.source !== source) packer.withdraw(prefix, this.#peers.current[before.source]!, id)
-      packer.announce(prefix, set, source, this.#reflectedFrom(source), label, id)
+      if (packer.announce(prefix, set, source, this.#reflectedFrom(source), label, id)) stays.push(path)
+      else if (before) packer.withdraw(prefix, this.#peers.current[before.source]!, id)
     }
-    paths.replace(prefix, wanted)
-    track.settle(prefix, wanted[0]?.set ?? NO_SET, 0)
+    paths.replace(prefix, stays)
+    track.settle(prefix, stays[0]?.set ?? NO_SET, 0)
   }
 
   #wanted(prefix: number): ToldPath[] {
@@ -337,7 +347,8 @@ export class UpdateGroup implements RouteFollower {
     const { form } = this.options
     if ((this.#sets.fixed[set]! & FIXED.ours) !== 0) return form.ours !== undefined
     const isOfIpv6 = this.#sets.nextHopBytes[set]! >= IPV6_BYTES
-    return !isOfIpv6 || form.nextHopSelf !== undefined || form.family !== FAMILY.ipv4Unicast || form.extendedNextHop
+    const mayBeOfIpv6 = form.family === FAMILY.ipv6Unicast || form.family === FAMILY.vpnv6 || form.extendedNextHop
+    return !isOfIpv6 || form.nextHopSelf !== undefined || mayBeOfIpv6
   }
 
   #reflectedFrom(source: number): number {

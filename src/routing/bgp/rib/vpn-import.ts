@@ -19,8 +19,13 @@ import type { RouteTargets } from './route-targets.ts'
 import type { RouteFollower, RoutingTable } from './routing-table.ts'
 import type { VpnPrefixTable } from './wide-prefix-table.ts'
 
-/** Prefixes that are looked at together: while more come, it is waited for as many. */
-const BATCH_PREFIXES = 1 << 17
+/** Entries that are made together, and prefixes that are looked at in one step until there are as many. */
+const BATCH_ENTRIES = 1 << 20
+const STEP_PREFIXES = 4000
+/** While more come, it is waited for them for so many steps, a tenth of a second or two. */
+const PATIENCE_STEPS = 32
+
+const NOWHERE: ReadonlySet<number> = new Set()
 
 export interface VpnImportOptions {
   readonly targets: RouteTargets
@@ -46,7 +51,10 @@ export class VpnImport implements RouteFollower {
   #count = 0
   /** Entries by VRF, and how many of them are made. */
   #order = new Uint32Array(0)
+  #isSorted = false
   #made = 0
+  /** Steps for which it has been waited for more changes. */
+  #waited = 0
   /** Prefixes of the batch, which are held for it. */
   #held: number[] = []
   readonly #words = new Uint32Array(4)
@@ -61,7 +69,7 @@ export class VpnImport implements RouteFollower {
   }
 
   get isBusy(): boolean {
-    return this.#queue.count > 0 || this.#made < this.#count
+    return this.#queue.count > 0 || this.#held.length > 0
   }
 
   changed(prefix: number): void {
@@ -70,7 +78,7 @@ export class VpnImport implements RouteFollower {
 
   /** Makes so many entries at most. `more`: more changes are about to come, which are better taken together. */
   step(entriesMax: number, more: boolean): void {
-    if (this.#made === this.#count && !this.#gather(more)) return
+    if (!this.#isSorted && !this.#gather(more)) return
     const end = Math.min(this.#count, this.#made + entriesMax)
     for (; this.#made < end; this.#made++) this.#enter(this.#order[this.#made]!)
     if (this.#made < this.#count) return
@@ -78,18 +86,21 @@ export class VpnImport implements RouteFollower {
     this.#options.touched(this.#vpn)
     this.#held = []
     this.#made = this.#count = 0
+    this.#isSorted = false
   }
 
-  // The entries of the prefixes that wait. False when there are none to make yet.
+  // The entries of the prefixes that wait, some at a step. False when they are not to be made yet.
   #gather(more: boolean): boolean {
-    const { count } = this.#queue
-    if (count === 0 || (more && count < BATCH_PREFIXES)) return false
-    for (let left = Math.min(count, BATCH_PREFIXES); left > 0; left--) {
+    if (this.#held.length === 0 && more && this.#waited++ < PATIENCE_STEPS) return false
+    this.#waited = 0
+    for (let left = STEP_PREFIXES; left > 0 && this.#queue.count > 0 && this.#count < BATCH_ENTRIES; left--) {
       const prefix = this.#queue.take()
       this.#held.push(prefix)
       this.#difference(prefix)
     }
+    if (this.#queue.count > 0 && this.#count < BATCH_ENTRIES) return false
     this.#sort()
+    this.#isSorted = true
     return true
   }
 
@@ -107,8 +118,8 @@ export class VpnImport implements RouteFollower {
     const { targets } = this.#options
     const before = targets.of(setBefore)
     const after = targets.of(set)
-    for (const vrf of before)
-      if (peer !== peerBefore || !after.includes(vrf)) this.#push(vrf, prefix, peerBefore, NO_SET)
+    const stays = peer === peerBefore ? new Set(after) : NOWHERE
+    for (const vrf of before) if (!stays.has(vrf)) this.#push(vrf, prefix, peerBefore, NO_SET)
     for (const vrf of after) this.#push(vrf, prefix, peer, set)
     if (set !== NO_SET) vpn.sets.use(set)
     if (setBefore !== NO_SET) vpn.sets.drop(setBefore)
