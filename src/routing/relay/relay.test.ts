@@ -128,6 +128,7 @@ suite('from peers to the kernel', () => {
       ),
     ],
     ['not-a-session', 'of another port', fromPeer({ destinationPort: 22 })],
+    ['not-a-session', 'that connects from our port', fromPeer({ flags: syn, sourcePort: 179, destinationPort: 22 })],
     ['fragment', 'in fragments', fromPeer({}, { moreFragments: true })],
     ['ip-options', 'with IP options', fromPeer({}, { options: Uint8Array.of(1, 1, 1, 1) })],
     ['malformed', 'with SYN and FIN', fromPeer({ flags: syn | fin })],
