@@ -5,70 +5,17 @@
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { resolve } from 'node:path'
-import { createInterface } from 'node:readline'
 import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Gateway } from '../../lab/gateway.ts'
 import { needs } from '../../lab/needs.ts'
 import { UP } from '../../lab/observe.ts'
-import type { BgpOrigination } from '../../lab/peers/bgp-router.ts'
 import type { Bird } from '../../lab/peers/bird.ts'
 import { reach } from '../../lab/reach.ts'
 import { Surroundings } from '../../lab/site.ts'
 import { planTraffic } from '../../lab/traffic/plan.ts'
-import type { Traffic } from '../../lab/traffic/traffic.ts'
-import { failedConnections, type Quiet, sumOf, underTraffic, until } from './under-traffic.ts'
-
-const SITE = resolve(import.meta.dirname, '../../examples/two-tenants.yaml')
-/** Two routing nodes, and customers that speak IPv6. */
-const SITE_OF_TWO = resolve(import.meta.dirname, '../../examples/two-tenants-ipv6.yaml')
-const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
-const REACH_ms = 20_000
-
-const plain: BgpOrigination = {
-  prefix: '10.5.0.0/16',
-  asPath: [],
-  origin: 'igp',
-  communities: [],
-  largeCommunities: [],
-}
-
-/** `gatehouse COMMAND ...` on the running site. */
-async function gatehouse({ made }: Pick<Quiet, 'made'>, ...words: string[]): Promise<string> {
-  const args = ['--disable-warning=ExperimentalWarning', MAIN, ...words, '--run', made.runFolder]
-  return await made.lab.run('rn-1', process.execPath, ...args)
-}
-
-const stateOf = async (gateway: Gateway, name: string) =>
-  (await gateway.observer.sessions()).find((session) => session.name === name)
-
-/** What changes when a session is another one than it was. */
-const lives = async (gateway: Gateway) =>
-  (await gateway.observer.sessions()).map(({ name, pid, row }) => `${name} ${row?.state} ${pid} ${row?.flaps}`)
-
-/** Answers the routes that customers' kernels have lost since it was called, as `ip monitor` tells them. */
-function lostRoutes({ made }: Pick<Quiet, 'made'>): () => readonly string[] {
-  const lost: string[] = []
-  for (const { namespace } of made.topology.customers)
-    for (const family of ['-4', '-6']) {
-      const words = [family, 'monitor', 'route']
-      const monitor = made.lab.spawn(namespace, 'ip', words, { stdio: ['ignore', 'pipe', 'inherit'] })
-      createInterface(monitor.stdout!).on('line', (line) => line.startsWith('Deleted') && lost.push(line))
-    }
-  return () => [...lost]
-}
-
-/** Pings that a busy machine may keep for longer than a second. A route that is gone costs all of them. */
-const STRAY_PINGS_PART = 0.02
-
-/** Nobody noticed: no route was gone anywhere, no connection failed, and pings went on. */
-function unnoticed(traffic: Traffic, lost: readonly string[]): void {
-  deepEqual(lost, [], 'routes that customers lost')
-  equal(failedConnections(traffic), 0)
-  const [sent, unanswered] = [sumOf(traffic, ({ ping }) => ping.sent), sumOf(traffic, ({ ping }) => ping.lost)]
-  ok(unanswered <= sent * STRAY_PINGS_PART, `${unanswered} of ${sent} pings lost`)
-}
+import { gatehouse, lives, lostRoutes, plain, REACH_ms, SITE, stateOf, unnoticed } from './tenant-routers.ts'
+import { underTraffic, until } from './under-traffic.ts'
 
 suite("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird') }, () => {
   test('what a customer announces is reached by its machines, and is gone from the FIBs when it is withdrawn', async () => {
@@ -149,60 +96,6 @@ suite("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird') }, (
     })
     equal(gone, 0, 'routes were withdrawn meanwhile')
     unnoticed(traffic, lost)
-  })
-
-  test('sessions of a routing node that stands still move to the other one and back, and traffic goes on', async (t) => {
-    let lost: readonly string[] = []
-    const traffic = await underTraffic({
-      build: () => Surroundings.build(SITE_OF_TWO),
-      async during({ made, gateway }) {
-        const lostSoFar = lostRoutes({ made })
-        const before = await gateway.observer.sessions()
-        const spread = Map.groupBy(before, ({ pid }) => pid)
-        equal(spread.size, 2, 'both routing nodes have sessions')
-        const [pid, moved] = [...spread][0]!
-        ok(pid)
-        const names = new Set(moved.map(({ name }) => name))
-        const areUp = async (where: (now: number | undefined) => boolean): Promise<boolean> =>
-          (await gateway.observer.sessions()).every(
-            ({ name, row, pid: now }) => row?.state === UP && (!names.has(name) || where(now)),
-          )
-        const began = performance.now()
-        process.kill(pid, 'SIGSTOP')
-        try {
-          await until('its sessions are with the other node', () => areUp((now) => now !== pid))
-          t.diagnostic(`moved after ${Math.round(performance.now() - began)} ms`)
-          await sleep(2000)
-        } finally {
-          process.kill(pid, 'SIGCONT')
-        }
-        await until('they are back', () => areUp((now) => now === pid))
-        await sleep(2000)
-        const others = (await gateway.observer.sessions()).filter(({ name }) => !names.has(name))
-        deepEqual(
-          others,
-          before.filter(({ name }) => !names.has(name)).map((one, i) => ({ ...one, row: others[i]?.row })),
-        )
-        ok(others.every(({ row }) => row?.flaps === 0))
-        lost = lostSoFar()
-      },
-    })
-    unnoticed(traffic, lost)
-  })
-
-  test('where there is no BIRD customers run our own speaker', async () => {
-    const traffic = await underTraffic({
-      build: () => Surroundings.build(SITE_OF_TWO, { shape: { routersInstall: false } }),
-      during: async ({ gateway }) => {
-        const via = 'fd00:192:168:1::2 on acme-dc'
-        equal((await gateway.observer.routes('acme')).get('fd00:10:1::/48'), via)
-        deepEqual(
-          (await gateway.observer.sessions()).map(({ row }) => `${row?.state} ${row?.flaps}`),
-          Array(3).fill(`${UP} 0`),
-        )
-      },
-    })
-    equal(failedConnections(traffic), 0)
   })
 
   test("a dead customer's routes go at once, though its routing node lives", async () => {

@@ -1,0 +1,69 @@
+/**
+ * Tenants' BGP through the whole gateway, with two routing nodes, and without BIRD: what takes longer than each change is
+ * worth.
+ */
+
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { needs } from '../../lab/needs.ts'
+import { UP } from '../../lab/observe.ts'
+import { Surroundings } from '../../lab/site.ts'
+import { lostRoutes, SITE_OF_TWO, unnoticed } from './tenant-routers.ts'
+import { failedConnections, underTraffic, until } from './under-traffic.ts'
+
+suite("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird') }, () => {
+  test('sessions of a routing node that stands still move to the other one and back, and traffic goes on', async (t) => {
+    let lost: readonly string[] = []
+    const traffic = await underTraffic({
+      build: () => Surroundings.build(SITE_OF_TWO),
+      async during({ made, gateway }) {
+        const lostSoFar = lostRoutes({ made })
+        const before = await gateway.observer.sessions()
+        const spread = Map.groupBy(before, ({ pid }) => pid)
+        equal(spread.size, 2, 'both routing nodes have sessions')
+        const [pid, moved] = [...spread][0]!
+        ok(pid)
+        const names = new Set(moved.map(({ name }) => name))
+        const areUp = async (where: (now: number | undefined) => boolean): Promise<boolean> =>
+          (await gateway.observer.sessions()).every(
+            ({ name, row, pid: now }) => row?.state === UP && (!names.has(name) || where(now)),
+          )
+        const began = performance.now()
+        process.kill(pid, 'SIGSTOP')
+        try {
+          await until('its sessions are with the other node', () => areUp((now) => now !== pid))
+          t.diagnostic(`moved after ${Math.round(performance.now() - began)} ms`)
+          await sleep(2000)
+        } finally {
+          process.kill(pid, 'SIGCONT')
+        }
+        await until('they are back', () => areUp((now) => now === pid))
+        await sleep(2000)
+        const others = (await gateway.observer.sessions()).filter(({ name }) => !names.has(name))
+        deepEqual(
+          others,
+          before.filter(({ name }) => !names.has(name)).map((one, i) => ({ ...one, row: others[i]?.row })),
+        )
+        ok(others.every(({ row }) => row?.flaps === 0))
+        lost = lostSoFar()
+      },
+    })
+    unnoticed(traffic, lost)
+  })
+
+  test('where there is no BIRD customers run our own speaker', async () => {
+    const traffic = await underTraffic({
+      build: () => Surroundings.build(SITE_OF_TWO, { shape: { routersInstall: false } }),
+      during: async ({ gateway }) => {
+        const via = 'fd00:192:168:1::2 on acme-dc'
+        equal((await gateway.observer.routes('acme')).get('fd00:10:1::/48'), via)
+        deepEqual(
+          (await gateway.observer.sessions()).map(({ row }) => `${row?.state} ${row?.flaps}`),
+          Array(3).fill(`${UP} 0`),
+        )
+      },
+    })
+    equal(failedConnections(traffic), 0)
+  })
+})
