@@ -156,10 +156,9 @@ export class AttributeRewriter {
     if (given === 0) {
       this.#hopAt = this.#sets.find(set, CODE.nextHop)
       this.#hopBytes = this.#hopAt < 0 ? 0 : this.#sets.foundBytes
-    } else if (isVpn(form.family) || (given !== VPN4_BYTES && given !== VPN6_BYTES)) return
-    else {
+    } else if (!isVpn(form.family) && (given === VPN4_BYTES || given % VPN6_BYTES === 0)) {
       this.#hopAt += DISTINGUISHER_BYTES
-      this.#hopBytes -= DISTINGUISHER_BYTES
+      this.#hopBytes = given === VPN4_BYTES ? IPV4_BYTES : VPN6_BYTES - DISTINGUISHER_BYTES
     }
   }
 

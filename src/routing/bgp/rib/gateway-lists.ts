@@ -117,7 +117,8 @@ export class GatewayLists {
       const value = this.#sets.find(set, CODE.nextHop)
       return value < 0 ? undefined : somewhere(arena.bytes, value, this.#sets.foundBytes)
     }
-    const isVpn = given === VPN4_BYTES || given === VPN6_BYTES
+    // A link-local one may stand behind a global one, in VPNs with a distinguisher of its own.
+    const isVpn = given === VPN4_BYTES || given % VPN6_BYTES === 0
     const from = at[set]! + bytes[set]! + (isVpn ? DISTINGUISHER_BYTES : 0)
     return somewhere(arena.bytes, from, given === IPV4_BYTES || given === VPN4_BYTES ? IPV4_BYTES : IPV6_BYTES)
   }
