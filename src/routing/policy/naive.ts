@@ -145,7 +145,11 @@ function ends(pattern: PathPattern, hops: readonly number[][], from: ReadonlySet
   // No more times than there are hops can find anything new.
   for (let times = 1; times <= Math.min(pattern.to, pattern.from + hops.length + 1); times++) {
     at = ends(pattern.part, hops, at)
-    if (times >= pattern.from) for (const end of at) found.add(end)
+    if (times < pattern.from) continue
+    // From where it has been before nothing new is found: without this a pattern of patterns takes for ever.
+    const before = found.size
+    for (const end of at) found.add(end)
+    if (found.size === before) break
   }
   return found
 }
