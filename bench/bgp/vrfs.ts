@@ -5,7 +5,7 @@
 
 import { systemClock } from '../../src/base/clock.ts'
 import { Random } from '../../src/base/random.ts'
-import { plainHandling, type Updates } from '../../src/routing/bgp/messages.ts'
+import { plainHandling, plainNegotiated, plainSettings, type Updates } from '../../src/routing/bgp/messages.ts'
 import type { VrfTargets } from '../../src/routing/bgp/rib/route-targets.ts'
 import { RouteEngine } from '../../src/routing/bgp/route-engine.ts'
 import { FAMILY } from '../../src/wire/bgp/family.ts'
@@ -75,10 +75,7 @@ function measure(load: VrfLoad): Outcome {
     label: 3,
   }))
   const engine = new RouteEngine({
-    settings: {
-      ...{ origin: '', tenants: [], targets, multipath: 1, aggregates: [] },
-      ...{ as: AS, routerId: 1, clusterId: 1, alwaysCompareMed: false, nextHopTracking: false },
-    },
+    settings: { ...plainSettings, targets },
     clock: systemClock,
     send: () => {},
     pace: () => ({ received: 0, waiting: 0 }),
@@ -86,11 +83,7 @@ function measure(load: VrfLoad): Outcome {
   engine.take({
     ...{ kind: 'up', session: 1, slot: 1, peer: 'pe', local: Uint8Array.of(192, 0, 2, 1) },
     remote: Uint8Array.of(192, 0, 2, 2),
-    negotiated: {
-      ...{ remoteAs: AS, remoteId: 2, external: false, as4: true, holdTime_s: 90, families: 1 << FAMILY.vpnv4 },
-      ...{ addPathReceive: 0, addPathSend: 0, extendedNextHop: 0, refresh: true, enhancedRefresh: true },
-      ...{ receiveBytesMax: MESSAGE_BYTES_MAX, sendBytesMax: MESSAGE_BYTES_MAX },
-    },
+    negotiated: { ...plainNegotiated, remoteAs: AS, external: false, families: 1 << FAMILY.vpnv4 },
     handling: plainHandling,
   })
   while (engine.step());

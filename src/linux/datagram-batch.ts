@@ -13,9 +13,9 @@
 import { LinuxError } from './error.ts'
 import { closeDescriptor, errno, libc, must } from './libc.ts'
 import { addressOf } from './memory.ts'
+import { iovec, mmsghdr, passing } from './message.ts'
 import { SOL_SOCKET, setOption } from './option.ts'
 import { AF_INET, AF_INET6, type Endpoint, familyOf, SOCKADDR_BYTES, sockaddr } from './socket-address.ts'
-import { i32, struct, u32, u64 } from './struct.ts'
 
 const SOCK_DGRAM_CLOEXEC_NONBLOCK = 2 | 0o2004000
 const SOCK_RAW_CLOEXEC_NONBLOCK = 3 | 0o2004000
@@ -27,25 +27,6 @@ const SO_RCVBUFFORCE = 33
 const SO_SNDBUFFORCE = 32
 const MSG_TRUNC = 0x20
 
-const mmsghdr = struct('struct mmsghdr', {
-  name: u64,
-  nameBytes: u32,
-  parts: u64,
-  partCount: u64,
-  control: u64,
-  controlBytes: u64,
-  flags: i32,
-  padding: i32,
-  bytes: u32,
-})
-const iovec = struct('struct iovec', { base: u64, bytes: u64 })
-
-/** Nothing there, no room, no way: passing. ECONNREFUSED and its kin are what ICMP said of an earlier one. */
-const PASSING = new Set(
-  ['EAGAIN', 'EINTR', 'ENOBUFS', 'ENETDOWN', 'ENETUNREACH', 'EHOSTUNREACH', 'ECONNREFUSED', 'EPERM', 'EMSGSIZE'].map(
-    (name) => LinuxError.numberOf(name),
-  ),
-)
 const EAGAIN = LinuxError.numberOf('EAGAIN')
 
 export interface BatchShape {
@@ -144,7 +125,7 @@ export class DatagramReceiver {
     for (let i = 0; i < slots; i++) this.#slots.nameBytes(i, SOCKADDR_BYTES)
     const count = libc.recvmmsg(this.fd, this.#slots.headers, slots, 0, null)
     if (count >= 0) return count
-    if (!PASSING.has(errno())) must('recvmmsg', count)
+    if (!passing.has(errno())) must('recvmmsg', count)
     return 0
   }
 
@@ -237,7 +218,7 @@ export class PacketSender {
         continue
       }
       const error = errno()
-      if (!PASSING.has(error)) must('sendmmsg', count)
+      if (!passing.has(error)) must('sendmmsg', count)
       // The socket's buffer is full: the rest has no room either. Anything else is this one packet's alone.
       const lost = error === EAGAIN ? this.#count - sent : 1
       this.#gone(lost)

@@ -5,12 +5,11 @@
  */
 
 import type { IpAddress } from '../base/address.ts'
-import { LinuxError } from './error.ts'
 import { closeDescriptor, errno, libc, must } from './libc.ts'
 import { addressOf } from './memory.ts'
+import { iovec, mmsghdr, passing } from './message.ts'
 import { SOL_SOCKET, setOption } from './option.ts'
 import { AF_INET, type Endpoint, familyOf, SOCKADDR_BYTES, sockaddr } from './socket-address.ts'
-import { i32, struct, u32, u64 } from './struct.ts'
 
 const SOCK_DGRAM_CLOEXEC_NONBLOCK = 2 | 0o2004000
 const IPPROTO_IP = 0
@@ -21,19 +20,6 @@ const SO_RCVBUFFORCE = 33
 const ip4 = { ttl: 2, packetInfo: 8, receiveTtl: 12 } as const
 const ip6 = { only: 26, receivePacketInfo: 49, packetInfo: 50, receiveHops: 51, hopLimit: 52 } as const
 
-const mmsghdr = struct('struct mmsghdr', {
-  name: u64,
-  nameBytes: u32,
-  parts: u64,
-  partCount: u64,
-  control: u64,
-  controlBytes: u64,
-  flags: i32,
-  padding: i32,
-  bytes: u32,
-})
-const iovec = struct('struct iovec', { base: u64, bytes: u64 })
-
 /** What a thousand sessions of 300 ms send within 10 ms. */
 const SLOTS = 32
 const DATA_BYTES = 256
@@ -43,12 +29,6 @@ const CMSG_BYTES = 16
 /** In struct in_pktinfo, the address that it was sent to; struct in6_pktinfo begins with it. */
 const PKTINFO_SPECIFIC_AT = 4
 const PKTINFO_ADDRESS_AT = 8
-
-const PASSING = new Set(
-  ['EAGAIN', 'EINTR', 'ENETDOWN', 'EHOSTUNREACH', 'ENETUNREACH', 'ECONNREFUSED'].map((name) =>
-    LinuxError.numberOf(name),
-  ),
-)
 
 /** `to` is undefined for a group or all of a link. Everything is valid during the call. */
 export type TakePacket = (bytes: Uint8Array, from: IpAddress, to: IpAddress | undefined, ttl: number) => void
@@ -93,7 +73,7 @@ export class LivenessReceiver {
       this.#headers.set(this.#fresh)
       count = libc.recvmmsg(this.fd, this.#headers, SLOTS, 0, null)
       if (count < 0) {
-        if (PASSING.has(errno())) return
+        if (passing.has(errno())) return
         must('recvmmsg', count)
       }
       for (let i = 0; i < count; i++) this.#hand(i, take)

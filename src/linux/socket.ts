@@ -10,9 +10,10 @@ import { equalBytes, type IpAddress } from '../base/address.ts'
 import { LinuxError } from './error.ts'
 import { closeDescriptor, errno, interfaceIndex, libc, must } from './libc.ts'
 import { addressOf } from './memory.ts'
+import { iovec, msghdr, passing } from './message.ts'
 import { SOL_SOCKET, setOption } from './option.ts'
 import { AF_INET, AF_INET6, type Endpoint, endpointOf, familyOf, SOCKADDR_BYTES, sockaddr } from './socket-address.ts'
-import { bytes, i32, struct, u8, u16, u16be, u32, u64 } from './struct.ts'
+import { bytes, i32, struct, u8, u16, u16be, u64 } from './struct.ts'
 
 const AF_PACKET = 17
 const SOCK_DGRAM = 2
@@ -57,16 +58,6 @@ const sockaddrLl = struct('struct sockaddr_ll', {
   address: bytes(8),
 })
 const sockFprog = struct('struct sock_fprog, linux/filter.h', { length: u16, filter: u64 })
-const msghdr = struct('struct msghdr', {
-  name: u64,
-  nameBytes: u32,
-  parts: u64,
-  partCount: u64,
-  control: u64,
-  controlBytes: u64,
-  flags: i32,
-})
-const iovec = struct('struct iovec', { base: u64, bytes: u64 })
 const cmsghdr = struct('struct cmsghdr', { bytes: u64, level: i32, type: i32 })
 const inPktinfo = struct('struct in_pktinfo', { interfaceIndex: i32, local: bytes(4), destination: bytes(4) })
 const in6Pktinfo = struct('struct in6_pktinfo', { destination: bytes(16), interfaceIndex: i32 })
@@ -84,19 +75,6 @@ export interface Datagram {
   /** The address of ours that it was sent to; undefined when it was sent to a group or to all. */
   readonly destination: IpAddress | undefined
 }
-
-const PASSING = [
-  'EAGAIN',
-  'EINTR',
-  'ENOBUFS',
-  'ENETDOWN',
-  'ENETUNREACH',
-  'EHOSTUNREACH',
-  'ECONNREFUSED',
-  'EPERM',
-  'EMSGSIZE',
-]
-const passing = new Set(PASSING.map((name) => LinuxError.numberOf(name)))
 
 /** recvmsg into one fixed place, and the reading of what it put there. */
 class MessageReader {

@@ -13,7 +13,7 @@ import { EXTENDED_MESSAGE_BYTES_MAX, MESSAGE, openBody } from '../../wire/bgp/me
 import { corpus, mutated } from '../../wire/bgp/mutations.ts'
 import { splitUpdate, UpdateParts } from '../../wire/bgp/update.ts'
 import { Reader } from '../../wire/cursor.ts'
-import { type OutChunk, plainHandling, type SessionUp } from './messages.ts'
+import { type OutChunk, plainHandling, plainNegotiated, plainSettings, type SessionUp } from './messages.ts'
 import { RouteEngine } from './route-engine.ts'
 
 const LOCAL_AS = 65_001
@@ -53,7 +53,8 @@ class Hostile {
     this.#random = random
     this.#engine = new RouteEngine({
       settings: {
-        ...{ origin: 'routing-1', tenants: [[7, 'acme']], multipath: 4, nextHopTracking: false },
+        ...plainSettings,
+        ...{ origin: 'routing-1', tenants: [[7, 'acme']], multipath: 4 },
         targets: [
           {
             vrf: 7,
@@ -64,7 +65,6 @@ class Hostile {
           },
         ],
         aggregates: [{ vrf: 0, prefix: { address: Uint8Array.of(10, 0, 0, 0), length: 8 }, summaryOnly: false }],
-        ...{ as: LOCAL_AS, routerId: 1, clusterId: 1, alwaysCompareMed: false },
       },
       clock: new ManualClock(),
       send: (message) => {
@@ -137,10 +137,16 @@ class Hostile {
       local: Uint8Array.of(192, 0, 2, 1),
       remote: Uint8Array.of(192, 0, 2, 1 + number),
       negotiated: {
-        ...{ remoteAs: external ? 65_100 + number : LOCAL_AS, remoteId: 1 + number, external, as4, holdTime_s: 90 },
+        ...plainNegotiated,
+        ...{
+          remoteAs: external ? 65_100 + number : LOCAL_AS,
+          remoteId: 1 + number,
+          external,
+          as4,
+          enhancedRefresh: true,
+        },
         ...{ families: ALL_FAMILIES, addPathReceive: addPath, addPathSend: addPath, extendedNextHop: 0b0101 },
         ...{ receiveBytesMax: EXTENDED_MESSAGE_BYTES_MAX, sendBytesMax: EXTENDED_MESSAGE_BYTES_MAX },
-        ...{ refresh: true, enhancedRefresh: true },
       },
       handling: { ...plainHandling, addPathSend: addPath === 0 ? 0 : 4, reflectorClient: !external && as4 },
     }

@@ -9,6 +9,8 @@
  */
 
 import type { IpAddress, Prefix } from '../../base/address.ts'
+import { FAMILY } from '../../wire/bgp/family.ts'
+import { MESSAGE_BYTES_MAX } from '../../wire/bgp/message.ts'
 import type { Notification } from '../../wire/bgp/notification.ts'
 import type { PolicySource } from '../policy/policy-book.ts'
 import type { VrfTargets } from './rib/route-targets.ts'
@@ -37,6 +39,23 @@ export interface RouteHandling {
   readonly defaultOriginate: boolean
   /** Paths of a prefix at most that it is told, where it takes several (RFC 7911). */
   readonly addPathSend: number
+}
+
+/** A session with an external peer of today that has IPv4 alone, and no hold time. */
+export const plainNegotiated: Negotiated = {
+  remoteAs: 65_002,
+  remoteId: 2,
+  external: true,
+  as4: true,
+  holdTime_s: 0,
+  families: 1 << FAMILY.ipv4Unicast,
+  addPathReceive: 0,
+  addPathSend: 0,
+  extendedNextHop: 0,
+  receiveBytesMax: MESSAGE_BYTES_MAX,
+  sendBytesMax: MESSAGE_BYTES_MAX,
+  refresh: true,
+  enhancedRefresh: false,
 }
 
 /** A peer that nothing is said of. */
@@ -168,4 +187,18 @@ export interface RouteSettings {
   /** Routes are of use only while the kernel has a way to their next hops. */
   readonly nextHopTracking: boolean
   readonly policies?: PolicySource
+}
+
+/** A speaker without tenants, of which nothing else is said. */
+export const plainSettings: RouteSettings = {
+  origin: '',
+  tenants: [],
+  targets: [],
+  multipath: 1,
+  aggregates: [],
+  as: 65_001,
+  routerId: 1,
+  clusterId: 1,
+  alwaysCompareMed: false,
+  nextHopTracking: false,
 }

@@ -17,7 +17,7 @@ import { UpdateBuilder } from '../../wire/bgp/update-builder.ts'
 import { decodeUpdate } from '../../wire/bgp/update-message.ts'
 import { Reader } from '../../wire/cursor.ts'
 import { type PolicySource, policySourceOf } from '../policy/policy-book.ts'
-import { type FromRoutes, type OutChunk, plainHandling } from './messages.ts'
+import { type FromRoutes, type OutChunk, plainHandling, plainNegotiated, plainSettings } from './messages.ts'
 import { attributeBytes, type RouteText } from './rib/rib-harness.ts'
 import { RouteEngine } from './route-engine.ts'
 
@@ -64,19 +64,7 @@ export class PolicyBed {
 
   constructor(policies: PolicySource) {
     this.engine = new RouteEngine({
-      settings: {
-        origin: '',
-        tenants: [],
-        targets: [],
-        aggregates: [],
-        multipath: 1,
-        as: LOCAL_AS,
-        routerId: 1,
-        clusterId: 1,
-        alwaysCompareMed: false,
-        nextHopTracking: false,
-        policies,
-      },
+      settings: { ...plainSettings, policies },
       clock: this.clock,
       send: (message) => this.#take(message),
       pace: (slot) => ({ received: this.sent.get(slot) ?? 0, waiting: this.waiting.get(slot) ?? 0 }),
@@ -95,18 +83,10 @@ export class PolicyBed {
       local: Uint8Array.of(192, 0, 2, 1),
       remote: Uint8Array.of(192, 0, 2, number + 1),
       negotiated: {
+        ...plainNegotiated,
         remoteAs: internal ? LOCAL_AS : 65_100 + number,
         remoteId: number + 1,
         external: !internal,
-        as4: true,
-        holdTime_s: 90,
-        families: 1 << FAMILY.ipv4Unicast,
-        addPathReceive: 0,
-        addPathSend: 0,
-        extendedNextHop: 0,
-        receiveBytesMax: MESSAGE_BYTES_MAX,
-        sendBytesMax: MESSAGE_BYTES_MAX,
-        refresh: true,
         enhancedRefresh: true,
       },
       handling: plainHandling,

@@ -9,6 +9,8 @@ import {
   type FromRoutes,
   type OutChunk,
   plainHandling,
+  plainNegotiated,
+  plainSettings,
   type RouteHandling,
   type SessionUp,
   type Updates,
@@ -24,18 +26,7 @@ class Bed {
   /** By slot: what the network has not taken. */
   readonly waiting = new Map<number, number>()
   readonly engine = new RouteEngine({
-    settings: {
-      origin: '',
-      tenants: [],
-      targets: [],
-      aggregates: [],
-      multipath: 1,
-      as: 65_001,
-      routerId: 1,
-      clusterId: 1,
-      alwaysCompareMed: false,
-      nextHopTracking: false,
-    },
+    settings: plainSettings,
     clock: this.clock,
     send: (message) => this.#take(message),
     pace: (slot) => ({ received: this.sent.get(slot) ?? 0, waiting: this.waiting.get(slot) ?? 0 }),
@@ -49,21 +40,7 @@ class Bed {
       peer: `peer-${session}`,
       local: Uint8Array.of(192, 0, 2, 1),
       remote: Uint8Array.of(192, 0, 2, session + 1),
-      negotiated: {
-        remoteAs: 65_100 + session,
-        remoteId: session + 1,
-        external: true,
-        as4: true,
-        holdTime_s: 90,
-        families: 1 << FAMILY.ipv4Unicast,
-        addPathReceive: 0,
-        addPathSend: 0,
-        extendedNextHop: 0,
-        receiveBytesMax: 4096,
-        sendBytesMax: 4096,
-        refresh: true,
-        enhancedRefresh: false,
-      },
+      negotiated: { ...plainNegotiated, remoteAs: 65_100 + session, remoteId: session + 1 },
       handling: { ...plainHandling, enforceFirstAs: true, ...handling },
     }
     this.engine.take(up)

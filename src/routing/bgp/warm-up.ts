@@ -6,7 +6,7 @@
 import { systemClock } from '../../base/clock.ts'
 import { FAMILY } from '../../wire/bgp/family.ts'
 import { UpdateBuilder } from '../../wire/bgp/update-builder.ts'
-import { plainHandling, type RouteSettings, type SessionUp, type Updates } from './messages.ts'
+import { plainHandling, plainNegotiated, type RouteSettings, type SessionUp, type Updates } from './messages.ts'
 import { RouteEngine } from './route-engine.ts'
 
 const UPDATES = 20_000
@@ -38,21 +38,7 @@ function sessionUp(session: number, routeServerClient: boolean): SessionUp {
     peer: '',
     local: Uint8Array.of(127, 0, 0, 1),
     remote: Uint8Array.of(127, 0, 0, 1 + session),
-    negotiated: {
-      remoteAs: 64_512 + session,
-      remoteId: session,
-      external: true,
-      as4: true,
-      holdTime_s: 0,
-      families: 1 << FAMILY.ipv4Unicast,
-      addPathReceive: 0,
-      addPathSend: 0,
-      extendedNextHop: 0,
-      receiveBytesMax: 4096,
-      sendBytesMax: 4096,
-      refresh: true,
-      enhancedRefresh: false,
-    },
+    negotiated: { ...plainNegotiated, remoteAs: 64_512 + session, remoteId: session },
     handling: { ...plainHandling, routeServerClient },
   }
 }

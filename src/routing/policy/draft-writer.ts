@@ -5,10 +5,11 @@
 
 import { checkAttributes } from '../../wire/bgp/check-attributes.ts'
 import { AttributeFacts, attributeContext } from '../../wire/bgp/facts.ts'
+import { nextHopHeadBytes } from '../../wire/bgp/multiprotocol.ts'
 import { UpdateParts } from '../../wire/bgp/update.ts'
 import { Reader } from '../../wire/cursor.ts'
 import { type AttributeSets, NO_SET } from '../bgp/rib/attribute-sets.ts'
-import { CHANGED, CODE, type Draft, headBytesOf } from './draft.ts'
+import { CHANGED, CODE, type Draft } from './draft.ts'
 import type { WordList } from './word-list.ts'
 
 const OPTIONAL = 0x80
@@ -180,7 +181,7 @@ export class DraftWriter {
     const from = at[set]! + bytes[set]!
     for (let i = 0; i < given; i++) this.#bytes[this.#length + i] = arena.bytes[from + i]!
     if ((changed & CHANGED.nextHop) === 0 || given === 0) return given
-    const head = headBytesOf(given)
+    const head = nextHopHeadBytes(given)
     this.#bytes.set(nextHop.address, this.#length + head)
     // The link-local address that was beside the old one goes with it.
     return head + nextHop.length

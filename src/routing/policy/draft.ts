@@ -5,6 +5,7 @@
 
 import { SEGMENT } from '../../wire/bgp/as-path.ts'
 import { COMMUNITY } from '../../wire/bgp/community.ts'
+import { nextHopHeadBytes } from '../../wire/bgp/multiprotocol.ts'
 import { type AttributeSets, HAS, LOCAL_PREF_DEFAULT, RESTRICT } from '../bgp/rib/attribute-sets.ts'
 import { WordList } from './word-list.ts'
 
@@ -149,7 +150,7 @@ export class Draft {
   #readNextHop(): void {
     const { at, bytes, nextHopBytes, arena } = this.sets
     const given = nextHopBytes[this.set]!
-    const head = headBytesOf(given)
+    const head = nextHopHeadBytes(given)
     const from = given === 0 ? this.#nextHopAt : at[this.set]! + bytes[this.set]! + head
     const length = given === 0 ? (this.#nextHopAt === 0 ? 0 : 4) : given - head === 4 ? 4 : IPV6_BYTES
     this.#nextHop.length = length
@@ -213,11 +214,6 @@ export class NextHop {
   get address(): Uint8Array {
     return this.bytes.subarray(0, this.length)
   }
-}
-
-/** Of a next hop of so many bytes, those of the route distinguisher. */
-export function headBytesOf(nextHopBytes: number): number {
-  return nextHopBytes === 12 || nextHopBytes === 24 || nextHopBytes === 48 ? 8 : 0
 }
 
 /**

@@ -72,6 +72,11 @@ export const mpUnreach: AttributeRow<MpUnreach> = attribute(CODE_MP_UNREACH, {
 
 const DISTINGUISHER_BYTES = 8
 
+/** Of a next hop of so many bytes, those of the route distinguisher before its address. */
+export function nextHopHeadBytes(nextHopBytes: number): number {
+  return nextHopBytes === 12 || nextHopBytes === 24 || nextHopBytes === 48 ? DISTINGUISHER_BYTES : 0
+}
+
 /** The addresses without what stands before them; bytes where there are no such addresses. */
 export function formatNextHop(safi: number, nextHop: Uint8Array): string {
   const each = safi === SAFI.vpn ? DISTINGUISHER_BYTES : 0

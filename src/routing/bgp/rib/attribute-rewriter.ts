@@ -14,6 +14,7 @@
  */
 
 import { FAMILY, type Family } from '../../../wire/bgp/family.ts'
+import { nextHopHeadBytes } from '../../../wire/bgp/multiprotocol.ts'
 import { AS_TRANS } from '../../../wire/bgp/open.ts'
 import { type AttributeSets, FIXED } from './attribute-sets.ts'
 
@@ -43,9 +44,7 @@ export interface ExportForm {
 const CODE = { asPath: 2, nextHop: 3, med: 4, localPref: 5, originatorId: 9, clusterList: 10, aigp: 26 } as const
 const NOTHING = new Uint8Array(0)
 const IPV4_BYTES = 4
-const DISTINGUISHER_BYTES = 8
-const VPN4_BYTES = 12
-const VPN6_BYTES = 24
+const IPV6_BYTES = 16
 const OPTIONAL = 0x80
 const TRANSITIVE = 0x40
 const EXTENDED_LENGTH = 0x10
@@ -156,10 +155,12 @@ export class AttributeRewriter {
     if (given === 0) {
       this.#hopAt = this.#sets.find(set, CODE.nextHop)
       this.#hopBytes = this.#hopAt < 0 ? 0 : this.#sets.foundBytes
-    } else if (!isVpn(form.family) && (given === VPN4_BYTES || given % VPN6_BYTES === 0)) {
-      this.#hopAt += DISTINGUISHER_BYTES
-      this.#hopBytes = given === VPN4_BYTES ? IPV4_BYTES : VPN6_BYTES - DISTINGUISHER_BYTES
+      return
     }
+    const head = isVpn(form.family) ? 0 : nextHopHeadBytes(given)
+    if (head === 0) return
+    this.#hopAt += head
+    this.#hopBytes = given - head === IPV4_BYTES ? IPV4_BYTES : IPV6_BYTES
   }
 
   #passes(code: number, flags: number, form: ExportForm): boolean {

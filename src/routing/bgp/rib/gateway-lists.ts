@@ -8,6 +8,7 @@
 
 import { formatAddress, type IpAddress } from '../../../base/address.ts'
 import { isLinkBandwidth, linkBandwidth } from '../../../wire/bgp/community.ts'
+import { nextHopHeadBytes } from '../../../wire/bgp/multiprotocol.ts'
 import type { Gateways } from '../../../wire/control/route.ts'
 import type { AttributeSets } from './attribute-sets.ts'
 import { grown32 } from './columns.ts'
@@ -22,9 +23,6 @@ const CODE = { nextHop: 3, extendedCommunities: 16 } as const
 const COMMUNITY_BYTES = 8
 const IPV4_BYTES = 4
 const IPV6_BYTES = 16
-const DISTINGUISHER_BYTES = 8
-const VPN4_BYTES = 12
-const VPN6_BYTES = 24
 /** Before a mapped IPv4 address. */
 const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff] as const
 
@@ -117,10 +115,8 @@ export class GatewayLists {
       const value = this.#sets.find(set, CODE.nextHop)
       return value < 0 ? undefined : somewhere(arena.bytes, value, this.#sets.foundBytes)
     }
-    // A link-local one may stand behind a global one, in VPNs with a distinguisher of its own.
-    const isVpn = given === VPN4_BYTES || given % VPN6_BYTES === 0
-    const from = at[set]! + bytes[set]! + (isVpn ? DISTINGUISHER_BYTES : 0)
-    return somewhere(arena.bytes, from, given === IPV4_BYTES || given === VPN4_BYTES ? IPV4_BYTES : IPV6_BYTES)
+    const head = nextHopHeadBytes(given)
+    return somewhere(arena.bytes, at[set]! + bytes[set]! + head, given - head === IPV4_BYTES ? IPV4_BYTES : IPV6_BYTES)
   }
 
   // In bytes per second; 0 when nothing is said.
