@@ -28,7 +28,7 @@ import { connectOptionsOf, handlingOf, md5KeysOf, sessionOptionsOf, socketOption
 import type { Message } from './session/connection.ts'
 import type { Down } from './session/down.ts'
 import type { Negotiated } from './session/negotiate.ts'
-import { BgpSession } from './session/session.ts'
+import { BgpSession, COLLISION_US } from './session/session.ts'
 import type { State } from './session/states.ts'
 import { isOverMaximum, keptAfter, keptOfMoving } from './session-end.ts'
 import { siblingAddress } from './sibling-address.ts'
@@ -190,8 +190,10 @@ export class SessionHost {
       if (!relayed || this.#relay!.isHere(relayed)) continue
       held.isMoving = true
       this.#unstarted.delete(held)
-      // A peer that keeps our routes while we restart need not know: the other node's connection says it.
-      if (session.negotiated?.gracefulRestart) (session.connection as TcpConnection | undefined)?.abandon()
+      // A peer that keeps our routes while we restart need not know: the other node's connection says it. One whose session is
+      // hardly up would take that connection for a collision and refuse it.
+      const isOld = session.uptime_us >= COLLISION_US
+      if (isOld && session.negotiated?.gracefulRestart) (session.connection as TcpConnection | undefined)?.abandon()
       session.stop(notification(CEASE.code, CEASE.reset))
       this.#byAddress.delete(address)
       this.#options.bfd?.leave(parseAddress(address)!)

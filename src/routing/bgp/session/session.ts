@@ -46,7 +46,7 @@ const STABLE_US = 60e6
  * In a session's first seconds a second connection is one that both ends were opening at the same time. Later it is a
  * peer that has restarted.
  */
-const COLLISION_US = 5e6
+export const COLLISION_US = 5e6
 
 const giveWay: MachineEvent = { type: 'give-way', down: downByCollision }
 
