@@ -40,7 +40,7 @@ import { keyOf, policyOf, type RouteSession } from './route-session.ts'
 import { type Publisher, Tables } from './tables.ts'
 import { UpdateGroups } from './update-groups.ts'
 
-/** So long a step takes at most, give or take one message: who asks waits no longer than a few of them. */
+/** So long a step takes at most, give or take MESSAGES_PER_LOOK messages: who asks waits no longer than a few of them. */
 const STEP_us = 4000
 /** Messages between two looks at the clock. */
 const MESSAGES_PER_LOOK = 64

@@ -22,7 +22,7 @@ const OPTIONS_MAX = 40
 const SACK_HEAD = 2
 const BLOCK_BYTES = 8
 
-/** Makes every option of the kind into no-operations; the checksum as well, if it is `finished`. */
+/** Makes the first option of the kind into no-operations; the checksum as well, if it is `finished`. */
 export function blankOption(view: DataView, at: number, kind: number, finished: boolean): void {
   const option = tcpOption(view, at, kind)
   if (option === 0) return

@@ -80,7 +80,7 @@ export class AttributeSets {
   /**
    * The number of the set of these bytes: `length` from `from` of the source, and then those of the next hop, which lie in
    * the message, as does what `facts` points at.
-   * The caller uses it at once or asks again; a set that nobody has used is dropped by `sweep`.
+   * The caller uses it at once, or gives it up with `dropUnused`.
    */
   intern(
     message: DataView,
