@@ -2,11 +2,10 @@
 
 import { pino } from 'pino'
 import type { Logger } from '../base/log.ts'
-import { loadSite } from '../config/load.ts'
-import { formatError } from '../config/position.ts'
 import { type Directories, nodesOf, type Site } from '../config/site.ts'
-import { EXIT, Failure, loadOrFail } from './failure.ts'
+import { EXIT, Failure } from './failure.ts'
 import { openDirectories } from './run-directory.ts'
+import { readSite } from './written-site.ts'
 
 export const ROLES = ['bus', 'control', 'access', 'forwarding', 'routing'] as const
 export type Role = (typeof ROLES)[number]
@@ -22,7 +21,7 @@ interface Module {
 }
 
 export async function run(role: string, path: string, options: RunOptions): Promise<void> {
-  const site = loadOrFail(path)
+  const site = readSite(path, options.run)
   const name = options.name ?? role
   const log = pino({ base: { module: name } }, pino.destination({ dest: 2, sync: true }))
   const namespace = namespaceOf(role, name, site)
@@ -34,7 +33,7 @@ export async function run(role: string, path: string, options: RunOptions): Prom
   process.on('SIGINT', () => ended.resolve('SIGINT'))
   try {
     const module = await start(role as Role, { site, name, directory, stateDirectory, log })
-    if (module.reload) process.on('SIGHUP', () => void reload(path, module, log))
+    if (module.reload) process.on('SIGHUP', () => void reload(path, options.run, module, log))
     log.info({ role, signal: await ended.promise }, 'ending')
     await module.close()
   } catch (error) {
@@ -45,10 +44,13 @@ export async function run(role: string, path: string, options: RunOptions): Prom
 }
 
 /** A file with errors changes nothing. */
-async function reload(path: string, module: Module, log: Logger): Promise<void> {
-  const { site, errors } = loadSite(path)
-  if (site) await module.reload?.(site)
-  else for (const error of errors) log.error({ error: formatError(path, error) }, 'the site file is not taken')
+async function reload(path: string, directory: string | undefined, module: Module, log: Logger): Promise<void> {
+  try {
+    await module.reload?.(readSite(path, directory))
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    log.error({ errors: error.message.split('\n') }, 'the site file is not taken')
+  }
 }
 
 /** The namespace that the file wants the module in. Throws a `Failure` if the file has no such module. */

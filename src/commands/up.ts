@@ -5,7 +5,6 @@
  */
 
 import { createHash } from 'node:crypto'
-import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
@@ -29,6 +28,7 @@ import { Supervisor } from '../supervisor/supervisor.ts'
 import { Failure, loadOrFail } from './failure.ts'
 import { releaseOf } from './release.ts'
 import { openDirectories } from './run-directory.ts'
+import { writeSite, writtenSite } from './written-site.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const MAIN = join(ROOT, 'src/main.ts')
@@ -86,7 +86,7 @@ class RunningSite {
   }
 
   async start(): Promise<void> {
-    this.#write()
+    writeSite(this.#directory, this.#site)
     await this.#supervisor.start()
     await this.#withdrawDead()
     watchSite(this.#bus, () => {
@@ -118,7 +118,7 @@ class RunningSite {
       if (!site || difference.length === 0) return
       this.#log.info({ difference }, 'the site changed')
       this.#site = site
-      this.#write()
+      writeSite(this.#directory, this.#site)
       await this.#supervisor.update(this.#modules())
       await this.#withdrawDead()
     } catch (error) {
@@ -137,17 +137,6 @@ class RunningSite {
     } catch (error) {
       this.#log.warn({ error: String(error) }, 'modules that are gone may still be shown')
     }
-  }
-
-  /** What modules read when they start: the site as it is now, whatever becomes of the file. */
-  #write(): void {
-    const path = this.#sitePath()
-    writeFileSync(`${path}.new`, `${JSON.stringify(this.#site, undefined, 2)}\n`, { mode: 0o640 })
-    renameSync(`${path}.new`, path)
-  }
-
-  #sitePath(): string {
-    return join(this.#directory, 'site.json')
   }
 
   /** In the order in which they build on each other. */
@@ -184,7 +173,7 @@ class RunningSite {
         process.execPath,
         '--disable-warning=ExperimentalWarning',
         MAIN,
-        ...['run', role, this.#sitePath(), '--name', name],
+        ...['run', role, writtenSite(this.#directory), '--name', name],
         ...['--run', this.#directory, '--state', this.#stateDirectory],
       ],
       // Of another release, modules are started again too, one by one.

@@ -7,7 +7,7 @@
 import { BatchFollower } from '../agent/follower.ts'
 import { Latest } from '../agent/latest.ts'
 import { BUCKET, fibFeed, NEIGHBOURS_SUBJECT, PATHS_SUBJECT } from '../agent/names.ts'
-import { announce } from '../agent/presence.ts'
+import { announce, modulesOf } from '../agent/presence.ts'
 import { showing } from '../agent/show.ts'
 import { formatAddress, type IpAddress, parseAddress } from '../base/address.ts'
 import { systemClock } from '../base/clock.ts'
@@ -15,7 +15,7 @@ import type { Logger } from '../base/log.ts'
 import { freshSeed, Random } from '../base/random.ts'
 import { BfdService, PULSE_ms } from '../bfd/service.ts'
 import { defaultBfdTimers } from '../bfd/session.ts'
-import type { Bus } from '../bus/bus.ts'
+import { type Bus, BusError } from '../bus/bus.ts'
 import { connectBus } from '../bus/embedded/client.ts'
 import { busSocket } from '../bus/embedded/main.ts'
 import { nodesOf, type Site } from '../config/site.ts'
@@ -66,6 +66,8 @@ class ForwardingModule {
   readonly #follower: BatchFollower<FibBatch>
   readonly #state: Latest
   readonly #ownAddress: IpAddress
+  /** The other nodes of its cluster. */
+  readonly #partners: readonly string[]
   readonly #closers: { close(): void }[] = []
   #ready = false
   #announced: { close(): Promise<void> } | undefined
@@ -77,6 +79,7 @@ class ForwardingModule {
     if (!found) throw new Error(`the site ${site.site} has no node named ${name}`)
     const { node, cluster } = found
     this.#ownAddress = parseAddress(node.address)!
+    this.#partners = nodesOf(site).flatMap((one) => (one.cluster === cluster && one.node !== node ? one.node.name : []))
     // The agent's deadlines (failovers) must hold beside spinning workers.
     setScheduling('round-robin')
     const random = new Random(freshSeed())
@@ -122,7 +125,7 @@ class ForwardingModule {
     this.#follower.start()
     await this.#agent.start()
     await this.#follower.holding
-    await this.#settled(0, SETTLE_START_ms)
+    if (await this.#hasPartners()) await this.#settled(0, SETTLE_START_ms)
     this.#ready = true
     this.#closers.push(cancelled(systemClock.every(PULSE_ms, () => this.#beat())))
     await this.#bfd.setEnabled(true)
@@ -185,6 +188,19 @@ class ForwardingModule {
   // A half-dead node that swallows a queue is the worst of all: without a beat BFD says Down.
   #beat(): void {
     if (this.#agent.isMoving()) this.#bfd.beat()
+  }
+
+  // Answers of neighbours come to nodes that are up, and from those over the bus: the first one of a cluster would wait
+  // for nothing.
+  async #hasPartners(): Promise<boolean> {
+    if (!this.#bus.connected) return false
+    try {
+      const modules = await modulesOf(this.#bus)
+      return this.#partners.some((name) => modules.get(name)?.ready)
+    } catch (error) {
+      if (error instanceof BusError) return false
+      throw error
+    }
   }
 
   // Next hops that are to be asked for have answered, but for so many, so that the first packets need not wait.

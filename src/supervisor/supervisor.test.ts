@@ -15,7 +15,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type TestContext, test } from 'node:test'
@@ -214,10 +214,10 @@ test('modules that an earlier release left are started again one by one, each wh
   deepEqual(notes(directory).slice(2), ['a asked to end', 'a runs', 'b asked to end', 'b runs'])
 })
 
-test('modules start in order, each when the one before is ready, and stop in reverse', async (t) => {
+test('essential modules start in order, each when the one before is ready, and all stop in reverse', async (t) => {
   const directory = runDirectory(t)
   const order: string[] = []
-  const modules = ['first', 'second', 'third'].map((name) => polite(directory, name))
+  const modules = ['first', 'second', 'third'].map((name) => ({ ...polite(directory, name), essential: true }))
   const up = supervisor(directory, modules, {
     waitReady: async (name) => {
       order.push(`${name} started`)
@@ -243,6 +243,29 @@ test('modules start in order, each when the one before is ready, and stop in rev
     up.status().map(({ state, pid }) => [state, pid]),
     Array(3).fill(['stopped', undefined]),
   )
+  deepEqual(leftovers(directory), [])
+})
+
+test('modules that nobody builds on start at once on all cores, after the essential ones', async (t) => {
+  const directory = runDirectory(t)
+  const cores = availableParallelism()
+  const names = Array.from({ length: 2 * cores }, (_, i) => `m${i}`)
+  const essential = { ...polite(directory, 'essential'), essential: true }
+  const waiting = new Map<string, () => void>()
+  const up = supervisor(directory, [essential, ...names.map((name) => sleeper(name))], {
+    waitReady: (name) =>
+      name === 'essential'
+        ? until(() => notes(directory).includes('essential runs'))
+        : new Promise((resolve) => waiting.set(name, resolve)),
+  })
+  const starting = up.start()
+  for (const [i, name] of names.entries()) {
+    await until(() => waiting.size === Math.min(names.length, i + cores))
+    equal(notes(directory)[0], 'essential runs')
+    waiting.get(name)!()
+  }
+  await starting
+  await up.stop()
   deepEqual(leftovers(directory), [])
 })
 

@@ -12,6 +12,7 @@
 
 import { EventEmitter } from 'node:events'
 import { copyFileSync, mkdirSync, statSync, truncateSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { assert } from '../base/assert.ts'
 import type { Clock, Timer } from '../base/clock.ts'
@@ -52,14 +53,13 @@ export interface SupervisorOptions {
   readonly directory: string
   /** Where the modules' output goes. */
   readonly logDirectory: string
-  /** In the order of starting. */
+  /** In the order of starting, the essential ones first. */
   readonly modules: readonly ModuleSpec[]
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
   /**
-   * Resolves when the module works; the next one is not started before. At once for modules that nobody builds on. The
-   * signal fires when its process has ended first.
+   * Resolves when the module works. The signal fires when its process has ended first.
    */
   waitReady?(name: string, signal: AbortSignal): Promise<void>
   /** A module ended that should not have; it is started again when this is done. */
@@ -99,8 +99,8 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
     this.#logTimer = clock.every(LOG_INTERVAL_ms, () => this.#limitLogs())
     this.#takenOver = this.#takeOver()
     await this.#takenOver
-    const isFirst = !this.#modules.some(({ running }) => running)
-    const adopted = await this.#bringAbout(modules, isFirst)
+    if (!this.#modules.some(({ running }) => running)) return this.#startAll()
+    const adopted = await this.#bringAbout(modules)
     await Promise.all(adopted.map((module) => this.#untilReady(module)))
   }
 
@@ -117,7 +117,7 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
     if (this.#stopped) return
     const kept = new Map(this.#modules.map((module) => [module.name, module]))
     this.#modules = modules.map((spec) => kept.get(spec.name) ?? this.#module(spec))
-    await this.#bringAbout(modules, false)
+    await this.#bringAbout(modules)
   }
 
   /** Ends all modules, the last one first. Resolves when none of their processes is left. */
@@ -143,13 +143,28 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
     this.#lock = undefined
   }
 
+  /** Where nothing runs yet: each essential module when those before it are ready, then all others on all cores. */
+  async #startAll(): Promise<void> {
+    const essential = this.#modules.filter(({ spec }) => spec.essential)
+    const others = this.#modules.filter(({ spec }) => !spec.essential).values()
+    const startEach = async (modules: Iterable<Module>, fatal: boolean): Promise<void> => {
+      for (const module of modules) {
+        if (this.#stopped) return
+        module.start()
+        await this.#untilReady(module, fatal)
+      }
+    }
+    await startEach(essential, true)
+    await Promise.all(Array.from({ length: availableParallelism() }, () => startEach(others, false)))
+  }
+
   /**
    * In order, each when the one before is ready. Answers those that it left alone since they run as they should.
    *
    * Once a module that ran does not become ready after its change, as with a release that does not work here, no other
    * one is ended for its own: what runs goes on as it is, and the next update tries again.
    */
-  async #bringAbout(specs: readonly ModuleSpec[], isFirst: boolean): Promise<Module[]> {
+  async #bringAbout(specs: readonly ModuleSpec[]): Promise<Module[]> {
     const alone: Module[] = []
     let failed: string | undefined
     for (const [place, spec] of specs.entries()) {
@@ -171,7 +186,7 @@ export class Supervisor extends EventEmitter<ModuleEvents> {
       if (!isSame) this.#modules[place] = this.#module(spec)
       const module = this.#modules[place]!
       if (!module.running) module.start()
-      const isReady = await this.#untilReady(module, isFirst && spec.essential)
+      const isReady = await this.#untilReady(module)
       if (!isReady && before.running && !isSame) failed = spec.name
     }
     return alone
