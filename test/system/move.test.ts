@@ -8,11 +8,9 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Gateway } from '../../lab/gateway.ts'
+import type { Gateway } from '../../lab/gateway.ts'
 import { needs } from '../../lab/needs.ts'
-import { reach } from '../../lab/reach.ts'
-import { planTraffic } from '../../lab/traffic/plan.ts'
-import { Traffic } from '../../lab/traffic/traffic.ts'
+import { underTraffic, withSite } from './live-site.ts'
 import { surroundingsOf } from './site-of.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
@@ -44,6 +42,7 @@ tenants:
     vpcs:
       - { name: prod, machines: [{ name: a, address: 172.16.0.5, host: host-1 }] }
 `
+const RATES = { total_bit_per_s: 40e6, pings_per_s: 200, fetches_per_s: 20 }
 const POLL_ms = 50
 const MOVES_ms = 20_000
 
@@ -66,31 +65,21 @@ async function untilSilent(gateway: Gateway, name: string): Promise<void> {
 
 suite('a tenant moves between VIPs', { skip: needs('ip') }, () => {
   test('under traffic and without loss', async () => {
-    await using made = await surroundingsOf(SITE)
-    const gateway = Gateway.up(made)
-    try {
-      await gateway.whenReady()
-      const plan = planTraffic(made.topology, { total_bit_per_s: 40e6, pings_per_s: 200, fetches_per_s: 20 })
-      deepEqual(await reach(made.lab, plan.pings, { timeout_ms: 15_000 }), [])
+    await withSite({ build: () => surroundingsOf(SITE), rates: RATES }, async (site) => {
+      const { made, gateway } = site
       equal(await receivedBy(gateway, 'fn-2'), 0)
-      const traffic = await Traffic.prepare(made.lab, plan)
-      traffic.start()
-      await sleep(1000)
-      const moved = join(made.lab.folder, 'moved.yaml')
-      writeFileSync(moved, readFileSync(made.siteFile, 'utf8').replace('vip: vip-1 # moves', 'vip: vip-2'))
-      const args = ['--disable-warning=ExperimentalWarning', MAIN, 'reload', moved, '--run', made.runFolder]
-      await made.lab.run('rack-1', process.execPath, ...args)
-      await untilSilent(gateway, 'fn-1')
-      ok((await receivedBy(gateway, 'fn-2')) > 0)
-      await sleep(500)
-      await traffic.stop()
+      const traffic = await underTraffic(site, async () => {
+        const moved = join(made.lab.folder, 'moved.yaml')
+        writeFileSync(moved, readFileSync(made.siteFile, 'utf8').replace('vip: vip-1 # moves', 'vip: vip-2'))
+        const args = ['--disable-warning=ExperimentalWarning', MAIN, 'reload', moved, '--run', made.runFolder]
+        await made.lab.run('rack-1', process.execPath, ...args)
+        await untilSilent(gateway, 'fn-1')
+        ok((await receivedBy(gateway, 'fn-2')) > 0)
+        await sleep(500)
+      })
       const [{ ping, tcp, http }] = traffic.tenants as [(typeof traffic.tenants)[number]]
       deepEqual({ lost: ping.lost, tcp: tcp.failed, http: http.failed }, { lost: 0, tcp: 0, http: 0 })
       ok(ping.sent > 200)
-    } catch (error) {
-      throw new Error(gateway.lastLines(), { cause: error })
-    } finally {
-      await gateway.stop()
-    }
+    })
   })
 })

@@ -5,19 +5,18 @@
  *   acme-dc (1,500) -- edge-1 == rack-1 (1,700) --1,500-- host-1 -- machine
  */
 
-import { deepEqual, equal, ok } from 'node:assert/strict'
+import { equal, ok } from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Gateway } from '../../lab/gateway.ts'
+import type { Gateway } from '../../lab/gateway.ts'
 import { needs } from '../../lab/needs.ts'
-import { reach } from '../../lab/reach.ts'
 import type { Surroundings } from '../../lab/site.ts'
-import { planTraffic } from '../../lab/traffic/plan.ts'
 import { parseAddress } from '../../src/base/address.ts'
 import type { DropName } from '../../src/dataplane/drop.ts'
 import { withNamespace } from '../../src/linux/namespace.ts'
 import { UdpSocket } from '../../src/linux/socket.ts'
+import { withSite } from './live-site.ts'
 import { surroundingsOf } from './site-of.ts'
 import { TRANSFER_BYTES, transfer } from './transfer.ts'
 
@@ -94,33 +93,31 @@ async function sendWide(made: Surroundings, machine: UdpSocket): Promise<void> {
   }
 }
 
+/** Between the rack switch and the host. */
+function narrow(made: Surroundings): void {
+  for (const [name, port] of [
+    ['rack-1', 'host-1'],
+    ['host-1', 'rack-1'],
+  ] as const)
+    execFileSync('ip', ['-n', made.lab.fullName(name), 'link', 'set', port, 'mtu', `${NARROW}`])
+}
+
 suite('a narrow wire of the underlay', { skip: needs('ip') }, () => {
   test('is found out, told to every node, and to tenants', async () => {
-    await using made = await surroundingsOf(SITE)
-    for (const [name, port] of [
-      ['rack-1', 'host-1'],
-      ['host-1', 'rack-1'],
-    ] as const)
-      execFileSync('ip', ['-n', made.lab.fullName(name), 'link', 'set', port, 'mtu', `${NARROW}`])
-    const gateway = Gateway.up(made)
-    const local = { address: parseAddress(MACHINE)!, port: ECHO_PORT }
-    const machine = withNamespace(made.lab.fullName('acme-prod-a'), () => new UdpSocket(local))
-    try {
-      await gateway.whenReady()
-      deepEqual(await reach(made.lab, planTraffic(made.topology).pings, { timeout_ms: 15_000 }), [])
-      equal(await transfer(made.lab, 'acme-dc', 'acme-prod-a', MACHINE), String(TRANSFER_BYTES))
-      const before = await tooBig(gateway)
-      ok(before['rack-1']! > 0, 'the rack switch has refused what was too wide')
-      for (let flow = 0; flow < FLOWS; flow++) await sendWide(made, machine)
-      const after = await tooBig(gateway)
-      equal(after['rack-1'], before['rack-1'], 'no node sends there what does not fit')
-      for (const node of ['fn-1', 'fn-2']) ok(after[node]! > before[node]!, `${node} knows, and says so to tenants`)
-    } catch (error) {
-      const counters = JSON.stringify(await gateway.observer.modules(), undefined, 1)
-      throw new Error(`${gateway.lastLines()}\n${counters}`, { cause: error })
-    } finally {
-      machine.close()
-      await gateway.stop()
-    }
+    await withSite({ build: () => surroundingsOf(SITE), prepare: narrow }, async ({ made, gateway }) => {
+      const local = { address: parseAddress(MACHINE)!, port: ECHO_PORT }
+      const machine = withNamespace(made.lab.fullName('acme-prod-a'), () => new UdpSocket(local))
+      try {
+        equal(await transfer(made.lab, 'acme-dc', 'acme-prod-a', MACHINE), String(TRANSFER_BYTES))
+        const before = await tooBig(gateway)
+        ok(before['rack-1']! > 0, 'the rack switch has refused what was too wide')
+        for (let flow = 0; flow < FLOWS; flow++) await sendWide(made, machine)
+        const after = await tooBig(gateway)
+        equal(after['rack-1'], before['rack-1'], 'no node sends there what does not fit')
+        for (const node of ['fn-1', 'fn-2']) ok(after[node]! > before[node]!, `${node} knows, and says so to tenants`)
+      } finally {
+        machine.close()
+      }
+    })
   })
 })

@@ -3,7 +3,7 @@
  * ends. Our own edge switch and vSwitch have no part in it.
  */
 
-import { deepEqual, equal, ok } from 'node:assert/strict'
+import { equal, ok } from 'node:assert/strict'
 import { once } from 'node:events'
 import { suite, test } from 'node:test'
 import { Gateway } from '../../lab/gateway.ts'
@@ -11,8 +11,8 @@ import type { Lab } from '../../lab/namespaces.ts'
 import { needs } from '../../lab/needs.ts'
 import { startKernelVxlan } from '../../lab/peers/kernel-vxlan.ts'
 import { OpenVSwitch } from '../../lab/peers/open-vswitch.ts'
-import { reach } from '../../lab/reach.ts'
-import { planTraffic } from '../../lab/traffic/plan.ts'
+import type { Surroundings } from '../../lab/site.ts'
+import { type SiteOptions, withSite } from './live-site.ts'
 import { surroundingsOf } from './site-of.ts'
 
 const SITE = `
@@ -77,17 +77,20 @@ async function iperf(lab: Lab, from: string, to: string, address: string, ...opt
   return report.end.sum_received.bytes
 }
 
+async function startOthers(made: Surroundings): Promise<void> {
+  await startKernelVxlan(made.lab, made.site, 'edge-1')
+  for (const host of made.topology.hosts) await OpenVSwitch.start(made.lab, made.site, host)
+}
+
 suite("between the kernel's VXLAN and Open vSwitch", { skip: needs('ip', 'ovs-vswitchd', 'iperf3') }, () => {
   test('ping and iperf3 cross the gateway, over GRE with IP, GRE with Ethernet and VXLAN', async () => {
-    await using made = await surroundingsOf(SITE, { bareHosts: HOSTS })
-    await startKernelVxlan(made.lab, made.site, 'edge-1')
-    for (const host of made.topology.hosts) await OpenVSwitch.start(made.lab, made.site, host)
-    const gateway = await Gateway.withoutUp(made, ['edge-1'])
-    try {
-      await gateway.whenReady()
-      const { pings } = planTraffic(made.topology)
-      equal(pings.length, 8)
-      deepEqual(await reach(made.lab, pings, { timeout_ms: 10_000 }), [])
+    const options: SiteOptions = {
+      build: () => surroundingsOf(SITE, { bareHosts: HOSTS }),
+      prepare: startOthers,
+      up: (made) => Gateway.withoutUp(made, ['edge-1']),
+    }
+    await withSite(options, async ({ made, plan }) => {
+      equal(plan.pings.length, 8)
       for (const [machine, address] of [
         ['a', '172.16.0.5'],
         ['b', '172.16.0.6'],
@@ -97,11 +100,6 @@ suite("between the kernel's VXLAN and Open vSwitch", { skip: needs('ip', 'ovs-vs
           const bytes = await iperf(made.lab, 'acme-dc', `acme-prod-${machine}`, address, ...direction)
           ok(bytes > SECONDS * 1e6, `${machine} ${direction}: ${bytes} bytes`)
         }
-    } catch (error) {
-      const counters = JSON.stringify(await gateway.observer.modules(), undefined, 1)
-      throw new Error(`${gateway.lastLines()}\n${counters}`, { cause: error })
-    } finally {
-      await gateway.stop()
-    }
+    })
   })
 })

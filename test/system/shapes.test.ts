@@ -4,40 +4,29 @@ import { deepEqual, equal, ok } from 'node:assert/strict'
 import { resolve } from 'node:path'
 import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Gateway } from '../../lab/gateway.ts'
 import { needs } from '../../lab/needs.ts'
 import type { ModuleCounters } from '../../lab/observe.ts'
-import { reach } from '../../lab/reach.ts'
 import { Surroundings } from '../../lab/site.ts'
 import type { Shape } from '../../lab/topology.ts'
-import { planTraffic } from '../../lab/traffic/plan.ts'
-import { Traffic } from '../../lab/traffic/traffic.ts'
+import { underTraffic, withSite } from './live-site.ts'
 
-const TRAFFIC_ms = 3000
+const TRAFFIC_ms = 2000
+const RATES = { total_bit_per_s: 60e6, pings_per_s: 100, fetches_per_s: 20 }
 
 /** Traffic of all kinds through the example, none of which may be lost; returns what the modules counted. */
 async function flawless(example: string, shape: Partial<Shape>): Promise<ModuleCounters[]> {
-  await using made = await Surroundings.build(resolve(import.meta.dirname, '../../examples', example), { shape })
-  const gateway = Gateway.up(made)
-  try {
-    await gateway.whenReady()
-    const plan = planTraffic(made.topology, { total_bit_per_s: 60e6, pings_per_s: 100, fetches_per_s: 20 })
-    deepEqual(await reach(made.lab, plan.pings, { timeout_ms: 15_000 }), [])
-    const traffic = await Traffic.prepare(made.lab, plan)
-    traffic.start()
-    await sleep(TRAFFIC_ms)
-    await traffic.stop()
+  const build = () => Surroundings.build(resolve(import.meta.dirname, '../../examples', example), { shape })
+  let counters: ModuleCounters[] = []
+  await withSite({ build, rates: RATES }, async (site) => {
+    const traffic = await underTraffic(site, () => sleep(TRAFFIC_ms))
     for (const { ping, tcp, http, trouble } of traffic.tenants) {
       equal(trouble, undefined)
       deepEqual({ lost: ping.lost, tcp: tcp.failed, http: http.failed }, { lost: 0, tcp: 0, http: 0 })
       ok(ping.sent > 20 && tcp.bytes > 1e6 && http.requests > 5)
     }
-    return await gateway.observer.modules()
-  } catch (error) {
-    throw new Error(gateway.lastLines(), { cause: error })
-  } finally {
-    await gateway.stop()
-  }
+    counters = await site.gateway.observer.modules()
+  })
+  return counters
 }
 
 suite('a site in another shape', { skip: needs('ip') }, () => {

@@ -9,15 +9,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { needs } from '../../lab/needs.ts'
 import { UP } from '../../lab/observe.ts'
 import { Surroundings } from '../../lab/site.ts'
+import { failedConnections, underTraffic, until, withSite } from './live-site.ts'
 import { lostRoutes, SITE_OF_TWO, unnoticed } from './tenant-routers.ts'
-import { failedConnections, underTraffic, until } from './under-traffic.ts'
 
 suite("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird') }, () => {
   test('sessions of a routing node that stands still move to the other one and back, and traffic goes on', async (t) => {
-    let lost: readonly string[] = []
-    const traffic = await underTraffic({
-      build: () => Surroundings.build(SITE_OF_TWO),
-      async during({ made, gateway }) {
+    await withSite({ build: () => Surroundings.build(SITE_OF_TWO) }, async (site) => {
+      const { made, gateway } = site
+      let lost: readonly string[] = []
+      const traffic = await underTraffic(site, async () => {
         const lostSoFar = lostRoutes({ made })
         const before = await gateway.observer.sessions()
         const spread = Map.groupBy(before, ({ pid }) => pid)
@@ -47,23 +47,24 @@ suite("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird') }, (
         )
         ok(others.every(({ row }) => row?.flaps === 0))
         lost = lostSoFar()
-      },
+      })
+      unnoticed(traffic, lost)
     })
-    unnoticed(traffic, lost)
   })
 
   test('where there is no BIRD customers run our own speaker', async () => {
-    const traffic = await underTraffic({
-      build: () => Surroundings.build(SITE_OF_TWO, { shape: { routersInstall: false } }),
-      during: async ({ gateway }) => {
+    const build = () => Surroundings.build(SITE_OF_TWO, { shape: { routersInstall: false } })
+    await withSite({ build }, async (site) => {
+      const { observer } = site.gateway
+      const traffic = await underTraffic(site, async () => {
         const via = 'fd00:192:168:1::2 on acme-dc'
-        equal((await gateway.observer.routes('acme')).get('fd00:10:1::/48'), via)
+        equal((await observer.routes('acme')).get('fd00:10:1::/48'), via)
         deepEqual(
-          (await gateway.observer.sessions()).map(({ row }) => `${row?.state} ${row?.flaps}`),
+          (await observer.sessions()).map(({ row }) => `${row?.state} ${row?.flaps}`),
           Array(3).fill(`${UP} 0`),
         )
-      },
+      })
+      equal(failedConnections(traffic), 0)
     })
-    equal(failedConnections(traffic), 0)
   })
 })

@@ -5,116 +5,101 @@
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { suite, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Gateway } from '../../lab/gateway.ts'
 import { needs } from '../../lab/needs.ts'
 import { UP } from '../../lab/observe.ts'
 import type { Bird } from '../../lab/peers/bird.ts'
 import { reach } from '../../lab/reach.ts'
-import { Surroundings } from '../../lab/site.ts'
-import { planTraffic } from '../../lab/traffic/plan.ts'
-import { gatehouse, lives, lostRoutes, plain, REACH_ms, SITE, stateOf, unnoticed } from './tenant-routers.ts'
-import { underTraffic, until } from './under-traffic.ts'
+import { underTraffic, until, withSite } from './live-site.ts'
+import { gatehouse, lives, lostRoutes, plain, REACH_ms, stateOf, unnoticed } from './tenant-routers.ts'
 
-suite("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird') }, () => {
-  test('what a customer announces is reached by its machines, and is gone from the FIBs when it is withdrawn', async () => {
-    await using made = await Surroundings.build(SITE)
-    const gateway = Gateway.up(made)
+test("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird') }, async (t) => {
+  await withSite({}, async (site) => {
+    const { made, gateway } = site
     const [acme, globex] = ['acme-dc', 'globex-dc'].map((name) => made.routers.get(name) as Bird)
-    try {
-      await gateway.whenReady()
-      deepEqual(await reach(made.lab, planTraffic(made.topology).pings, { timeout_ms: REACH_ms }), [])
-      const via = '192.168.1.2 on acme-dc'
-      equal((await gateway.observer.routes('acme')).get('10.1.0.0/16'), via)
-      deepEqual(
-        (await acme!.table('ipv4')).map(({ prefix, nextHop, asPath }) => `${prefix} ${nextHop} ${asPath}`).sort(),
-        ['172.16.0.5/32 192.168.1.1 65001', '172.16.0.6/32 192.168.1.1 65001'],
-        'the VPC’s machines',
-      )
+    const hasRoute = async (tenant: string, prefix: string) => (await gateway.observer.routes(tenant)).has(prefix)
 
-      // A policy that is reloaded lets more in, and no session notices.
-      const before = await lives(gateway)
-      const wider = readFileSync(made.siteFile, 'utf8').replace('10.1.0.0/16', '10.0.0.0/8, 10.1.0.0/16, 10.5.0.0/16')
-      writeFileSync(`${made.lab.folder}/wider.yaml`, wider)
-      match(await gatehouse({ made }, 'reload', `${made.lab.folder}/wider.yaml`), /settings changed/)
-      await acme!.announce([plain])
-      await made.lab.run('acme-dc', 'ip', 'addr', 'add', '10.5.0.1/32', 'dev', 'lo')
-      const ping = { tenant: 'acme', namespace: 'acme-prod-web', to: '10.5.0.1' }
-      deepEqual(await reach(made.lab, [ping], { timeout_ms: REACH_ms }), [])
-      equal((await gateway.observer.routes('acme')).get('10.5.0.0/16'), via)
-      equal((await gateway.observer.routes('globex')).has('10.5.0.0/16'), false)
-      deepEqual(await lives(gateway), before)
+    await t.test(
+      'what a customer announces is reached by its machines, and gone from the FIBs when withdrawn',
+      async () => {
+        const via = '192.168.1.2 on acme-dc'
+        equal((await gateway.observer.routes('acme')).get('10.1.0.0/16'), via)
+        deepEqual(
+          (await acme!.table('ipv4')).map(({ prefix, nextHop, asPath }) => `${prefix} ${nextHop} ${asPath}`).sort(),
+          ['172.16.0.5/32 192.168.1.1 65001', '172.16.0.6/32 192.168.1.1 65001'],
+          'the VPC’s machines',
+        )
 
-      await acme!.withdraw(['10.5.0.0/16'])
-      await until('the route is gone', async () => !(await gateway.observer.routes('acme')).has('10.5.0.0/16'))
-      deepEqual(await reach(made.lab, [ping], { timeout_ms: 1000 }), [ping])
-      const dropped = (await gateway.observer.modules()).map(({ tenants }) => tenants['acme']?.['no-route'] ?? 0)
-      ok(
-        dropped.some((count) => count > 0),
-        'a forwarding node had no route',
-      )
-      equal((await globex!.table('ipv4')).length, 2)
+        // A policy that is reloaded lets more in, and no session notices.
+        const before = await lives(gateway)
+        const wider = readFileSync(made.siteFile, 'utf8').replace('10.1.0.0/16', '10.0.0.0/8, 10.1.0.0/16, 10.5.0.0/16')
+        writeFileSync(`${made.lab.folder}/wider.yaml`, wider)
+        match(await gatehouse({ made }, 'reload', `${made.lab.folder}/wider.yaml`), /settings changed/)
+        await acme!.announce([plain])
+        await made.lab.run('acme-dc', 'ip', 'addr', 'add', '10.5.0.1/32', 'dev', 'lo')
+        const ping = { tenant: 'acme', namespace: 'acme-prod-web', to: '10.5.0.1' }
+        deepEqual(await reach(made.lab, [ping], { timeout_ms: REACH_ms }), [])
+        equal((await gateway.observer.routes('acme')).get('10.5.0.0/16'), via)
+        equal(await hasRoute('globex', '10.5.0.0/16'), false)
+        deepEqual(await lives(gateway), before)
 
-      const shown = JSON.parse(await gatehouse({ made }, 'show', 'sessions', 'acme', '--json'))
-      deepEqual(
-        shown.map(({ module, name, state }: Record<string, string>) => ({ module, name, state })),
-        [{ module: 'rn-1', name: 'acme-dc', state: UP }],
-      )
-    } catch (error) {
-      throw new Error(gateway.lastLines(), { cause: error })
-    } finally {
-      await gateway.stop()
-    }
-  })
+        await acme!.withdraw(['10.5.0.0/16'])
+        await until('the route is gone', async () => !(await hasRoute('acme', '10.5.0.0/16')))
+        deepEqual(await reach(made.lab, [ping], { timeout_ms: 1000 }), [ping])
+        const dropped = (await gateway.observer.modules()).map(({ tenants }) => tenants['acme']?.['no-route'] ?? 0)
+        ok(
+          dropped.some((count) => count > 0),
+          'a forwarding node had no route',
+        )
+        equal((await globex!.table('ipv4')).length, 2)
 
-  test('a routing node is killed: traffic goes on, routes stay, and sessions come back by themselves', async (t) => {
-    let gone = 0
-    let lost: readonly string[] = []
-    const traffic = await underTraffic({
-      async during({ made, gateway }) {
-        const lostSoFar = lostRoutes({ made })
-        const { pid } = (await stateOf(gateway, 'acme-dc'))!
-        ok(pid)
-        process.kill(pid, 'SIGKILL')
-        const killed = performance.now()
-        const isBack = async (): Promise<boolean> => {
-          for (const tenant of ['acme', 'globex'])
-            if (!(await gateway.observer.routes(tenant)).has('10.1.0.0/16')) gone++
-          const sessions = await gateway.observer.sessions()
-          return sessions.every((session) => session.row?.state === UP && session.pid !== pid)
-        }
-        await until('sessions are up again', isBack)
-        t.diagnostic(`sessions were back after ${Math.round(performance.now() - killed)} ms`)
-        // Until it has said all again, and for a while after.
-        for (let i = 0; i < 100; i++) {
-          await isBack()
-          await sleep(50)
-        }
-        lost = lostSoFar()
+        const shown = JSON.parse(await gatehouse({ made }, 'show', 'sessions', 'acme', '--json'))
+        deepEqual(
+          shown.map(({ module, name, state }: Record<string, string>) => ({ module, name, state })),
+          [{ module: 'rn-1', name: 'acme-dc', state: UP }],
+        )
       },
-    })
-    equal(gone, 0, 'routes were withdrawn meanwhile')
-    unnoticed(traffic, lost)
-  })
+    )
 
-  test("a dead customer's routes go at once, though its routing node lives", async () => {
-    await using made = await Surroundings.build(SITE)
-    const gateway = Gateway.up(made)
-    try {
-      await gateway.whenReady()
-      deepEqual(await reach(made.lab, planTraffic(made.topology).pings, { timeout_ms: REACH_ms }), [])
-      await (made.routers.get('acme-dc') as Bird).kill()
+    await t.test("a dead customer's routes go at once, though its routing node lives", async () => {
+      await acme!.kill()
       const began = performance.now()
-      await until('its route is gone', async () => !(await gateway.observer.routes('acme')).has('10.1.0.0/16'))
+      await until('its route is gone', async () => !(await hasRoute('acme', '10.1.0.0/16')))
       ok(performance.now() - began < 5000)
-      ok((await gateway.observer.routes('globex')).has('10.1.0.0/16'))
-      await (made.routers.get('acme-dc') as Bird).restart()
-      await until('its route is there again', async () => (await gateway.observer.routes('acme')).has('10.1.0.0/16'))
-    } catch (error) {
-      throw new Error(gateway.lastLines(), { cause: error })
-    } finally {
-      await gateway.stop()
-    }
+      ok(await hasRoute('globex', '10.1.0.0/16'))
+      await acme!.restart()
+      await until('its route is there again', () => hasRoute('acme', '10.1.0.0/16'))
+    })
+
+    await t.test(
+      'a routing node is killed: traffic goes on, routes stay, and sessions come back by themselves',
+      async (t) => {
+        let gone = 0
+        let lost: readonly string[] = []
+        const traffic = await underTraffic(site, async () => {
+          const lostSoFar = lostRoutes({ made })
+          const { pid } = (await stateOf(gateway, 'acme-dc'))!
+          ok(pid)
+          process.kill(pid, 'SIGKILL')
+          const killed = performance.now()
+          const isBack = async (): Promise<boolean> => {
+            for (const tenant of ['acme', 'globex']) if (!(await hasRoute(tenant, '10.1.0.0/16'))) gone++
+            const sessions = await gateway.observer.sessions()
+            return sessions.every((session) => session.row?.state === UP && session.pid !== pid)
+          }
+          await until('sessions are up again', isBack)
+          t.diagnostic(`sessions were back after ${Math.round(performance.now() - killed)} ms`)
+          // Until it has said all again, and for a while after.
+          for (let i = 0; i < 100; i++) {
+            await isBack()
+            await sleep(50)
+          }
+          lost = lostSoFar()
+        })
+        equal(gone, 0, 'routes were withdrawn meanwhile')
+        unnoticed(traffic, lost)
+      },
+    )
   })
 })

@@ -6,9 +6,8 @@ import { createInterface } from 'node:readline'
 import type { Gateway } from '../../lab/gateway.ts'
 import type { BgpOrigination } from '../../lab/peers/bgp-router.ts'
 import type { Traffic } from '../../lab/traffic/traffic.ts'
-import { failedConnections, type Quiet, sumOf } from './under-traffic.ts'
+import { failedConnections, type LiveSite, sumOf } from './live-site.ts'
 
-export const SITE = resolve(import.meta.dirname, '../../examples/two-tenants.yaml')
 /** Two routing nodes, and customers that speak IPv6. */
 export const SITE_OF_TWO = resolve(import.meta.dirname, '../../examples/two-tenants-ipv6.yaml')
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
@@ -23,7 +22,7 @@ export const plain: BgpOrigination = {
 }
 
 /** `gatehouse COMMAND ...` on the running site. */
-export async function gatehouse({ made }: Pick<Quiet, 'made'>, ...words: string[]): Promise<string> {
+export async function gatehouse({ made }: Pick<LiveSite, 'made'>, ...words: string[]): Promise<string> {
   const args = ['--disable-warning=ExperimentalWarning', MAIN, ...words, '--run', made.runFolder]
   return await made.lab.run('rn-1', process.execPath, ...args)
 }
@@ -36,7 +35,7 @@ export const lives = async (gateway: Gateway) =>
   (await gateway.observer.sessions()).map(({ name, pid, row }) => `${name} ${row?.state} ${pid} ${row?.flaps}`)
 
 /** Answers the routes that customers' kernels have lost since it was called, as `ip monitor` tells them. */
-export function lostRoutes({ made }: Pick<Quiet, 'made'>): () => readonly string[] {
+export function lostRoutes({ made }: Pick<LiveSite, 'made'>): () => readonly string[] {
   const lost: string[] = []
   for (const { namespace } of made.topology.customers)
     for (const family of ['-4', '-6']) {

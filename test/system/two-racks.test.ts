@@ -14,8 +14,8 @@ import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { needs } from '../../lab/needs.ts'
 import type { Surroundings } from '../../lab/site.ts'
+import { failedConnections, nodesOf, receivedBy, underTraffic, withSite } from './live-site.ts'
 import { surroundingsOf } from './site-of.ts'
-import { failedConnections, nodesOf, receivedBy, underTraffic } from './under-traffic.ts'
 
 const SITE = `
 site: two-racks
@@ -69,31 +69,24 @@ function powerOff({ lab, site }: Surroundings, name: string): void {
 
 suite('two rack switches side by side', { skip: needs('ip') }, () => {
   test('send a flow to the same node, and one that goes dark takes no flow with it', async (t) => {
-    let before = new Map<number, string>()
-    let after = new Map<number, string>()
-    let interval_ms = 0
-    const traffic = await underTraffic({
-      build: () => surroundingsOf(SITE),
-      before: async (quiet) => {
-        const counted = await receivedBy(quiet.gateway, 'access')
-        before = await nodesOf(quiet)
-        const now = await receivedBy(quiet.gateway, 'access')
-        for (const rack of RACKS) ok(now.get(rack)! - counted.get(rack)! > 50, `${rack} carries a part`)
-        interval_ms = quiet.plan.pingInterval_ms
-      },
-      during: async ({ made }) => {
+    await withSite({ build: () => surroundingsOf(SITE) }, async (site) => {
+      const { made, gateway, plan } = site
+      const start = await receivedBy(gateway, 'access')
+      const before = await nodesOf(site)
+      const now = await receivedBy(gateway, 'access')
+      for (const rack of RACKS) ok(now.get(rack)! - start.get(rack)! > 50, `${rack} carries a part`)
+      const traffic = await underTraffic(site, async () => {
         powerOff(made, 'rack-2')
         await sleep(2000)
-      },
-      after: async (quiet) => {
-        const counted = await receivedBy(quiet.gateway, 'access')
-        after = await nodesOf(quiet)
-        equal((await receivedBy(quiet.gateway, 'access')).get('rack-2'), counted.get('rack-2'))
-      },
+      })
+      const counted = await receivedBy(gateway, 'access')
+      const after = await nodesOf(site)
+      equal((await receivedBy(gateway, 'access')).get('rack-2'), counted.get('rack-2'))
+      equal(failedConnections(traffic), 0)
+      t.diagnostic(`lost by flow: ${traffic.pings.map(({ lost }) => lost).join(' ')}`)
+      const most = Math.ceil(IN_FLIGHT_ms / plan.pingInterval_ms)
+      for (const { lost } of traffic.pings) ok(lost <= most, `${lost} pings lost`)
+      deepEqual(after, before)
     })
-    equal(failedConnections(traffic), 0)
-    t.diagnostic(`lost by flow: ${traffic.pings.map(({ lost }) => lost).join(' ')}`)
-    for (const { lost } of traffic.pings) ok(lost <= Math.ceil(IN_FLIGHT_ms / interval_ms), `${lost} pings lost`)
-    deepEqual(after, before)
   })
 })

@@ -1,6 +1,6 @@
 /**
- * A whole site with real traffic on it, as in the demo, for tests that do something to it meanwhile: kill its parts
- * with -9, cut its wires.
+ * A whole site of the lab that is up and whose tenants all reach each other, and real traffic on it, as in the demo: for
+ * tests that do something to it meanwhile, kill its parts with -9 or cut its wires.
  */
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
@@ -12,49 +12,42 @@ import type { ModuleCounters } from '../../lab/observe.ts'
 import { reach } from '../../lab/reach.ts'
 import { Surroundings } from '../../lab/site.ts'
 import { PingSet } from '../../lab/traffic/pinger.ts'
-import { planTraffic, type TrafficPlan } from '../../lab/traffic/plan.ts'
+import { planTraffic, type TrafficPlan, type TrafficRates } from '../../lab/traffic/plan.ts'
 import { Traffic } from '../../lab/traffic/traffic.ts'
 import { withNamespace } from '../../src/linux/namespace.ts'
 
 const SITE = resolve(import.meta.dirname, '../../examples/two-tenants.yaml')
+const RATES: TrafficRates = { total_bit_per_s: 80e6, pings_per_s: 300, fetches_per_s: 40 }
+const REACH_ms = 20_000
 const POLL_ms = 50
 const COMES_BACK_ms = 60_000
 
-export interface Quiet {
+export interface LiveSite {
   readonly made: Surroundings
   readonly gateway: Gateway
   readonly plan: TrafficPlan
 }
 
-export interface Running extends Quiet {
-  readonly traffic: Traffic
-}
-
-export interface Scenario {
+export interface SiteOptions {
   /** The example of two tenants unless a test has a site of its own. */
   build?(): Promise<Surroundings>
-  /** Before there is any traffic, and when there is none any more. */
-  before?(quiet: Quiet): Promise<void>
-  during(running: Running): Promise<void>
-  after?(quiet: Quiet): Promise<void>
+  /** Before the gateway starts. */
+  prepare?(made: Surroundings): Promise<void> | void
+  up?(made: Surroundings): Gateway | Promise<Gateway>
+  readonly rates?: TrafficRates
 }
 
-/** A site with traffic on it, and what happens to it. Returns the traffic when all is over. */
-export async function underTraffic(scenario: Scenario): Promise<Traffic> {
-  await using made = await (scenario.build?.() ?? Surroundings.build(SITE))
-  const gateway = Gateway.up(made)
+/** Has it up while `run` does something with it. What goes wrong comes with the end of its modules' logs. */
+export async function withSite(options: SiteOptions, run: (site: LiveSite) => Promise<void>): Promise<void> {
+  const { build, prepare, up, rates = RATES } = options
+  await using made = await (build?.() ?? Surroundings.build(SITE))
+  await prepare?.(made)
+  const gateway = await (up?.(made) ?? Gateway.up(made))
   try {
     await gateway.whenReady()
-    const plan = planTraffic(made.topology, { total_bit_per_s: 80e6, pings_per_s: 300, fetches_per_s: 40 })
-    deepEqual(await reach(made.lab, plan.pings, { timeout_ms: 15_000 }), [])
-    await scenario.before?.({ made, gateway, plan })
-    const traffic = await Traffic.prepare(made.lab, plan)
-    traffic.start()
-    await sleep(1000)
-    await scenario.during({ made, gateway, plan, traffic })
-    await traffic.stop()
-    await scenario.after?.({ made, gateway, plan })
-    return traffic
+    const plan = planTraffic(made.topology, rates)
+    deepEqual(await reach(made.lab, plan.pings, { timeout_ms: REACH_ms }), [])
+    await run({ made, gateway, plan })
   } catch (error) {
     throw new Error(gateway.lastLines(), { cause: error })
   } finally {
@@ -62,12 +55,22 @@ export async function underTraffic(scenario: Scenario): Promise<Traffic> {
   }
 }
 
+/** Traffic of all kinds while something happens to the site. Returns it when all is over. */
+export async function underTraffic({ made, plan }: LiveSite, during: () => Promise<void>): Promise<Traffic> {
+  const traffic = await Traffic.prepare(made.lab, plan)
+  traffic.start()
+  await sleep(1000)
+  await during()
+  await traffic.stop()
+  return traffic
+}
+
 /** Pings of a flow that show in the counters of its node beside whatever else is said there. */
 const PROBES = 40
 const PROBE_INTERVAL_ms = 2
 
 /** The node that each ping's flow is on, by its identifier: the one that counts its packets while it alone is there. */
-export async function nodesOf({ made, gateway, plan }: Quiet): Promise<Map<number, string>> {
+export async function nodesOf({ made, gateway, plan }: LiveSite): Promise<Map<number, string>> {
   const nodes = new Map<number, string>()
   for (const { namespace, to, identifier } of plan.pings) {
     const before = await receivedBy(gateway, 'forwarding')
@@ -121,7 +124,7 @@ export const failedConnections = (traffic: Traffic): number =>
   sumOf(traffic, ({ tcp, http }) => tcp.failed + http.failed)
 
 /** Kills all that is neither switch nor forwarding node: the tenants must not notice for so long. */
-export async function leaveAlone({ made, gateway }: Running, for_ms: number): Promise<void> {
+export async function leaveAlone({ made, gateway }: LiveSite, for_ms: number): Promise<void> {
   for (const words of [['up'], ['run', 'control'], ['run', 'bus']]) {
     const [pid, ...others] = processesWith(made.runFolder, ...words)
     ok(pid !== undefined && others.length === 0, `one process for ${words.join(' ')}`)
