@@ -36,8 +36,8 @@ const NAP_ms = 0.05
 /** Nothing has arrived for so long: what is on its way is lost. */
 const LOST_AFTER_ms = 50
 
-/** A sender that is so far behind its rate leaves packets out. */
-const BEHIND_MAX = 4096
+/** A sender that is so far behind its rate leaves packets out: to catch up would be a burst, which no steady stream has. */
+const BEHIND_MAX = 128
 
 /** What does not arrive for so long will not: a worker may have been off its core for most of it. */
 const SETTLE_ms = 300

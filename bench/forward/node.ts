@@ -14,7 +14,7 @@ import type { PortDrops } from '../../src/dataplane/kernel-drops.ts'
 import type { Totals } from '../../src/dataplane/ledger.ts'
 import { Underlay } from '../../src/dataplane/underlay.ts'
 import { ForwardingAgent } from '../../src/forwarding/agent.ts'
-import { setScheduling } from '../../src/linux/thread.ts'
+import { setScheduling, withoutPriority } from '../../src/linux/thread.ts'
 import type { RouteColumns } from '../../src/wire/control/columns.ts'
 import type { FibBatch } from '../../src/wire/control/fib.ts'
 import { answerParent } from './child.ts'
@@ -122,6 +122,12 @@ function busiestThread_s(): number {
   )
 }
 
+/** Without the agent's priority, which the child would inherit. */
+function spawn(): void {
+  using _ = withoutPriority()
+  spawnSync('true')
+}
+
 let node: Node | undefined
 
 async function obey(order: NodeOrder): Promise<unknown> {
@@ -129,7 +135,7 @@ async function obey(order: NodeOrder): Promise<unknown> {
   else if (order.kind === 'counters') return node!.counters()
   else if (order.kind === 'update') return await node!.update(order.routes_per_s, order.seconds)
   else if (order.kind === 'load') await node!.load()
-  else if (order.kind === 'spawn') spawnSync('true')
+  else if (order.kind === 'spawn') spawn()
   else await node!.reload()
   return undefined
 }

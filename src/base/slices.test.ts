@@ -29,3 +29,31 @@ test('at once it is done at once, and errors are the caller’s either way', asy
   throws(() => atOnce(failing()), /on purpose/)
   await rejects(inSlices(failing(), systemClock), /on purpose/)
 })
+
+test('long work is done in the manner asked for, to its end and whatever the end; short work is not', async () => {
+  let asked = 0
+  let isSo = false
+  const manner = (): Disposable => {
+    asked++
+    isSo = true
+    return {
+      [Symbol.dispose]() {
+        isSo = false
+      },
+    }
+  }
+  await inSlices(busy(3, 0), systemClock, manner)
+  equal(asked, 0)
+  function* long(): Slices<boolean> {
+    yield* busy(20, 500)
+    return isSo
+  }
+  equal(await inSlices(long(), systemClock, manner), true)
+  function* failing(): Slices<never> {
+    yield* busy(20, 500)
+    throw new Error('late')
+  }
+  await rejects(inSlices(failing(), systemClock, manner), /late/)
+  equal(asked, 2)
+  equal(isSo, false)
+})

@@ -17,6 +17,7 @@ import { startWorkers, type Workers } from '../dataplane/start.ts'
 import { type Underlay, Ways } from '../dataplane/ways.ts'
 import { type Watch, watch } from '../linux/poll.ts'
 import { hasFamily, IcmpSocket } from '../linux/socket.ts'
+import { withoutPriority } from '../linux/thread.ts'
 import type { FibBatch } from '../wire/control/fib.ts'
 import type { NeighbourNews, PathNews } from '../wire/control/report.ts'
 import { PROTOCOL } from '../wire/ipv4.ts'
@@ -136,9 +137,12 @@ export class ForwardingAgent {
     }
   }
 
-  /** Returns why the batch could not be taken over. One after the other: while one is taken over, all else goes on. */
+  /**
+   * Returns why the batch could not be taken over. One after the other: while one is taken over, all else goes on, and a
+   * long one takes turns with the workers.
+   */
   async apply(batch: FibBatch): Promise<string | undefined> {
-    const failed = await inSlices(this.holdings.take(batch), this.#options.clock)
+    const failed = await inSlices(this.holdings.take(batch), this.#options.clock, withoutPriority)
     this.#qsbr.reclaim()
     return failed
   }

@@ -35,6 +35,7 @@ const PROTOTYPES = {
   recvmsg: 'intptr_t recvmsg(int fd, void *message, int flags)',
   sched_getaffinity: 'int sched_getaffinity(int thread, size_t bytes, void *mask)',
   sched_setaffinity: 'int sched_setaffinity(int thread, size_t bytes, void *mask)',
+  sched_getscheduler: 'int sched_getscheduler(int thread)',
   sched_setscheduler: 'int sched_setscheduler(int thread, int policy, void *parameter)',
   sendmmsg: 'int sendmmsg(int fd, void *messages, uint32_t count, int flags)',
   sendto: 'intptr_t sendto(int fd, void *buffer, size_t bytes, int flags, void *address, uint32_t addressBytes)',

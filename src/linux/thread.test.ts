@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { unprivileged } from './scratch.ts'
-import { allowedCores, pinTo, setScheduling, threadId, WaitingTime } from './thread.ts'
+import { allowedCores, pinTo, setScheduling, threadId, WaitingTime, withoutPriority } from './thread.ts'
 
 test('a thread is pinned to a core, and let go', () => {
   const cores = allowedCores()
@@ -19,9 +19,17 @@ test('a thread is scheduled round-robin, and as others again', { skip: unprivile
   // proc(5): field 41 of stat is the policy; the second field may hold spaces and ends with a parenthesis.
   const policy = (): string =>
     readFileSync(`/proc/self/task/${threadId()}/stat`, 'utf8').split(') ')[1]!.split(' ')[38]!
+  const within = (): string => {
+    using _ = withoutPriority()
+    return policy()
+  }
   setScheduling('round-robin')
   assert.equal(policy(), '2')
+  assert.equal(within(), '0')
+  assert.equal(policy(), '2')
   setScheduling('other')
+  assert.equal(policy(), '0')
+  assert.equal(within(), '0')
   assert.equal(policy(), '0')
 })
 

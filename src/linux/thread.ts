@@ -46,6 +46,16 @@ export function setScheduling(policy: keyof typeof POLICIES, priority = PRIORITY
   must('sched_setscheduler', libc.sched_setscheduler(0, POLICIES[policy], parameter))
 }
 
+/**
+ * Until it is disposed of, the calling thread takes turns with all others. For long work of a thread whose deadlines come
+ * first otherwise: under SCHED_RR it would keep its core from a worker to the end.
+ */
+export function withoutPriority(): Disposable {
+  const isAhead = must('sched_getscheduler', libc.sched_getscheduler(0)) === POLICIES['round-robin']
+  if (isAhead) setScheduling('other')
+  return { [Symbol.dispose]: () => isAhead && setScheduling('round-robin') }
+}
+
 /** Of the thread that makes it: how long it was ready to run and others had its core. Linux with CONFIG_SCHED_INFO. */
 export class WaitingTime {
   /** Undefined where the kernel does not tell. */
