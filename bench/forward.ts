@@ -105,7 +105,7 @@ async function rowsOf(bed: TestBed, plan: Plan, options: BenchOptions): Promise<
   const bySize = new Map<Device, SizeFigures[]>([[node, figures]])
   for (const device of devicesOf({ ...field, nodes: [] }))
     bySize.set(device, await bed.with(device, () => sizesOf(device)))
-  const linuxFigures = linux.map((device) => bySize.get(device)!)
+  const linuxFigures = linux.map((device) => [device.name, bySize.get(device)!] as const)
   const named = Array.from(bySize, ([{ name }, of]) => [name, of] as const)
   for (const [name, svg] of sizePlots(named, figures, linuxFigures)) plot(name, svg)
 
