@@ -22,6 +22,7 @@ export interface SessionLine {
 
 export class RoutingModule {
   readonly #child: ChildProcess
+  readonly #file: string
   readonly #lines: string[] = []
   readonly #news = new EventEmitter<{ line: [] }>()
   readonly #up = new Set<string>()
@@ -43,13 +44,14 @@ export class RoutingModule {
     const child = lab.spawn(namespace, process.execPath, ['--disable-warning=ExperimentalWarning', ...words], {
       stdio: ['ignore', 'ignore', 'pipe'],
     })
-    const module = new RoutingModule(child)
+    const module = new RoutingModule(child, file)
     await module.#until('it is not ready', () => module.#lines.some((line) => line.includes('"msg":"ready"')))
     return module
   }
 
-  private constructor(child: ChildProcess) {
+  private constructor(child: ChildProcess, file: string) {
     this.#child = child
+    this.#file = file
     createInterface(child.stderr!).on('line', (line) => this.#take(line))
     child.on('exit', () => this.#news.emit('line'))
   }
@@ -66,6 +68,15 @@ export class RoutingModule {
       this.sessions.slice(from).find((line) => line.peer === name && (line.to === 'established') === (to === 'up'))
     await this.#until(`${name} did not go ${to}`, () => found() !== undefined)
     return found()!
+  }
+
+  /** Gives it another site file. Resolves when it has been taken. */
+  async reload(site: string): Promise<void> {
+    writeFileSync(this.#file, site)
+    const from = this.#lines.length
+    this.#child.kill('SIGHUP')
+    const isTaken = (line: string): boolean => line.includes('policies and neighbours reloaded')
+    await this.#until('the site file is not taken', () => this.#lines.slice(from).some(isTaken))
   }
 
   get pid(): number {

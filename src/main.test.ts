@@ -184,16 +184,23 @@ test('modules outlive an up that is killed, and the next one adopts them', async
   deepEqual([...running.modules()], [])
 })
 
-test('up runs routing nodes, adopts them, and starts one again that was killed', async (t) => {
+test('up runs routing nodes, adopts them, gives them new neighbours, and starts one again that was killed', async (t) => {
   const running = new Running(t)
   const nodes = 'nodes: [{ name: rn-1, address: 10.0.3.1 }]'
-  const path = running.write(`${smallSite(1000)}\nrouting: { as: 65001, router_id: 10.0.3.1, ${nodes} }`)
+  const siteWith = (neighbours: string): string =>
+    `${smallSite(1000)}\nrouting: { as: 65001, router_id: 10.0.3.1, ${nodes}, neighbours: [${neighbours}] }`
+  const path = running.write(siteWith(''))
   const first = await running.up(path)
   const pid = running.modules().get('rn-1')!
   ok(pid)
   deepEqual(JSON.parse(call('show', 'peers', '--run', running.directory, '--json').stdout), [])
   await running.end(first, 'SIGKILL')
   const second = await running.up(path)
+  equal(running.modules().get('rn-1'), pid)
+  running.write(siteWith('{ name: upstream, address: 192.0.2.1, as: 65002, shutdown: true }'))
+  equal(call('reload', path, '--run', running.directory).status, 0)
+  const peers = (): unknown[] => JSON.parse(call('show', 'peers', '--run', running.directory, '--json').stdout)
+  while (peers().length === 0);
   equal(running.modules().get('rn-1'), pid)
   const again = running.line(second, 'module started')
   process.kill(pid, 'SIGKILL')

@@ -19,9 +19,8 @@ import { type Bus, BusError } from '../bus/bus.ts'
 import { connectBus } from '../bus/embedded/client.ts'
 import { busSocket } from '../bus/embedded/main.ts'
 import { describeDifference, diffSites } from '../config/difference.ts'
-import type { Routing } from '../config/routing.ts'
 import type { Directories, Site } from '../config/site.ts'
-import { relaySetupOf } from '../routing/relay/ways.ts'
+import { startPartOf } from '../routing/start-part.ts'
 import type { ModuleSpec } from '../supervisor/module.ts'
 import { identify } from '../supervisor/process.ts'
 import { Supervisor } from '../supervisor/supervisor.ts'
@@ -154,10 +153,7 @@ class RunningSite {
         ),
       ),
       ...(routing?.nodes ?? []).map((node) =>
-        this.#spec('routing', node.name, {
-          ...{ ...node, ...speakerPart(routing!) },
-          relay: relaySetupOf(this.#site, node.name),
-        }),
+        this.#spec('routing', node.name, { ...node, ...startPartOf(this.#site, node.name) }),
       ),
     ]
   }
@@ -190,11 +186,4 @@ class RunningSite {
     const pid = this.#supervisor.status().find((module) => module.name === name)?.pid
     if (pid !== undefined) await whenReady(this.#bus, name, pid, signal)
   }
-}
-
-/** What a speaker is made by. Policies, and which of them a neighbour has, are taken while sessions go on. */
-function speakerPart(routing: Routing): object {
-  const { as, router_id, cluster_id, always_compare_med, multipath, listen, neighbours } = routing
-  const spoken = neighbours.map((one) => ({ ...one, import: [], export: [] }))
-  return { as, router_id, cluster_id, always_compare_med, multipath, listen, neighbours: spoken }
 }

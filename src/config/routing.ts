@@ -100,6 +100,8 @@ const neighbour = z
     graceful_restart: z.boolean().default(true),
     enforce_first_as: z.boolean().default(true),
     maximum_prefixes: maximumPrefixes.optional(),
+    /** It has no session; true, or words for its operator (RFC 9003). */
+    shutdown: z.union([z.boolean(), z.string().min(1).max(128)]).default(false),
     /** Its session ends at once when BFD with it goes down (RFC 5882). */
     bfd: bfd.optional(),
     extended_messages: z.boolean().default(true),

@@ -16,7 +16,9 @@ import { SiteBus } from './bus/site-bus.ts'
 import { vpcRoutes } from './bus/vpc-routes.ts'
 import { historyOf } from './history/place.ts'
 import { Liveness } from './liveness/liveness.ts'
+import { PeerNumbers } from './relay/peer-numbers.ts'
 import { relaySetupOf } from './relay/ways.ts'
+import { startDifference } from './start-part.ts'
 import { vpnTargetsOf } from './vpn-targets.ts'
 
 export interface RunOptions {
@@ -31,7 +33,7 @@ export interface RunOptions {
 
 export interface RoutingModule {
   close(): Promise<void>
-  /** Another site file: of what changed in it, policies take effect at once and cost nobody a session. */
+  /** Another site file. What is in it as it was goes on: neighbours that are new, gone or others cost nobody else a session. */
   reload(site: Site): Promise<void>
 }
 
@@ -44,9 +46,10 @@ export async function runRouting(options: RunOptions): Promise<RoutingModule> {
     process.exit(1)
   }
   const liveness = new Liveness({ site, name, bus: onBus?.bus, clock: systemClock, log, onDeath })
-  const speaker = await startSpeaker(options, onBus?.publisher, liveness)
-  const held = new HeldSite(speaker, log)
-  await held.take(site)
+  const numbers = new PeerNumbers()
+  const speaker = await startSpeaker(options, onBus?.publisher, liveness, numbers)
+  const held = new HeldSite(speaker, options, numbers)
+  await held.originate()
   const take = async (changed: Site): Promise<void> => {
     await held.take(changed)
     await liveness.take(changed)
@@ -86,12 +89,13 @@ function startSpeaker(
   { site, name, stateDirectory, log }: RunOptions,
   publisher: RoutePublisher | undefined,
   { watched }: Liveness,
+  numbers: PeerNumbers,
 ) {
   return Speaker.start({
     routing: site.routing!,
-    tenants: site.tenants.map(({ vni, name: tenant }) => [vni, tenant] as const),
+    tenants: tenantsOf(site),
     targets: vpnTargetsOf(site),
-    relay: relaySetupOf(site, name),
+    relay: relaySetupOf(site, name, numbers),
     ...(publisher && { publisher: { origin: name, publish: (batch) => publisher.publish(batch) } }),
     event({ peer, remote, from, to, reason }) {
       if (to === 'established' || from === 'established')
@@ -117,27 +121,51 @@ function startSpeaker(
 /** What the speaker has of the site. Of another site it is told what differs. */
 class HeldSite {
   readonly #speaker: Speaker
+  readonly #name: string
+  readonly #numbers: PeerNumbers
   readonly #log: Logger
-  #routing: Site['routing']
+  #site: Site
   #vpcs: ReturnType<typeof vpcRoutes> | undefined
 
-  constructor(speaker: Speaker, log: Logger) {
+  /** `site`: what the speaker was started with. */
+  constructor(speaker: Speaker, { site, name, log }: RunOptions, numbers: PeerNumbers) {
     this.#speaker = speaker
+    this.#name = name
+    this.#numbers = numbers
     this.#log = log
+    this.#site = site
+  }
+
+  /** Its tenants' virtual networks, which their neighbours are told of. */
+  async originate(): Promise<void> {
+    const vpcs = vpcRoutes(this.#site)
+    if (vpcs.tenants.length + (this.#vpcs?.tenants.length ?? 0) === 0 || isDeepStrictEqual(vpcs, this.#vpcs)) return
+    this.#vpcs = vpcs
+    await this.#speaker.originate(vpcs)
   }
 
   async take(site: Site): Promise<void> {
-    const vpcs = vpcRoutes(site)
-    if (vpcs.tenants.length + (this.#vpcs?.tenants.length ?? 0) > 0 && !isDeepStrictEqual(vpcs, this.#vpcs)) {
-      this.#vpcs = vpcs
-      await this.#speaker.originate(vpcs)
-    }
-    const before = this.#routing
-    if (!site.routing || isDeepStrictEqual(site.routing, before)) return
-    this.#routing = site.routing
-    // It was started with those of the first.
-    if (!before) return
-    const { imports, exports, tables, sessionsReset } = await this.#speaker.reloadPolicies(site.routing)
-    this.#log.info({ imports, exports, tables, 'sessions reset': sessionsReset }, 'policies reloaded')
+    const before = this.#site
+    this.#site = site
+    if (site.routing && !isDeepStrictEqual(partOf(site), partOf(before))) await this.#reload(site, before)
+    await this.originate()
   }
+
+  async #reload(site: Site, before: Site): Promise<void> {
+    const settings = startDifference(before, site, this.#name)
+    if (settings.length > 0) this.#log.warn({ settings }, 'changes that take a new start of the process')
+    const relay = relaySetupOf(site, this.#name, this.#numbers)
+    const reload = await this.#speaker.reload({ routing: site.routing!, tenants: tenantsOf(site), relay })
+    const { imports, exports, tables, sessionsReset } = reload
+    this.#log.info({ imports, exports, tables, 'sessions reset': sessionsReset }, 'policies and neighbours reloaded')
+  }
+}
+
+/** All that a speaker could have to do with. */
+function partOf({ routing, tenants, vips, clusters, gateway }: Site): object {
+  return { routing, tenants, vips, clusters, gateway }
+}
+
+function tenantsOf({ tenants }: Site): (readonly [vrf: number, name: string])[] {
+  return tenants.map(({ vni, name }) => [vni, name] as const)
 }

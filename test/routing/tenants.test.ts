@@ -150,6 +150,26 @@ suite('sessions of tenants with routers of others', { skip: needs('ip', 'bird', 
     await untilTable(globex2, 'ipv4', ['20.1.0.0/16 via 192.168.2.1 path 65001 65011 65100 igp'])
   })
 
+  test('a site file that changes costs nobody a session but those that it changes', async () => {
+    const from = routing.sessions.length
+    const without = SITE.split('\n').filter((line) => !line.includes('name: globex-1, '))
+    const shut = without.map((line) =>
+      line.includes('name: acme-2, ') ? line.replace(' }', ", shutdown: 'splicing' }") : line,
+    )
+    await routing.reload(shut.join('\n'))
+    await untilTable(globex2, 'ipv4', [])
+    await untilTable(acme2, 'ipv4', [])
+    match(await acme2.command('show bgp neighbors 192.168.2.1'), /Administrative Shutdown/)
+    const ended = routing.sessions.slice(from).map(({ peer, to }) => `${peer} ${to}`)
+    deepEqual(ended.sort(), ['acme-2 idle', 'globex-1 idle'])
+    await routing.reload(SITE)
+    await routing.established(...NAMES)
+    await untilTable(globex2, 'ipv4', ['20.1.0.0/16 via 192.168.2.1 path 65001 65011 65100 igp'])
+    await untilTable(acme2, 'ipv4', ['20.1.0.0/16 via 192.168.2.1 path 65001 65011 igp'])
+    const others = routing.sessions.slice(from).filter(({ peer }) => peer !== 'acme-2' && peer !== 'globex-1')
+    deepEqual(others, [])
+  })
+
   test('kill -9: no peer hears FIN or RST, and all come back to the next process', async () => {
     const ends: string[] = []
     const watched = ['acme-1', 'acme-2', 'globex-1', 'globex-2'].map((name) => ({

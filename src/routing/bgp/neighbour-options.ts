@@ -2,6 +2,7 @@
 
 import { parseAddress, parseInterface } from '../../base/address.ts'
 import type { Neighbour, Routing } from '../../config/routing.ts'
+import type { Md5Key } from '../../linux/tcp-md5.ts'
 import { CONTROL_TRAFFIC_CLASS, type TcpOptions } from '../../linux/tcp-option.ts'
 import type { ConnectOptions } from '../../linux/tcp-socket.ts'
 import { familyBit, familyNamed } from '../../wire/bgp/family.ts'
@@ -51,7 +52,19 @@ export function socketOptionsOf({ ttl_security_hops: hops }: Neighbour): TcpOpti
   return { trafficClass: CONTROL_TRAFFIC_CLASS, ...gtsm }
 }
 
-export function md5KeysOf({ password, address, prefix }: Neighbour) {
+/** Where neighbours come from that are not known one by one, and are no tenant's. */
+export function rangesOf({ neighbours }: Routing): Neighbour[] {
+  return neighbours.filter(
+    ({ prefix, tenant, shutdown }) => prefix !== undefined && tenant === undefined && shutdown === false,
+  )
+}
+
+/** TCP-MD5, of neighbours that are no tenant's: the relay sees to the others. */
+export function keysOf({ neighbours }: Routing): Md5Key[] {
+  return neighbours.flatMap((one) => (one.tenant === undefined ? md5KeysOf(one) : []))
+}
+
+function md5KeysOf({ password, address, prefix }: Neighbour): Md5Key[] {
   if (password === undefined) return []
   const bytes = address === undefined ? undefined : parseAddress(address)!
   const peers = bytes ? { address: bytes, length: bytes.length * 8 } : parseInterface(prefix!)!

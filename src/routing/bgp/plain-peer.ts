@@ -29,6 +29,8 @@ export class PlainPeer {
   readonly #came = new Map<number, number>()
   /** Of routes that came, IPv4 alone. */
   #routes = 0
+  /** That came, as `code.subcode`. */
+  readonly notifications: string[] = []
   isClosed = false
 
   constructor({ local, port, as, holdTime_s = 90 }: PlainPeerOptions) {
@@ -122,6 +124,7 @@ export class PlainPeer {
   #message(message: Buffer): void {
     const type = message[18]!
     this.#came.set(type, (this.#came.get(type) ?? 0) + 1)
+    if (type === MESSAGE.notification) this.notifications.push(`${message[19]}.${message[20]}`)
     if (type !== MESSAGE.update) return
     const withdrawn = message.readUInt16BE(19)
     const attributes = message.readUInt16BE(21 + withdrawn)

@@ -166,6 +166,11 @@ export class RouteEngine {
     this.#tables.replay()
   }
 
+  /** Of another site file: routes of tenants that are new go their ways. */
+  setTenants(tenants: RouteSettings['tenants']): void {
+    this.#tables.setTenants(tenants)
+  }
+
   nextHopChanged(address: IpAddress, reach: Reach): void {
     this.#tables.nextHopChanged(address, reach)
   }

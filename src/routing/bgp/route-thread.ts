@@ -75,8 +75,11 @@ sessions.on('message', (message: ToRoutes) => {
   awake()
 })
 
-function answerTo({ what, policies, batch }: Question): unknown {
-  if (what === 'policies') return engine.reloadPolicies(policies!)
+function answerTo({ what, policies, tenants, batch }: Question): unknown {
+  if (what === 'policies') {
+    engine.setTenants(tenants!)
+    return engine.reloadPolicies(policies!)
+  }
   if (what === 'originate') return engine.originate(batch!)
   if (what === 'replay') return engine.replay()
   return engine.counts()

@@ -13,18 +13,28 @@ import type { Random } from '../../base/random.ts'
 import type { Neighbour, Routing } from '../../config/routing.ts'
 import { LinuxError } from '../../linux/error.ts'
 import { TcpListener } from '../../linux/tcp-listener.ts'
+import type { Md5Key } from '../../linux/tcp-md5.ts'
 import { CONTROL_TRAFFIC_CLASS } from '../../linux/tcp-option.ts'
 import type { ConnectOptions, TcpSocket } from '../../linux/tcp-socket.ts'
 import { FAMILY, familyOf, hasFamily, NO_FAMILY } from '../../wire/bgp/family.ts'
 import { MESSAGE } from '../../wire/bgp/message.ts'
-import { CEASE, isNotification, notification } from '../../wire/bgp/notification.ts'
+import { CEASE, isNotification, type Notification, notification } from '../../wire/bgp/notification.ts'
 import { decodeRefresh, REFRESH } from '../../wire/bgp/refresh.ts'
 import type { NeighbourBfd } from '../liveness/neighbour-bfd.ts'
 import { ourInnerAddress } from '../relay/inner-address.ts'
 import { DYNAMIC_MAX } from '../relay/peer-memory.ts'
 import { type RelayEnd, type RelayedPeer, RelayedPeers } from '../relay/relayed-peers.ts'
+import type { RelaySetup } from '../relay/ways.ts'
 import { type FromRoutes, type NearMaximum, type OutChunk, PACE_WORDS, Pace, type ToRoutes } from './messages.ts'
-import { connectOptionsOf, handlingOf, md5KeysOf, sessionOptionsOf, socketOptionsOf } from './neighbour-options.ts'
+import { lastWords } from './neighbour-changes.ts'
+import {
+  connectOptionsOf,
+  handlingOf,
+  keysOf,
+  rangesOf,
+  sessionOptionsOf,
+  socketOptionsOf,
+} from './neighbour-options.ts'
 import type { Message } from './session/connection.ts'
 import type { Down } from './session/down.ts'
 import type { Negotiated } from './session/negotiate.ts'
@@ -95,6 +105,8 @@ interface Held {
   negotiated?: Negotiated
   /** Another routing node has it from now on. */
   isMoving?: boolean
+  /** It is on its way out, or was. */
+  isDismissed?: boolean
   /** While it is established. */
   number: number
   slot: number
@@ -111,13 +123,16 @@ export interface MaximumWarning {
 export class SessionHost {
   readonly #options: SessionHostOptions
   readonly #listeners: TcpListener[] = []
+  /** Of those, where neighbours come to that are no tenant's. */
+  readonly #public: TcpListener[] = []
   readonly #relay: RelayedPeers | undefined
   /** By the peer's address, as the kernel knows it. */
   readonly #byAddress = new Map<string, Held>()
   readonly #byNumber = new Map<number, Held>()
   /** Of those that are held from the beginning. */
   readonly #unstarted = new Set<Held>()
-  readonly #ranges: Neighbour[] = []
+  #routing: Routing
+  #ranges: readonly Neighbour[]
   readonly #freeSlots: number[] = []
   #dynamic = 0
   #nextNumber = 1
@@ -134,20 +149,46 @@ export class SessionHost {
 
   constructor(options: SessionHostOptions) {
     this.#options = options
+    this.#routing = options.routing
+    this.#ranges = rangesOf(options.routing)
     this.#strangers = new Strangers(options.clock, (news) => options.strangers?.(news))
     this.#relay = options.relay && new RelayedPeers(options.relay)
-    for (const neighbour of options.routing.neighbours) {
-      if (neighbour.tenant !== undefined) this.#holdRelayed(neighbour)
-      else if (neighbour.address === undefined) this.#ranges.push(neighbour)
-      else this.#hold(neighbour, parseAddress(neighbour.address)!, false)
-    }
+    for (const neighbour of options.routing.neighbours) this.#holdNamed(neighbour)
     for (const { address, port } of options.routing.listen) this.#listen(parseAddress(address)!, port)
     for (const address of this.#relay?.addresses() ?? []) this.#listenToRelay(address)
   }
 
   start(): void {
-    for (const held of this.#byAddress.values()) this.#unstarted.add(held)
+    for (const held of this.#byAddress.values()) if (held.neighbour.shutdown === false) this.#unstarted.add(held)
     this.#startSome()
+  }
+
+  /**
+   * Another site file: the sessions of neighbours that are in it as they were go on. `relay`: what the relay was told of it.
+   * Returns how many sessions that were up ended.
+   */
+  reload(routing: Routing, relay?: RelaySetup): number {
+    const before = this.#routing
+    const ways = new Map(before.neighbours.map(({ name }) => [name, this.#relay?.wayTo(name)?.index]))
+    this.#routing = routing
+    this.#ranges = rangesOf(routing)
+    if (relay) this.#relay?.take(relay)
+    const hasMoved = ({ name }: Neighbour): boolean => this.#relay?.wayTo(name)?.index !== ways.get(name)
+    const words = lastWords(before.neighbours, routing.neighbours, hasMoved)
+    let ended = 0
+    for (const [known, held] of this.#byAddress) {
+      const last = words.get(held.neighbour.name)
+      if (!last) continue
+      if (held.number !== 0) ended++
+      this.#dismiss(known, held, last)
+    }
+    this.#setKeys(before, routing)
+    for (const neighbour of routing.neighbours) {
+      const held = this.#holdNamed(neighbour)
+      if (held && neighbour.shutdown === false) this.#unstarted.add(held)
+    }
+    this.#startSome()
+    return ended
   }
 
   /** Some of them: in between, peers' own connections are accepted, and what has come about goes on. */
@@ -189,17 +230,27 @@ export class SessionHost {
       const { session, relayed } = held
       if (!relayed || this.#relay!.isHere(relayed)) continue
       held.isMoving = true
-      this.#unstarted.delete(held)
       // A peer that keeps our routes while we restart need not know: the other node's connection says it. One whose session is
       // hardly up would take that connection for a collision and refuse it.
       const isOld = session.uptime_us >= COLLISION_US
       if (isOld && session.negotiated?.gracefulRestart) (session.connection as TcpConnection | undefined)?.abandon()
-      session.stop(notification(CEASE.code, CEASE.reset))
-      this.#byAddress.delete(address)
-      this.#options.bfd?.leave(parseAddress(address)!)
+      this.#dismiss(address, held, notification(CEASE.code, CEASE.reset))
     }
-    for (const neighbour of this.#options.routing.neighbours)
-      if (neighbour.tenant !== undefined) this.#holdRelayed(neighbour)?.session.start()
+    for (const neighbour of this.#routing.neighbours) {
+      const held = neighbour.tenant === undefined ? undefined : this.#holdNamed(neighbour)
+      if (held && neighbour.shutdown === false) held.session.start()
+    }
+  }
+
+  /** It is not held here any more. */
+  #dismiss(known: string, held: Held, last: Notification): void {
+    this.#unstarted.delete(held)
+    held.isDismissed = true
+    held.session.stop(last)
+    // One that is there for one connection is forgotten when that has ended.
+    if (held.session.options.once) return
+    this.#byAddress.delete(known)
+    this.#options.bfd?.leave(parseAddress(known)!)
   }
 
   /** The path to the peer that the kernel knows by this address is broken, says who watches it (RFC 5882). */
@@ -217,7 +268,7 @@ export class SessionHost {
       state: session.state,
       uptime_s: Math.floor(session.uptime_us / 1e6),
       flaps: session.counters.flaps,
-      last: session.counters.lastDown?.sentence ?? '',
+      last: neighbour.shutdown === false ? (session.counters.lastDown?.sentence ?? '') : 'shut down here',
       ...(neighbour.bfd && { bfd: this.#options.bfd?.stateOf(parseAddress(known)!) ?? 'none' }),
     }))
   }
@@ -225,11 +276,24 @@ export class SessionHost {
   // ---- connections
 
   #listen(address: IpAddress, port: number): void {
-    const keys = this.#options.routing.neighbours.flatMap((one) => (one.tenant === undefined ? md5KeysOf(one) : []))
-    const mine = keys.filter((key) => key.peers.address.length === address.length)
+    const mine = keysOf(this.#routing).filter((key) => key.peers.address.length === address.length)
     const listener = new TcpListener({ address, port }, { trafficClass: CONTROL_TRAFFIC_CLASS, md5Keys: mine })
     this.#listeners.push(listener)
+    this.#public.push(listener)
     listener.watch((socket) => this.#accept(socket))
+  }
+
+  /** Connections that are there keep theirs. */
+  #setKeys(before: Routing, now: Routing): void {
+    const nameOf = ({ peers, key }: Md5Key): string => `${formatAddress(peers.address)}/${peers.length} ${key.join()}`
+    const [old, wanted] = [before, now].map((one) => new Map(keysOf(one).map((key) => [nameOf(key), key])))
+    for (const listener of this.#public) {
+      const { length } = listener.local.address
+      for (const [name, { peers }] of old!)
+        if (peers.address.length === length && !wanted!.has(name)) listener.removeMd5Key(peers)
+      for (const [name, key] of wanted!)
+        if (key.peers.address.length === length && !old!.has(name)) listener.setMd5Key(key)
+    }
   }
 
   #listenToRelay(address: IpAddress): void {
@@ -275,7 +339,7 @@ export class SessionHost {
   readonly #after = (delay_ms: number, run: () => void): void => void this.#options.clock.after(delay_ms, run)
 
   #holdDynamic(address: IpAddress): Held | undefined {
-    const neighbour = this.#ranges.find((range) => prefixContains(parseInterface(range.prefix!)!, address))
+    const neighbour = this.#ranges.find(({ prefix }) => prefixContains(parseInterface(prefix!)!, address))
     if (!neighbour || this.#dynamic >= DYNAMIC_MAX) return undefined
     this.#dynamic++
     const held = this.#hold(neighbour, address, true)
@@ -283,8 +347,13 @@ export class SessionHost {
     return held
   }
 
-  /** The peer that a tenant's neighbour is, if it is this node's to hold and is not held yet. */
-  #holdRelayed(neighbour: Neighbour): Held | undefined {
+  /** One that the site file names by its address, if it is this node's to hold and is not held yet. */
+  #holdNamed(neighbour: Neighbour): Held | undefined {
+    if (neighbour.tenant === undefined) {
+      if (neighbour.address === undefined) return undefined
+      const remote = parseAddress(neighbour.address)!
+      return this.#byAddress.has(formatAddress(remote)) ? undefined : this.#hold(neighbour, remote, false)
+    }
     const peer = this.#relay?.named(neighbour.name)
     if (!peer || !this.#relay!.isHere(peer)) return undefined
     if (this.#byAddress.has(formatAddress(this.#relay!.innerAddressOf(peer)))) return undefined
@@ -292,8 +361,12 @@ export class SessionHost {
   }
 
   #holdClaimed(peer: RelayedPeer | undefined): Held | undefined {
-    const neighbour = peer && this.#options.routing.neighbours.find(({ name }) => name === peer.way.neighbour)
-    if (!neighbour) return undefined
+    if (!peer) return undefined
+    const neighbour = this.#routing.neighbours.find(({ name }) => name === peer.way.neighbour)
+    if (neighbour?.shutdown !== false) {
+      this.#relay!.release(peer)
+      return undefined
+    }
     this.#dynamic++
     const held = this.#hold(neighbour, peer.remote, true, peer)
     held.session.start()
@@ -306,8 +379,8 @@ export class SessionHost {
   }
 
   #hold(neighbour: Neighbour, remote: IpAddress, once: boolean, relayed?: RelayedPeer): Held {
-    const { clock, random, routing } = this.#options
-    const options = sessionOptionsOf(routing, neighbour, once)
+    const { clock, random } = this.#options
+    const options = sessionOptionsOf(this.#routing, neighbour, once)
     const known = relayed ? this.#relay!.innerAddressOf(relayed) : remote
     const connect = relayed ? this.#relayedOptions() : connectOptionsOf(neighbour)
     const link = relayed && this.#relay!.relayedOf(relayed)
@@ -340,8 +413,8 @@ export class SessionHost {
   }
 
   /** From when on our address is known: at the latest when its session is up. */
-  #watch({ name, bfd }: Neighbour, remote: IpAddress, local: IpAddress | undefined): void {
-    if (bfd && local) this.#options.bfd?.watch({ name, settings: bfd, local, remote })
+  #watch({ name, bfd, shutdown }: Neighbour, remote: IpAddress, local: IpAddress | undefined): void {
+    if (bfd && local && shutdown === false) this.#options.bfd?.watch({ name, settings: bfd, local, remote })
   }
 
   #relayedOptions(): ConnectOptions {
@@ -397,11 +470,12 @@ export class SessionHost {
   }
 
   // A peer that sent too many routes would send them again: its session rests, for good unless it is said for how long.
-  #rest({ session }: Held, restart_s: number | undefined): void {
+  #rest(held: Held, restart_s: number | undefined): void {
     const { clock } = this.#options
+    const { session } = held
     // Behind the end of the session, which is being told.
     clock.after(0, () => session.stop(notification(CEASE.code, CEASE.maximumPrefixes)))
-    if (restart_s !== undefined) clock.after(restart_s * 1000, () => session.start())
+    if (restart_s !== undefined) clock.after(restart_s * 1000, () => held.isDismissed || session.start())
   }
 
   #nearMaximum({ session, routes }: NearMaximum): void {

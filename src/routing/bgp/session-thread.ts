@@ -37,13 +37,11 @@ const tap =
     clock: systemClock,
   })
 // Its news come here at once, for they end sessions.
-const bfd = routing.neighbours.some((one) => one.bfd)
-  ? new NeighbourBfd({
-      bfd: (news) => new BfdService({ enabled: true, neighbours: true, news, onDeath: died }),
-      failed: (remote) => host.pathFailed(remote),
-      told: (news) => agent.postMessage({ kind: 'watched', news }),
-    })
-  : undefined
+const bfd = new NeighbourBfd({
+  bfd: (news) => new BfdService({ enabled: true, neighbours: true, news, onDeath: died }),
+  failed: (remote) => host.pathFailed(remote),
+  told: (news) => agent.postMessage({ kind: 'watched', news }),
+})
 const host: SessionHost = new SessionHost({
   routing,
   clock: systemClock,
@@ -64,15 +62,17 @@ const host: SessionHost = new SessionHost({
   bfd,
 })
 routes.on('message', (message: FromRoutes) => host.take(message))
-agent.on('message', async ({ id, what, members }: Question) => {
+agent.on('message', async ({ id, what, members, site }: Question) => {
+  let answer: unknown
   if (what === 'close') {
     host.close()
     // Peers hear that BFD ends on purpose, and do not take us for dead.
-    await bfd?.close()
+    await bfd.close()
     stopWatching()
-  }
-  if (members) host.setMembers(members)
-  agent.postMessage({ kind: 'answer', id, answer: host.show() } satisfies Answer)
+  } else if (what === 'members') host.setMembers(members!)
+  else if (what === 'site') answer = host.reload(site!.routing, site!.relay)
+  else answer = host.show()
+  agent.postMessage({ kind: 'answer', id, answer } satisfies Answer)
 })
 
 /** Neighbours would take us for dead: as with every other thread, the process is over. */

@@ -1,20 +1,92 @@
-import { deepEqual } from 'node:assert/strict'
-import { test } from 'node:test'
-import { parseSite } from '../../config/load.ts'
-import type { Routing } from '../../config/routing.ts'
-import { Speaker } from './speaker.ts'
+import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import { CEASE } from '../../wire/bgp/notification.ts'
+import { PlainPeer } from './plain-peer.ts'
+import { plainNeighbour, SpeakerBed } from './speaker-bed.ts'
 
-function routingWith(parts: object): Routing {
-  const routing = { as: 65_001, router_id: '10.0.0.1', ...parts }
-  return parseSite(JSON.stringify({ site: 's', routing })).site!.routing!
+const NOTHING = { imports: 0, exports: 0, tables: 0, sessionsReset: 0 }
+const [TWO, THREE, FOUR] = [plainNeighbour(2), plainNeighbour(3), plainNeighbour(4)] as const
+
+async function stateOf(bed: SpeakerBed, name: string): Promise<string | undefined> {
+  return (await bed.speaker.sessions()).find((session) => session.name === name)?.state
 }
 
-test('a speaker takes the policies of another site file, and says what came of them', async () => {
-  const onDeath = (error: Error): never => {
-    throw error
-  }
-  const speaker = await Speaker.start({ routing: routingWith({}), event: () => {}, onDeath })
-  const changed = routingWith({ require_policy: true, policies: [{ name: 'all', terms: [{ match: { med: 1 } }] }] })
-  deepEqual(await speaker.reloadPolicies(changed), { imports: 0, exports: 0, tables: 0, sessionsReset: 0 })
-  await speaker.close()
+suite('a speaker that takes another site file', () => {
+  test('says what came of its policies, and resets nobody for them', async () => {
+    const bed = await SpeakerBed.start([TWO])
+    const peer = await bed.peer(2)
+    const parts = { policies: [{ name: 'all', terms: [{ match: { med: 1 } }] }] }
+    const changed = { ...TWO, import: ['all'] }
+    deepEqual(await bed.reload([changed], parts), { ...NOTHING, imports: 1, tables: 1 })
+    deepEqual(await bed.reload([changed], parts), NOTHING)
+    deepEqual(bed.lost(), [])
+    peer.close()
+    await bed.speaker.close()
+  })
+
+  test('lets new neighbours in, takes leave of those that are gone, resets those that changed, and no other', async () => {
+    const bed = await SpeakerBed.start([TWO, THREE, FOUR])
+    const [kept, gone, changed] = await Promise.all([bed.peer(2), bed.peer(3), bed.peer(4)])
+    kept.announce(10, 0)
+    const { sessionsReset } = await bed.reload([TWO, { ...FOUR, hold_time_s: 30 }, plainNeighbour(5)])
+    equal(sessionsReset, 2)
+    await Promise.all([gone.closed(), changed.closed()])
+    equal(gone.notifications.at(-1), `${CEASE.code}.${CEASE.deconfigured}`)
+    equal(changed.notifications.at(-1), `${CEASE.code}.${CEASE.configurationChange}`)
+    const [fresh, again] = await Promise.all([bed.peer(5), bed.peer(4)])
+    await Promise.all([fresh.received(10), again.received(10)])
+    equal(await stateOf(bed, 'peer-3'), undefined)
+    const stranger = new PlainPeer({ local: '127.0.0.3', port: bed.port, as: 65_003 })
+    await stranger.closed()
+    ok(!kept.isClosed)
+    equal(bed.lost().length, 2)
+    for (const peer of [kept, fresh, again]) peer.close()
+    await bed.speaker.close()
+  })
+
+  test('has no session with a neighbour that is shut down, which is told in words, until it is not any more', async () => {
+    const bed = await SpeakerBed.start([TWO, THREE])
+    const [kept, shut] = await Promise.all([bed.peer(2), bed.peer(3)])
+    const words = 'fibre works until 18:00'
+    equal((await bed.reload([TWO, { ...THREE, shutdown: words }])).sessionsReset, 1)
+    await shut.closed()
+    match(bed.lost()[0]!, /peer-3: .*administrative shutdown: "fibre works until 18:00"/)
+    equal(shut.notifications.at(-1), `${CEASE.code}.${CEASE.shutdown}`)
+    const early = new PlainPeer({ local: '127.0.0.3', port: bed.port, as: 65_003 })
+    await early.closed()
+    deepEqual(early.notifications, [`${CEASE.code}.${CEASE.rejected}`])
+    const [shown] = (await bed.speaker.sessions()).filter(({ name }) => name === 'peer-3')
+    deepEqual([shown?.state, shown?.last], ['idle', 'shut down here'])
+    equal((await bed.reload([TWO, THREE])).sessionsReset, 0)
+    const again = await bed.peer(3)
+    for (const peer of [kept, again]) peer.close()
+    await bed.speaker.close()
+  })
+
+  test('begins with neighbours that are shut down from the start without a word', async () => {
+    const bed = await SpeakerBed.start([TWO, { ...THREE, passive: false, port: 1, shutdown: true }])
+    const peer = await bed.peer(2)
+    equal(await stateOf(bed, 'peer-3'), 'idle')
+    peer.close()
+    await bed.speaker.close()
+  })
+
+  test('knows a range that is new, and forgets one that is gone with those that came from it', async () => {
+    const range = { name: 'range', prefix: '127.0.0.0/28', as_range: { from: 65_000, to: 65_100 } }
+    const bed = await SpeakerBed.start([TWO])
+    const early = new PlainPeer({ local: '127.0.0.9', port: bed.port, as: 65_009 })
+    await early.closed()
+    await bed.reload([TWO, range])
+    const dynamic = await bed.peer(9)
+    const named = await bed.peer(2)
+    equal((await bed.reload([TWO])).sessionsReset, 1)
+    await dynamic.closed()
+    deepEqual(dynamic.notifications, [`${CEASE.code}.${CEASE.deconfigured}`])
+    deepEqual(
+      (await bed.speaker.sessions()).map(({ name }) => name),
+      ['peer-2'],
+    )
+    named.close()
+    await bed.speaker.close()
+  })
 })

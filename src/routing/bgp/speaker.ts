@@ -27,13 +27,27 @@ import type { StrangerNews } from './strangers.ts'
 
 export interface Question {
   readonly id: number
-  readonly what: 'show' | 'close' | 'policies' | 'originate' | 'replay' | 'members'
-  /** Of `policies`. */
+  readonly what: 'show' | 'close' | 'policies' | 'site' | 'originate' | 'replay' | 'members'
+  /** Of `policies`, to the route thread. */
   readonly policies?: PolicySource
+  readonly tenants?: Tenants
+  /** Of `site`, to the session thread. */
+  readonly site?: { readonly routing: Routing; readonly relay: RelaySetup | undefined }
   /** Of `originate`. */
   readonly batch?: RouteBatch
   /** Of `members`. */
   readonly members?: readonly string[]
+}
+
+/** By the numbers of their VRFs (their VNIs). */
+type Tenants = readonly (readonly [vrf: number, name: string])[]
+
+/** What of another site file a running speaker takes. */
+export interface SpeakerSite {
+  readonly routing: Routing
+  readonly tenants?: Tenants
+  /** By which tenants' neighbours are reached. A speaker that was started without does not begin to. */
+  readonly relay?: RelaySetup | undefined
 }
 
 /** To the route thread: a batch of routes was passed on. */
@@ -56,8 +70,7 @@ type FromThread =
   | { readonly kind: 'near-maximum'; readonly warning: MaximumWarning }
   | { readonly kind: 'routes'; readonly batch: Uint8Array }
 
-export interface SpeakerOptions {
-  readonly routing: Routing
+export interface SpeakerOptions extends SpeakerSite {
   /** A session that was established, or is no more. */
   readonly event: (event: HostEvent) => void
   /** A peer comes near to the number of routes that it may send. */
@@ -66,8 +79,6 @@ export interface SpeakerOptions {
   readonly strangers?: (news: StrangerNews) => void
   /** What BFD says of neighbours. */
   readonly watched?: (news: WatchNews) => void
-  /** Tenants by the numbers of their VRFs (their VNIs). */
-  readonly tenants?: readonly (readonly [vrf: number, name: string])[]
   readonly targets?: readonly VrfTargets[]
   /** Who tells the control module of tenants' routes, and how: encoded `RouteBatch`es, one after another in this order. */
   readonly publisher?: { readonly origin: string; readonly publish: (batch: Uint8Array) => Promise<void> }
@@ -75,8 +86,6 @@ export interface SpeakerOptions {
   readonly history?: HistorySettings | undefined
   /** Something is not recorded; `isOver` when nothing will be any more. */
   readonly historyFailed?: (error: Error, isOver: boolean) => void
-  /** By which tenants' neighbours are reached; without it none of them has a session. */
-  readonly relay?: RelaySetup | undefined
   /** A thread is gone, and the process should end. */
   readonly onDeath: (error: Error) => void
 }
@@ -132,7 +141,7 @@ class Asked {
       )
   }
 
-  ask(what: Question['what'], more: Pick<Question, 'policies' | 'batch' | 'members'> = {}): Promise<unknown> {
+  ask(what: Question['what'], more: Omit<Question, 'id' | 'what'> = {}): Promise<unknown> {
     const id = this.#next++
     const { promise, resolve } = Promise.withResolvers<unknown>()
     this.#waiting.set(id, resolve)
@@ -201,9 +210,16 @@ export class Speaker {
     return (await this.#routes.ask('show')) as ReturnType<RouteEngine['counts']>
   }
 
-  /** Policies of another site file, for the sessions as they are: none is reset. */
-  async reloadPolicies(routing: Routing): Promise<PolicyReload> {
-    return (await this.#routes.ask('policies', { policies: policySourceOf(routing) })) as PolicyReload
+  /**
+   * Another site file. Its policies hold for the sessions as they are, and neighbours that are not in it as they were are
+   * reset, end or begin; the sessions of all others go on.
+   */
+  async reload({ routing, tenants = [], relay }: SpeakerSite): Promise<PolicyReload> {
+    const policies = policySourceOf(routing)
+    const reload = (await this.#routes.ask('policies', { policies, tenants })) as PolicyReload
+    if (relay) await this.#relay?.take(relay)
+    const ended = (await this.#sessions.ask('site', { site: { routing, relay } })) as number
+    return { ...reload, sessionsReset: reload.sessionsReset + ended }
   }
 
   /** Routes of tenants that their peers are to be told of as ours, such as their virtual networks. */
@@ -237,7 +253,7 @@ export class Speaker {
   }
 }
 
-function aggregatesOf({ aggregates }: Routing, tenants: NonNullable<SpeakerOptions['tenants']>): AggregateSetting[] {
+function aggregatesOf({ aggregates }: Routing, tenants: Tenants): AggregateSetting[] {
   return aggregates.flatMap(({ prefix, tenant, summary_only: summaryOnly }) => {
     const vrf = tenant === undefined ? 0 : tenants.find(([, name]) => name === tenant)?.[0]
     return vrf === undefined ? [] : [{ vrf, prefix: parsePrefix(prefix)!, summaryOnly }]

@@ -65,8 +65,8 @@ export class Tables {
   /** By `numberOf`. */
   readonly #tables = new Map<number, RoutingTable>()
   /** Tenants by the number of their VRF, and the other way. */
-  readonly #tenants: ReadonlyMap<number, string>
-  readonly #vrfs: ReadonlyMap<string, number>
+  #tenants: ReadonlyMap<number, string>
+  #vrfs: ReadonlyMap<string, number>
   readonly #feed: RouteFeed
   readonly #ourselves: number
   readonly #local: LocalRoutes
@@ -102,6 +102,12 @@ export class Tables {
         return vrf === undefined ? undefined : this.of(vrf, family)
       },
     })
+  }
+
+  /** Tables that are there keep the name that they were made under. */
+  setTenants(tenants: RouteSettings['tenants']): void {
+    this.#tenants = new Map(tenants)
+    this.#vrfs = new Map(tenants.map(([vrf, name]) => [name, vrf]))
   }
 
   of(vrf: number, family: Family): RoutingTable {

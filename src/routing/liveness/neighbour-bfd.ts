@@ -55,13 +55,13 @@ interface Watched {
 
 export class NeighbourBfd {
   readonly #parts: NeighbourBfdParts
-  readonly #bfd: Bfd
+  /** Once somebody is watched. */
+  #bfd: Bfd | undefined
   /** By the neighbour's address. */
   readonly #watched = new Map<string, Watched>()
 
   constructor(parts: NeighbourBfdParts) {
     this.#parts = parts
-    this.#bfd = parts.bfd((news) => this.#heard(news))
   }
 
   /** From now on, unless it is already. */
@@ -69,6 +69,7 @@ export class NeighbourBfd {
     const { local, remote, settings } = neighbour
     const key = formatAddress(remote)
     if (this.#watched.has(key)) return
+    this.#bfd ??= this.#parts.bfd((news) => this.#heard(news))
     const handle = this.#bfd.open({ local, remote, isMultihop: settings.multihop }, bfdOptionsOf(settings))
     this.#watched.set(key, { neighbour, handle, wasUp: false })
     this.#parts.told({ name: neighbour.name, state: handle.state, reason: REASONS.none })
@@ -89,7 +90,7 @@ export class NeighbourBfd {
   }
 
   async close(): Promise<void> {
-    await this.#bfd.stop()
+    await this.#bfd?.stop()
   }
 
   #heard({ peer, state, diagnostic, isPeerDown }: BfdNews): void {

@@ -49,6 +49,15 @@ export class DynamicPeers {
     this.#memory.announce(slot, peer.way.index, peer.remote)
   }
 
+  /** Whose way is none of these any more: they are strangers now. */
+  keep(ways: ReadonlySet<Way['index']>): void {
+    for (const [slot, peer] of this.#last.entries()) {
+      if (!peer || ways.has(peer.way.index)) continue
+      this.#peers.remove(peer)
+      this.#last[slot] = undefined
+    }
+  }
+
   #isVacant(slot: number, now_us: number): boolean {
     if (this.#memory.isFree(slot)) return true
     return now_us - this.#since_us[slot]! > ANNOUNCED_MAX_US && this.#memory.withdraw(slot)

@@ -18,10 +18,10 @@ import { checkIpv6, ipv6, ipv6End } from '../../wire/ipv6.ts'
 import { checkTcp, clampMss, TCP_FLAG, tcp, tcpOption } from '../../wire/tcp.ts'
 import { checkUdp, UDP_PORT, udp } from '../../wire/udp.ts'
 import { checkVxlan, vxlan } from '../../wire/vxlan.ts'
-import { DynamicPeers } from './dynamic-peers.ts'
-import { FIRST_DYNAMIC, FIRST_NAMED } from './inner-address.ts'
+import type { DynamicPeers } from './dynamic-peers.ts'
+import { FIRST_DYNAMIC } from './inner-address.ts'
 import type { NeighbourAnswers } from './neighbour-answers.ts'
-import { DYNAMIC_MAX, type PeerMemory } from './peer-memory.ts'
+import { PEER_SLOTS, slotOf } from './peer-memory.ts'
 import { isAt, type Peer, type PeerTable } from './peer-table.ts'
 import { Refusal, type RelayCounters } from './refusal.ts'
 import type { Segment } from './segment.ts'
@@ -43,30 +43,28 @@ const CONNECTS_BURST = 10
 export interface InboundParts {
   readonly segments: ReadonlyMap<number, Segment>
   readonly peers: PeerTable
-  readonly memory: PeerMemory
-  readonly named: number
+  readonly dynamic: DynamicPeers
   readonly answers: NeighbourAnswers
   readonly counters: RelayCounters
   readonly kernel: KernelPort
   readonly clock: Clock
   readonly mac: number
-  /** Forwarding nodes. */
-  readonly nodes: readonly IpAddress[]
   /** Whether this node is to hold a session. */
   readonly isHere: (way: Way) => boolean
 }
 
 export class Inbound {
   readonly #parts: InboundParts
-  readonly #dynamic: DynamicPeers
-  readonly #connects: RateLimits
-  readonly #nodes: ReadonlySet<string>
+  readonly #connects = new RateLimits(PEER_SLOTS, CONNECTS_PER_S, CONNECTS_BURST)
+  #nodes: ReadonlySet<string> = new Set()
 
   constructor(parts: InboundParts) {
     this.#parts = parts
-    this.#dynamic = new DynamicPeers(parts.peers, parts.memory)
-    this.#connects = new RateLimits(parts.named + DYNAMIC_MAX, CONNECTS_PER_S, CONNECTS_BURST)
-    this.#nodes = new Set(parts.nodes.map(formatAddress))
+  }
+
+  /** Forwarding nodes. */
+  setNodes(nodes: readonly IpAddress[]): void {
+    this.#nodes = new Set(nodes.map(formatAddress))
   }
 
   /** A datagram's payload, from the VXLAN header on, which is changed and may be used again after the call. */
@@ -188,12 +186,10 @@ export class Inbound {
   }
 
   #mayConnect(peer: Peer): boolean {
-    const { named, clock } = this.#parts
+    const { dynamic, clock } = this.#parts
     const now_us = clock.now_us()
-    const isDynamic = peer.number >= FIRST_DYNAMIC
-    const row = isDynamic ? named + peer.number - FIRST_DYNAMIC : peer.number - FIRST_NAMED
-    if (!this.#connects.take(row, now_us)) return false
-    if (isDynamic) this.#dynamic.connects(peer, now_us)
+    if (!this.#connects.take(slotOf(peer.number), now_us)) return false
+    if (peer.number >= FIRST_DYNAMIC) dynamic.connects(peer, now_us)
     return true
   }
 
@@ -204,7 +200,7 @@ export class Inbound {
   #admit(way: Way, view: DataView, ip: number, addressBytes: number): Peer | number {
     if (!this.#parts.isHere(way)) return Refusal.elsewhere
     return (
-      this.#dynamic.admit(way, sourceOf(view, ip, addressBytes), this.#parts.clock.now_us()) ??
+      this.#parts.dynamic.admit(way, sourceOf(view, ip, addressBytes), this.#parts.clock.now_us()) ??
       Refusal['too-many-dynamic']
     )
   }

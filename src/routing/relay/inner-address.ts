@@ -16,7 +16,7 @@ const LENGTH_6 = 32
 
 const OURS = 1
 
-/** Of peers that the site file names, by their place in it; and of those that come from a prefix, by their slot. */
+/** Of peers that the site file names, and of those that come from a prefix, by their slot. */
 export const FIRST_NAMED = 2
 export const FIRST_DYNAMIC = 1 << 20
 

@@ -59,13 +59,17 @@ export interface AnswersParts {
 
 export class NeighbourAnswers {
   readonly #parts: AnswersParts
-  readonly #limits: RateLimits
+  #limits = new RateLimits(1, ANSWERS_PER_S, ANSWERS_BURST)
   readonly #asking = new Set<Peer>()
   #isTicking = false
 
   constructor(parts: AnswersParts) {
     this.#parts = parts
-    this.#limits = new RateLimits(Math.max(1, parts.segments.size), ANSWERS_PER_S, ANSWERS_BURST)
+  }
+
+  /** Of whom answers are counted. */
+  setSegments(count: number): void {
+    this.#limits = new RateLimits(Math.max(1, count), ANSWERS_PER_S, ANSWERS_BURST)
   }
 
   // ---- what comes
@@ -174,14 +178,15 @@ export class NeighbourAnswers {
       this.#isTicking = false
       for (const peer of this.#asking) {
         if (peer.asks < ASKS_MAX) this.#ask(peer)
-        else this.#giveUp(peer)
+        else this.forget(peer)
       }
       this.#parts.writer.flush()
       if (this.#asking.size > 0) this.#tick()
     })
   }
 
-  #giveUp(peer: Peer): void {
+  /** It is not asked for any more, and what waits for it is lost. */
+  forget(peer: Peer): void {
     for (const _ of peer.waiting) this.#parts.counters.refuse(Refusal.unresolved)
     peer.waiting = []
     peer.asks = 0

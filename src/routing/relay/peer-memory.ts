@@ -12,10 +12,16 @@
 
 import type { IpAddress } from '../../base/address.ts'
 import { assert } from '../../base/assert.ts'
+import { NEIGHBOURS_MAX } from '../../config/limits.ts'
 import { FIRST_DYNAMIC, FIRST_NAMED } from './inner-address.ts'
 
 /** Strangers in all that may have a session by ranges: each costs memory. */
 export const DYNAMIC_MAX = 4096
+
+/** Peers that the site file names, and as many that it named before. */
+export const NAMED_MAX = 2 * NEIGHBOURS_MAX
+/** A slot a number. */
+export const PEER_SLOTS = NAMED_MAX + DYNAMIC_MAX
 
 /** Two at a time while both ends connect, and as many that are on their way out. */
 const ENDS = 4
@@ -31,15 +37,13 @@ export interface DynamicPeer {
 
 export class PeerMemory {
   readonly memory: SharedArrayBuffer
-  readonly #named: number
   readonly #words: Int32Array
   readonly #dynamicAt: number
 
-  /** `named`: how many peers the site file names. The other thread passes the memory of the first one. */
-  constructor(named: number, memory?: SharedArrayBuffer) {
-    const ends = (named + DYNAMIC_MAX) * ENDS
+  /** The other thread passes the memory of the first one. */
+  constructor(memory?: SharedArrayBuffer) {
+    const ends = PEER_SLOTS * ENDS
     this.memory = memory ?? new SharedArrayBuffer((ends + DYNAMIC_MAX * DYNAMIC_WORDS) * 4)
-    this.#named = named
     this.#words = new Int32Array(this.memory)
     this.#dynamicAt = ends
   }
@@ -110,11 +114,16 @@ export class PeerMemory {
   /** Whether it is a number that a peer can have. */
   knows(number: number): boolean {
     if (number >= FIRST_DYNAMIC) return number < FIRST_DYNAMIC + DYNAMIC_MAX
-    return number >= FIRST_NAMED && number < FIRST_NAMED + this.#named
+    return number >= FIRST_NAMED && number < FIRST_NAMED + NAMED_MAX
   }
 
   #slotOf(number: number): number {
     assert(this.knows(number), `there is no peer of number ${number}`)
-    return number >= FIRST_DYNAMIC ? this.#named + number - FIRST_DYNAMIC : number - FIRST_NAMED
+    return slotOf(number)
   }
+}
+
+/** By the number of a peer. */
+export function slotOf(number: number): number {
+  return number >= FIRST_DYNAMIC ? NAMED_MAX + number - FIRST_DYNAMIC : number - FIRST_NAMED
 }

@@ -8,26 +8,36 @@ import { rendezvous, sessionKey } from '../../base/rendezvous.ts'
 import type { RelaySetup, Way } from './ways.ts'
 
 export class Placement {
-  readonly #setup: RelaySetup
+  #setup: RelaySetup
   /** By VNI. */
-  readonly #firstRange = new Map<number, Way>()
-  #members: readonly string[]
+  #firstRange = new Map<number, Way>()
+  /** That are said to live. */
+  #names: readonly string[] = []
+  #members: readonly string[] = []
 
   constructor(setup: RelaySetup) {
     this.#setup = setup
-    this.#members = setup.members
+    this.take(setup)
+  }
+
+  /** Another site file. */
+  take(setup: RelaySetup): void {
+    this.#setup = setup
+    this.#firstRange = new Map()
     for (const way of setup.ways)
       if (way.number === 0 && !this.#firstRange.has(way.vni)) this.#firstRange.set(way.vni, way)
+    this.setMembers(this.#names)
   }
 
   /** The routing nodes that live; names that are none are left out. */
   setMembers(names: readonly string[]): void {
+    this.#names = names
     const alive = this.#setup.members.filter((name) => names.includes(name))
     this.#members = alive.length > 0 ? alive : this.#setup.members
   }
 
   isHere(way: Way): boolean {
-    const { peers } = way.number === 0 ? this.#firstRange.get(way.vni)! : way
+    const { peers } = way.number === 0 ? (this.#firstRange.get(way.vni) ?? way) : way
     return rendezvous(sessionKey(way.vni, peers.address), this.#members) === this.#setup.node
   }
 }

@@ -26,7 +26,7 @@ export class RelayAgent {
 
   private constructor(setup: RelaySetup, onDeath: (error: Error) => void) {
     this.#setup = setup
-    this.#memory = new PeerMemory(setup.ways.filter(({ number }) => number !== 0).length).memory
+    this.#memory = new PeerMemory().memory
     const workerData: RelayThreadSetup = { setup, memory: this.#memory }
     this.#worker = new Worker(new URL('./relay-thread.ts', import.meta.url), { workerData })
     this.#worker.on('message', (message: FromRelay) => this.#take(message))
@@ -44,7 +44,7 @@ export class RelayAgent {
    * when it, or the port of the tunnels, is not to be had.
    */
   static async start(setup: RelaySetup, onDeath: (error: Error) => void): Promise<RelayAgent> {
-    raiseDescriptorLimit(CONNECTIONS_PER_PEER * (setup.ways.length + DYNAMIC_MAX) + OTHER_DESCRIPTORS)
+    raiseDescriptorLimit(descriptorsFor(setup))
     const agent = new RelayAgent(setup, onDeath)
     await agent.#ready.promise
     return agent
@@ -58,6 +58,12 @@ export class RelayAgent {
 
   async counts(): Promise<RelayCounts> {
     return await this.#ask({ what: 'show' })
+  }
+
+  /** Another site file. Who is gone is known for a while yet: his session takes leave through the relay. */
+  async take(setup: RelaySetup): Promise<void> {
+    raiseDescriptorLimit(descriptorsFor(setup))
+    await this.#ask({ what: 'setup', setup })
   }
 
   /** Which routing nodes live. */
@@ -88,4 +94,8 @@ export class RelayAgent {
     this.#worker.postMessage({ id, ...question } satisfies RelayQuestion)
     return promise
   }
+}
+
+function descriptorsFor({ ways }: RelaySetup): number {
+  return CONNECTIONS_PER_PEER * (ways.length + DYNAMIC_MAX) + OTHER_DESCRIPTORS
 }

@@ -14,6 +14,7 @@ import { vxlan } from '../../wire/vxlan.ts'
 import { type PacketSink, slotBytesFor } from './frame-writer.ts'
 import { PACKET_BYTES_MAX } from './outbound.ts'
 import { PeerMemory } from './peer-memory.ts'
+import { PeerNumbers } from './peer-numbers.ts'
 import { Refusal } from './refusal.ts'
 import { Relay } from './relay.ts'
 import { type RelaySetup, relaySetupOf } from './ways.ts'
@@ -33,7 +34,7 @@ export const INNER_6 = 'fd67:6174::1'
 const CONNECTION = `gateway: [${GATEWAY}/24, '${GATEWAY_6}/64']`
 
 /** A site with these neighbours, each of them a line of the list without its braces. */
-export function setupWith(neighbours: readonly string[], node = 'rt-1'): RelaySetup {
+export function setupWith(neighbours: readonly string[], node = 'rt-1', numbers?: PeerNumbers): RelaySetup {
   const list = neighbours.map((one) => `    - { ${/\bas: /.test(one) ? '' : 'as: 65002, '}${one} }\n`).join('')
   const { site, errors } = parseSite(`site: s
 vips: [{ name: v1, address: ${VIP} }]
@@ -49,7 +50,7 @@ routing:
   neighbours:
 ${list}`)
   if (!site) throw new Error(JSON.stringify(errors))
-  return relaySetupOf(site, node)!
+  return relaySetupOf(site, node, numbers)!
 }
 
 class MemorySink implements PacketSink {
@@ -75,12 +76,13 @@ export class RelayBed {
   readonly relay: Relay
   readonly #sink = new MemorySink()
   readonly #kernel: Uint8Array[] = []
+  readonly #numbers = new PeerNumbers()
   isKernelFull = false
 
   /** The first neighbour has number 2, and so on. All of them are held here unless it is said otherwise. */
   constructor(neighbours: readonly string[], members: readonly string[] = ['rt-1']) {
-    const setup = setupWith(neighbours)
-    this.memory = new PeerMemory(setup.ways.filter(({ number }) => number !== 0).length)
+    const setup = setupWith(neighbours, 'rt-1', this.#numbers)
+    this.memory = new PeerMemory()
     const kernel = {
       write: (packet: Uint8Array): boolean => {
         if (!this.isKernelFull) this.#kernel.push(packet.slice())
@@ -90,6 +92,11 @@ export class RelayBed {
     const { memory, clock } = this
     this.relay = new Relay({ setup, memory, clock, sink: this.#sink, kernel, packetMax: () => 1450 })
     this.relay.setMembers(members)
+  }
+
+  /** Another site file, with these neighbours. */
+  take(neighbours: readonly string[]): void {
+    this.relay.take(setupWith(neighbours, 'rt-1', this.#numbers))
   }
 
   /** A frame of a segment, as it comes out of a tunnel; returns what the kernel got for it, without the virtio header. */

@@ -112,7 +112,7 @@ suite('the relay against the kernel', { skip: unprivileged }, () => {
     relay = await starting
     const end = await relay.end()
     device = end.device
-    memory = new PeerMemory(3, end.memory)
+    memory = new PeerMemory(end.memory)
   })
   after(async () => {
     await relay.close()

@@ -21,8 +21,9 @@ export interface RelayThreadSetup {
 /** To the thread, and back. */
 export interface RelayQuestion {
   readonly id: number
-  readonly what: 'show' | 'close' | 'members'
+  readonly what: 'show' | 'close' | 'members' | 'setup'
   readonly members?: readonly string[]
+  readonly setup?: RelaySetup
 }
 
 export interface RelayReady {
@@ -45,7 +46,6 @@ const PACKETS_PER_TURN = 256
 const LOOK_ms = 1
 const QUIET_LOOKS = 20
 
-const named = setup.ways.filter(({ number }) => number !== 0).length
 const tun = openTun()
 const receiver = openReceiver(setup.address)
 const sender = openSender(setup.address, (packets) => {
@@ -54,7 +54,7 @@ const sender = openSender(setup.address, (packets) => {
 const widths = new Map<string, number>()
 const relay = new Relay({
   setup,
-  memory: new PeerMemory(named, memory),
+  memory: new PeerMemory(memory),
   clock: systemClock,
   sink: sender,
   kernel: tun,
@@ -126,8 +126,9 @@ function close(): void {
   stopWatching()
 }
 
-agent.on('message', ({ id, what, members }: RelayQuestion) => {
+agent.on('message', ({ id, what, members, setup }: RelayQuestion) => {
   if (members) relay.setMembers(members)
+  if (setup) relay.take(setup)
   if (what === 'close') close()
   agent.postMessage({ kind: 'answer', id, answer: relay.counters.show() })
 })

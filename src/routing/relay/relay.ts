@@ -12,16 +12,18 @@
  */
 
 import type { IpAddress } from '../../base/address.ts'
-import type { Clock } from '../../base/clock.ts'
+import type { Clock, Timer } from '../../base/clock.ts'
+import { DynamicPeers } from './dynamic-peers.ts'
 import { FrameWriter, type PacketSink } from './frame-writer.ts'
 import { Inbound, type KernelPort } from './inbound.ts'
+import { FIRST_DYNAMIC } from './inner-address.ts'
 import { NeighbourAnswers } from './neighbour-answers.ts'
 import { Outbound } from './outbound.ts'
 import type { PeerMemory } from './peer-memory.ts'
 import { Peer, PeerTable } from './peer-table.ts'
 import { Placement } from './placement.ts'
 import { RelayCounters } from './refusal.ts'
-import { segmentsOf } from './segment.ts'
+import { type Segment, segmentsOf } from './segment.ts'
 import type { RelaySetup } from './ways.ts'
 
 export interface RelayParts {
@@ -34,34 +36,56 @@ export interface RelayParts {
   readonly packetMax: (vip: IpAddress) => number
 }
 
+/** A session that is none of the site's any more takes its leave, and the peer's last acknowledgements come. */
+const LINGER_ms = 3000
+
 export class Relay {
   readonly counters = new RelayCounters()
   readonly #placement: Placement
   readonly #peers = new PeerTable()
+  readonly #segments = new Map<number, Segment>()
+  readonly #dynamic: DynamicPeers
+  readonly #answers: NeighbourAnswers
   readonly #writer: FrameWriter
   readonly #inbound: Inbound
   readonly #outbound: Outbound
+  readonly #clock: Clock
+  readonly #packetMax: RelayParts['packetMax']
+  #setup: RelaySetup
+  #forgetting: Timer | undefined
 
   constructor({ setup, memory, clock, sink, kernel, packetMax }: RelayParts) {
     const { counters } = this
     const peers = this.#peers
+    const segments = this.#segments
     const mac = new DataView(Uint8Array.of(0, 0, ...setup.mac).buffer).getBigUint64(0)
     const ours = Number(mac)
     this.#placement = new Placement(setup)
-    for (const way of setup.ways) if (way.number !== 0) peers.add(new Peer(way, way.number, way.peers.address))
-    const segments = segmentsOf(setup, packetMax)
+    this.#dynamic = new DynamicPeers(peers, memory)
+    this.#clock = clock
+    this.#packetMax = packetMax
+    this.#setup = setup
     const writer = new FrameWriter(sink, counters, setup.address, ours)
     const send = (packet: Uint8Array): void => this.#outbound.again(packet)
     const answers = new NeighbourAnswers({ segments, peers, writer, counters, clock, mac: ours, send })
+    this.#answers = answers
     this.#writer = writer
     this.#outbound = new Outbound({ segments, peers, memory, answers, writer, counters })
     this.#inbound = new Inbound({
-      ...{ segments, peers, memory, answers, counters, kernel, clock, mac: ours },
-      named: setup.ways.filter(({ number }) => number !== 0).length,
-      nodes: setup.nodes,
+      ...{ segments, peers, answers, counters, kernel, clock, mac: ours },
+      dynamic: this.#dynamic,
       isHere: (way) => this.#placement.isHere(way),
     })
-    this.#place()
+    this.#add(setup)
+  }
+
+  /** Another site file. Who is gone is known for a while yet: his session takes leave through here. */
+  take(setup: RelaySetup): void {
+    this.#placement.take(setup)
+    this.#setup = setup
+    this.#add(setup)
+    this.#forgetting?.cancel()
+    this.#forgetting = this.#clock.after(LINGER_ms, () => this.#forgetGone())
   }
 
   /** The payload of a datagram from a forwarding node. It is changed in place; ten bytes before it are its own. */
@@ -88,6 +112,29 @@ export class Relay {
   setMembers(names: readonly string[]): void {
     this.#placement.setMembers(names)
     this.#place()
+  }
+
+  #add({ ways, segments, nodes }: RelaySetup): void {
+    for (const way of ways)
+      if (way.number !== 0 && !this.#peers.numbered(way.number))
+        this.#peers.add(new Peer(way, way.number, way.peers.address))
+    for (const [vni, segment] of segmentsOf(this.#setup, this.#packetMax)) this.#segments.set(vni, segment)
+    const rows = Math.max(segments.length, this.#segments.size)
+    this.#answers.setSegments(rows)
+    this.#inbound.setNodes(nodes)
+    this.#place()
+  }
+
+  #forgetGone(): void {
+    const { ways, segments } = this.#setup
+    const kept = new Set(ways.map(({ index }) => index))
+    for (const peer of [...this.#peers.all()].filter(({ way }) => !kept.has(way.index))) {
+      this.#answers.forget(peer)
+      if (peer.number < FIRST_DYNAMIC) this.#peers.remove(peer)
+    }
+    this.#dynamic.keep(kept)
+    const vnis = new Set(segments.map(({ vni }) => vni))
+    for (const vni of this.#segments.keys()) if (!vnis.has(vni)) this.#segments.delete(vni)
   }
 
   #place(): void {

@@ -39,15 +39,23 @@ export interface RelayedPeer {
 export class RelayedPeers {
   readonly #end: RelayEnd
   readonly #memory: PeerMemory
-  readonly #ways = new Map<string, Way>()
   readonly #placement: Placement
+  /** By neighbour, and by index. */
+  #ways = new Map<string, Way>()
+  #indexed = new Map<number, Way>()
 
   constructor(end: RelayEnd) {
-    const { ways } = end.setup
     this.#end = end
     this.#placement = new Placement(end.setup)
-    this.#memory = new PeerMemory(ways.filter(({ number }) => number !== 0).length, end.memory)
-    for (const way of ways) this.#ways.set(way.neighbour, way)
+    this.#memory = new PeerMemory(end.memory)
+    this.take(end.setup)
+  }
+
+  /** What the relay is told of another site file, from now on. */
+  take(setup: RelaySetup): void {
+    this.#placement.take(setup)
+    this.#ways = new Map(setup.ways.map((way) => [way.neighbour, way]))
+    this.#indexed = new Map(setup.ways.map((way) => [way.index, way]))
   }
 
   /** Where to listen. */
@@ -58,6 +66,11 @@ export class RelayedPeers {
   /** Of all sockets to tenants' peers: nobody reaches them from elsewhere. */
   get socketOptions(): Pick<ConnectOptions, 'device'> {
     return { device: this.#end.device }
+  }
+
+  /** Of a neighbour of the site file. */
+  wayTo(neighbour: string): Way | undefined {
+    return this.#ways.get(neighbour)
   }
 
   /** The peer that a neighbour of the site file is; undefined for a prefix. */
@@ -72,7 +85,11 @@ export class RelayedPeers {
     const number = innerNumberOf(inner)
     const peer = this.#memory.claim(number)
     if (!peer) return undefined
-    return { way: this.#end.setup.ways[peer.way]!, number, remote: peer.address }
+    const way = this.#indexed.get(peer.way)
+    if (way) return { way, number, remote: peer.address }
+    // It came before the site file changed.
+    this.#memory.release(number)
+    return undefined
   }
 
   /** The session with it is over. */

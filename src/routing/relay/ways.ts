@@ -8,11 +8,11 @@ import { equalBytes, type IpAddress, masked, type Prefix, parseAddress, parseInt
 import type { Neighbour } from '../../config/routing.ts'
 import { connectionVni, type Site } from '../../config/site.ts'
 import type { Connection, Tenant } from '../../config/tenant.ts'
-import { FIRST_NAMED } from './inner-address.ts'
+import { PeerNumbers } from './peer-numbers.ts'
 
 /** From us to one peer of a tenant's, or to all of a prefix. */
 export interface Way {
-  /** Its place in the list of ways. */
+  /** No other way has it, of this site file or one before. */
   readonly index: number
   readonly neighbour: string
   readonly tenant: string
@@ -67,24 +67,26 @@ const GTSM_TTL = 255
 const LINK_TTL = 1
 const TTL = 64
 
-/** Undefined where the node has nothing to relay: it is no node of the site's, or no tenant has a neighbour. */
-export function relaySetupOf(site: Site, node: string): RelaySetup | undefined {
+/**
+ * Undefined where the node has nothing to relay: it is no node of the site's, or no tenant has a neighbour. `numbers`: those
+ * of a site file before.
+ */
+export function relaySetupOf(site: Site, node: string, numbers = new PeerNumbers()): RelaySetup | undefined {
   const nodes = site.routing?.nodes ?? []
   const own = nodes.find(({ name }) => name === node)
   if (!own) return undefined
   const tenants = new Map(site.tenants.map((tenant) => [tenant.name, tenant]))
-  const ways: Way[] = []
+  const unnumbered: Omit<Way, 'index' | 'number'>[] = []
   const talking = new Set<Tenant>()
-  let named = FIRST_NAMED
   for (const neighbour of site.routing!.neighbours) {
     const tenant = neighbour.tenant === undefined ? undefined : tenants.get(neighbour.tenant)
     if (!tenant) continue
-    const number = neighbour.address === undefined ? 0 : named++
-    const way = wayTo(site, tenant, neighbour, ways.length, number)
+    unnumbered.push(wayTo(site, tenant, neighbour))
     talking.add(tenant)
-    ways.push(way)
   }
-  if (ways.length === 0) return undefined
+  if (unnumbered.length === 0) return undefined
+  const places = numbers.assign(unnumbered.map((way) => ({ key: JSON.stringify(way), isPrefix: isPrefix(way.peers) })))
+  const ways = unnumbered.map((way, i) => ({ ...way, ...places[i]! }))
   return {
     node,
     address: parseAddress(own.address)!,
@@ -100,19 +102,21 @@ function macOf({ gateway }: Site): Uint8Array {
   return Uint8Array.from(gateway.mac.split(':'), (byte) => Number.parseInt(byte, 16))
 }
 
-function wayTo(site: Site, tenant: Tenant, neighbour: Neighbour, index: number, number: number): Way {
+function isPrefix({ address, length }: Prefix): boolean {
+  return length < address.length * 8
+}
+
+function wayTo(site: Site, tenant: Tenant, neighbour: Neighbour): Omit<Way, 'index' | 'number'> {
   const peers = peersOf(neighbour)
   const { connection, gateway } = connectionOf(tenant, peers)!
   const local = neighbour.local_address === undefined ? gateway : parseAddress(neighbour.local_address)!
   const hops = neighbour.ttl_security_hops
   return {
-    index,
     neighbour: neighbour.name,
     tenant: tenant.name,
     vrf: tenant.vni,
     vni: connectionVni(tenant, connection),
     peers,
-    number,
     local,
     sibling: gatewaysOf(connection).find(({ address }) => address.length !== local.length)?.address,
     port: neighbour.port,
