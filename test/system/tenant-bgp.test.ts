@@ -73,6 +73,25 @@ test("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird') }, as
     })
 
     await t.test(
+      'a neighbour that the site shuts down loses its session and its routes alone, until it may again',
+      async () => {
+        const others = async () => (await lives(gateway)).filter((line) => !line.startsWith('acme-dc '))
+        const before = await others()
+        const text = readFileSync(made.siteFile, 'utf8')
+        const shut = text.replace('name: acme-dc, tenant: acme,', 'name: acme-dc, tenant: acme, shutdown: true,')
+        for (const [file, site, isThere] of [
+          ['shut', shut, false],
+          ['again', text, true],
+        ] as const) {
+          writeFileSync(`${made.lab.folder}/${file}.yaml`, site)
+          await gatehouse({ made }, 'reload', `${made.lab.folder}/${file}.yaml`)
+          await until(`routes are as in ${file}`, async () => (await hasRoute('acme', '10.1.0.0/16')) === isThere)
+          deepEqual(await others(), before)
+        }
+      },
+    )
+
+    await t.test(
       'a routing node is killed: traffic goes on, routes stay, and sessions come back by themselves',
       async (t) => {
         let gone = 0
