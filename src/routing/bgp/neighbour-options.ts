@@ -60,7 +60,7 @@ export function rangesOf({ neighbours }: Routing): Neighbour[] {
 }
 
 /** TCP-MD5, of neighbours that are no tenant's: the relay sees to the others. */
-export function keysOf({ neighbours }: Routing): Md5Key[] {
+export function keysOf(neighbours: readonly Neighbour[]): Md5Key[] {
   return neighbours.flatMap((one) => (one.tenant === undefined ? md5KeysOf(one) : []))
 }
 

@@ -12,8 +12,6 @@ import type { Clock } from '../../base/clock.ts'
 import type { Random } from '../../base/random.ts'
 import type { Neighbour, Routing } from '../../config/routing.ts'
 import { LinuxError } from '../../linux/error.ts'
-import { TcpListener } from '../../linux/tcp-listener.ts'
-import type { Md5Key } from '../../linux/tcp-md5.ts'
 import { CONTROL_TRAFFIC_CLASS } from '../../linux/tcp-option.ts'
 import type { ConnectOptions, TcpSocket } from '../../linux/tcp-socket.ts'
 import { FAMILY, familyOf, hasFamily, NO_FAMILY } from '../../wire/bgp/family.ts'
@@ -25,16 +23,10 @@ import { ourInnerAddress } from '../relay/inner-address.ts'
 import { DYNAMIC_MAX } from '../relay/peer-memory.ts'
 import { type RelayEnd, type RelayedPeer, RelayedPeers } from '../relay/relayed-peers.ts'
 import type { RelaySetup } from '../relay/ways.ts'
+import { Listeners } from './listeners.ts'
 import { type FromRoutes, type NearMaximum, type OutChunk, PACE_WORDS, Pace, type ToRoutes } from './messages.ts'
 import { lastWords } from './neighbour-changes.ts'
-import {
-  connectOptionsOf,
-  handlingOf,
-  keysOf,
-  rangesOf,
-  sessionOptionsOf,
-  socketOptionsOf,
-} from './neighbour-options.ts'
+import { connectOptionsOf, handlingOf, rangesOf, sessionOptionsOf, socketOptionsOf } from './neighbour-options.ts'
 import type { Message } from './session/connection.ts'
 import type { Down } from './session/down.ts'
 import type { Negotiated } from './session/negotiate.ts'
@@ -44,18 +36,10 @@ import { isOverMaximum, keptAfter, keptOfMoving } from './session-end.ts'
 import { siblingAddress } from './sibling-address.ts'
 import { type StrangerNews, Strangers } from './strangers.ts'
 import { TcpConnection } from './tcp-connection.ts'
+import { UpdateChunks } from './update-chunks.ts'
 
-/** Of updates on their way to the route thread. */
-const CHUNK_BYTES = 256 * 1024
-/** On their way at a time. With more, what comes stays in the kernel, and from there with the peers; it is 2 s of work. */
-const UNTAKEN_MAX_BYTES = 32 << 20
-/** Where tenants' peers connect to. */
-const BGP_PORT = 179
 /** Sessions in one turn: about 5 ms of connecting. */
 const STARTED_AT_ONCE = 50
-/** Connections of tenants' peers in one turn: no stranger's is among them. */
-const RELAYED_AT_ONCE = 256
-
 export interface HostEvent {
   readonly peer: string
   readonly remote: string
@@ -122,9 +106,7 @@ export interface MaximumWarning {
 
 export class SessionHost {
   readonly #options: SessionHostOptions
-  readonly #listeners: TcpListener[] = []
-  /** Of those, where neighbours come to that are no tenant's. */
-  readonly #public: TcpListener[] = []
+  readonly #listeners: Listeners
   readonly #relay: RelayedPeers | undefined
   /** By the peer's address, as the kernel knows it. */
   readonly #byAddress = new Map<string, Held>()
@@ -137,25 +119,22 @@ export class SessionHost {
   #dynamic = 0
   #nextNumber = 1
   #nextSlot = 0
-  // The chunk that updates are being gathered in.
-  #memory = new SharedArrayBuffer(CHUNK_BYTES)
-  #bytes = new Uint8Array(this.#memory)
-  #filled = 0
-  #runs: number[] = []
-  #isFlushing = false
-  #untaken_bytes = 0
-  #isPaused = false
+  readonly #updates: UpdateChunks
   readonly #strangers: Strangers
 
   constructor(options: SessionHostOptions) {
     this.#options = options
     this.#routing = options.routing
     this.#ranges = rangesOf(options.routing)
+    this.#updates = new UpdateChunks({ send: options.toRoutes, paused: (isPaused) => this.#pause(isPaused) })
     this.#strangers = new Strangers(options.clock, (news) => options.strangers?.(news))
     this.#relay = options.relay && new RelayedPeers(options.relay)
     for (const neighbour of options.routing.neighbours) this.#holdNamed(neighbour)
-    for (const { address, port } of options.routing.listen) this.#listen(parseAddress(address)!, port)
-    for (const address of this.#relay?.addresses() ?? []) this.#listenToRelay(address)
+    this.#listeners = new Listeners(options.routing, this.#relay)
+    this.#listeners.watch(
+      (socket) => this.#accept(socket),
+      (socket) => this.#acceptRelayed(socket),
+    )
   }
 
   start(): void {
@@ -182,7 +161,7 @@ export class SessionHost {
       if (held.number !== 0) ended++
       this.#dismiss(known, held, last)
     }
-    this.#setKeys(before, routing)
+    this.#listeners.setNeighbours(routing.neighbours)
     for (const neighbour of routing.neighbours) {
       const held = this.#holdNamed(neighbour)
       if (held && neighbour.shutdown === false) this.#unstarted.add(held)
@@ -207,7 +186,7 @@ export class SessionHost {
 
   /** Takes leave of all peers. */
   close(): void {
-    for (const listener of this.#listeners) listener.close()
+    this.#listeners.close()
     this.#unstarted.clear()
     for (const { session } of this.#byAddress.values()) session.stop(notification(CEASE.code, CEASE.shutdown))
   }
@@ -215,7 +194,7 @@ export class SessionHost {
   /** What the route thread says. */
   take(message: FromRoutes): void {
     if (message.kind === 'chunk') this.#send(message)
-    else if (message.kind === 'taken') this.#taken(message.bytes)
+    else if (message.kind === 'taken') this.#updates.taken(message.bytes)
     else if (message.kind === 'near-maximum') this.#nearMaximum(message)
     else this.#byNumber.get(message.session)?.session.reset(message.notification)
   }
@@ -274,34 +253,6 @@ export class SessionHost {
   }
 
   // ---- connections
-
-  #listen(address: IpAddress, port: number): void {
-    const mine = keysOf(this.#routing).filter((key) => key.peers.address.length === address.length)
-    const listener = new TcpListener({ address, port }, { trafficClass: CONTROL_TRAFFIC_CLASS, md5Keys: mine })
-    this.#listeners.push(listener)
-    this.#public.push(listener)
-    listener.watch((socket) => this.#accept(socket))
-  }
-
-  /** Connections that are there keep theirs. */
-  #setKeys(before: Routing, now: Routing): void {
-    const nameOf = ({ peers, key }: Md5Key): string => `${formatAddress(peers.address)}/${peers.length} ${key.join()}`
-    const [old, wanted] = [before, now].map((one) => new Map(keysOf(one).map((key) => [nameOf(key), key])))
-    for (const listener of this.#public) {
-      const { length } = listener.local.address
-      for (const [name, { peers }] of old!)
-        if (peers.address.length === length && !wanted!.has(name)) listener.removeMd5Key(peers)
-      for (const [name, key] of wanted!)
-        if (key.peers.address.length === length && !old!.has(name)) listener.setMd5Key(key)
-    }
-  }
-
-  #listenToRelay(address: IpAddress): void {
-    const options = { ...this.#relay!.socketOptions, trafficClass: CONTROL_TRAFFIC_CLASS }
-    const listener = new TcpListener({ address, port: BGP_PORT }, options)
-    this.#listeners.push(listener)
-    listener.watch((socket) => this.#acceptRelayed(socket), {}, RELAYED_AT_ONCE)
-  }
 
   #acceptRelayed(socket: TcpSocket): void {
     const relay = this.#relay!
@@ -400,7 +351,7 @@ export class SessionHost {
         events: {
           stateChanged: (from, to, reason) => this.#changed(held, from, to, reason),
           established: (negotiated) => this.#established(held, negotiated),
-          update: (message) => this.#update(held, message),
+          update: (message) => this.#updates.add(held.number, message),
           refresh: (message) => this.#refresh(held, message),
           down: (reason) => this.#down(held, reason),
         },
@@ -443,8 +394,8 @@ export class SessionHost {
     this.#pace(held, Pace.received, 0)
     this.#pace(held, Pace.waiting, 0)
     connection.onWrote = () => this.#wrote(held, connection)
-    connection.pause(this.#isPaused)
-    this.#flush()
+    connection.pause(this.#updates.isPaused)
+    this.#updates.flush()
     this.#options.toRoutes({
       kind: 'up',
       session: held.number,
@@ -459,7 +410,7 @@ export class SessionHost {
   }
 
   #down(held: Held, reason: Down): void {
-    this.#flush()
+    this.#updates.flush()
     const kept = held.isMoving ? keptOfMoving(held.negotiated) : keptAfter(reason, held.negotiated)
     this.#options.toRoutes({ kind: 'down', session: held.number, ...kept })
     const { maximum_prefixes: maximum } = held.neighbour
@@ -486,20 +437,6 @@ export class SessionHost {
     this.#options.warn?.({ peer: neighbour.name, remote: formatAddress(remote), routes, limit })
   }
 
-  #update(held: Held, { bytes, at, end }: Message): void {
-    if (this.#filled + end - at > CHUNK_BYTES) this.#flush()
-    this.#bytes.set(bytes.subarray(at, end), this.#filled)
-    const from = this.#filled
-    this.#filled += end - at
-    const { length } = this.#runs
-    // Behind one of the same session: one run.
-    if (length > 0 && this.#runs[length - 3] === held.number) this.#runs[length - 1] = this.#filled
-    else this.#runs.push(held.number, from, this.#filled)
-    if (this.#isFlushing) return
-    this.#isFlushing = true
-    setImmediate(() => this.#flush())
-  }
-
   #refresh(held: Held, message: Message): void {
     const refresh = decodeRefresh(message.body())
     if (isNotification(refresh)) {
@@ -509,31 +446,11 @@ export class SessionHost {
     const family = familyOf(refresh.afi, refresh.safi)
     // Another subtype than these is to be ignored (RFC 7313 section 5).
     if (family === NO_FAMILY || refresh.subtype > REFRESH.end) return
-    this.#flush()
+    this.#updates.flush()
     this.#options.toRoutes({ kind: 'refresh', session: held.number, family, subtype: refresh.subtype })
   }
 
-  /** Hands over what was gathered, before anything that must not overtake it. */
-  #flush(): void {
-    this.#isFlushing = false
-    if (this.#filled === 0) return
-    this.#untaken_bytes += this.#filled
-    this.#options.toRoutes({ kind: 'updates', memory: this.#memory, runs: Int32Array.from(this.#runs) })
-    this.#memory = new SharedArrayBuffer(CHUNK_BYTES)
-    this.#bytes = new Uint8Array(this.#memory)
-    this.#filled = 0
-    this.#runs = []
-    if (this.#untaken_bytes > UNTAKEN_MAX_BYTES) this.#setPaused(true)
-  }
-
-  #taken(bytes: number): void {
-    this.#untaken_bytes -= bytes
-    if (this.#isPaused && this.#untaken_bytes < UNTAKEN_MAX_BYTES / 2) this.#setPaused(false)
-  }
-
-  #setPaused(isPaused: boolean): void {
-    if (isPaused === this.#isPaused) return
-    this.#isPaused = isPaused
+  #pause(isPaused: boolean): void {
     for (const { session } of this.#byNumber.values())
       (session.connection as TcpConnection | undefined)?.pause(isPaused)
   }

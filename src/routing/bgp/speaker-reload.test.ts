@@ -1,5 +1,10 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseAddress } from '../../base/address.ts'
+import { TcpFailure } from '../../linux/tcp-failure.ts'
+import type { Md5Key } from '../../linux/tcp-md5.ts'
+import { TcpSocket } from '../../linux/tcp-socket.ts'
 import { CEASE } from '../../wire/bgp/notification.ts'
 import { PlainPeer } from './plain-peer.ts'
 import { plainNeighbour, SpeakerBed } from './speaker-bed.ts'
@@ -68,6 +73,33 @@ suite('a speaker that takes another site file', () => {
     const peer = await bed.peer(2)
     equal(await stateOf(bed, 'peer-3'), 'idle')
     peer.close()
+    await bed.speaker.close()
+  })
+
+  test('asks for the password that a neighbour has now, of those that come from then on', async () => {
+    const bed = await SpeakerBed.start([TWO, THREE])
+    const kept = await bed.peer(3)
+    await bed.reload([{ ...TWO, password: 'secret' }, THREE])
+    const port = { address: parseAddress('127.0.0.1')!, port: bed.port }
+    const key = { peers: { address: port.address, length: 32 }, key: Buffer.from('secret') }
+    const connect = (md5Keys: Md5Key[]): TcpSocket => {
+      const socket = TcpSocket.connect(port, { local: { address: parseAddress('127.0.0.2')!, port: 0 }, md5Keys })
+      if (socket instanceof TcpFailure) throw new Error(socket.sentence)
+      return socket
+    }
+    const [signed, plain] = [connect([key]), connect([])]
+    const until = performance.now() + 10_000
+    while (!signed.connected() && performance.now() < until) await sleep(10)
+    ok(signed.connected())
+    equal(plain.connected(), false)
+    await bed.reload([TWO, THREE])
+    const open = await bed.peer(2)
+    for (const peer of [kept, open]) peer.close()
+    for (const socket of [signed, plain]) socket.reset()
+    deepEqual(
+      bed.lost().filter((line) => line.startsWith('peer-3')),
+      [],
+    )
     await bed.speaker.close()
   })
 
