@@ -37,21 +37,37 @@ export interface SiteOptions {
   readonly rates?: TrafficRates
 }
 
-/** Has it up while `run` does something with it. What goes wrong comes with the end of its modules' logs. */
-export async function withSite(options: SiteOptions, run: (site: LiveSite) => Promise<void>): Promise<void> {
-  const { build, prepare, up, rates = RATES } = options
-  await using made = await (build?.() ?? Surroundings.build(SITE))
+export interface StartedSite extends LiveSite {
+  stop(): Promise<void>
+}
+
+/** Resolves when all tenants reach each other. What goes wrong comes with the end of its modules' logs. */
+export async function startSite({ build, prepare, up, rates = RATES }: SiteOptions = {}): Promise<StartedSite> {
+  await using stack = new AsyncDisposableStack()
+  const made = stack.use(await (build?.() ?? Surroundings.build(SITE)))
   await prepare?.(made)
   const gateway = await (up?.(made) ?? Gateway.up(made))
+  stack.defer(() => gateway.stop())
   try {
     await gateway.whenReady()
     const plan = planTraffic(made.topology, rates)
     deepEqual(await reach(made.lab, plan.pings, { timeout_ms: REACH_ms }), [])
-    await run({ made, gateway, plan })
+    const started = stack.move()
+    return { made, gateway, plan, stop: () => started.disposeAsync() }
   } catch (error) {
     throw new Error(gateway.lastLines(), { cause: error })
+  }
+}
+
+/** Has one up while `run` does something with it. */
+export async function withSite(options: SiteOptions, run: (site: LiveSite) => Promise<void>): Promise<void> {
+  const site = await startSite(options)
+  try {
+    await run(site)
+  } catch (error) {
+    throw new Error(site.gateway.lastLines(), { cause: error })
   } finally {
-    await gateway.stop()
+    await site.stop()
   }
 }
 
