@@ -28,8 +28,8 @@ const THINGS: Readonly<Record<string, Thing>> = {
   sessions: (bus, modules, tenant) => sessions(bus, modules, tenant),
   peers: (bus, modules, tenant) => sessions(bus, modules, tenant),
   probes: (bus, modules) => ask(bus, modules, ['routing'], 'probes'),
-  counters: (bus, modules) => ask(bus, modules, ['access', 'forwarding'], 'counters'),
-  drops: async (bus, modules) => (await ask(bus, modules, ['access', 'forwarding'], 'counters')).flatMap(dropsOf),
+  counters: (bus, modules) => ask(bus, modules, COUNTING, 'counters'),
+  drops: async (bus, modules) => (await ask(bus, modules, COUNTING, 'counters')).flatMap(dropsOf),
   modules: async (_, modules) =>
     Array.from(modules, ([name, { role, pid, ready, since }]) => ({
       name,
@@ -39,6 +39,9 @@ const THINGS: Readonly<Record<string, Thing>> = {
       since: new Date(since).toISOString(),
     })),
 }
+
+/** Who counts packets: routing nodes those of tenants' sessions. */
+const COUNTING = ['access', 'forwarding', 'routing']
 
 export async function show(
   what: string,

@@ -5,7 +5,7 @@ import type { Neighbour } from '../../config/routing.ts'
 import { CEASE, ceaseWithText, type Notification, notification } from '../../wire/bgp/notification.ts'
 
 /** What a session is made by. Policies, and which of them a neighbour has, are taken while it goes on. */
-export function sessionPart(neighbour: Neighbour): object {
+function sessionPart(neighbour: Neighbour): object {
   return { ...neighbour, import: [], export: [] }
 }
 

@@ -46,6 +46,11 @@ class Happened {
   }
 }
 
+const RELAYED = {
+  ...{ received: 9, delivered: 7, taken: 5, sent: 5, answered: 1, asked: 0, learnt: 1 },
+  refused: { stranger: 1 },
+}
+
 async function scene(t: TestContext) {
   const here = await busHere(t)
   const [bus, other] = [await here.join('rn-1'), await here.join('other')]
@@ -56,6 +61,7 @@ async function scene(t: TestContext) {
     ...{ bus, name: 'rn-1', site: siteOf(), clock: systemClock, log: silent, publisher },
     speaker: {
       sessions: async () => sessions,
+      relayed: async () => RELAYED,
       async replay() {
         happened.add('replay')
         await publisher.publish(nothing('rn-1'))
@@ -81,6 +87,8 @@ test('a routing node takes its place, is there to be asked, and says all of its 
   await happened.has('live rn-1')
   equal((await modulesOf(other)).get('rn-1')?.role, 'routing')
   deepEqual(await askToShow(other, 'rn-1', 'sessions'), [{ name: 'acme-1', state: 'established' }])
+  const { refused, ...totals } = RELAYED
+  deepEqual(await askToShow(other, 'rn-1', 'counters'), [{ totals: { ...totals, drops: refused } }])
   equal(publisher.isSettled, false)
   await happened.has('replay')
   equal(publisher.isSettled, true)

@@ -15,6 +15,7 @@ import { aborted, pause } from '../../base/signal.ts'
 import { type Bus, BusError, campaign } from '../../bus/bus.ts'
 import type { Site } from '../../config/site.ts'
 import { routeNews } from '../../wire/control/route.ts'
+import type { RelayCounts } from '../relay/refusal.ts'
 import type { RoutePublisher } from './route-publisher.ts'
 import { Settling } from './settling.ts'
 
@@ -32,6 +33,8 @@ export interface SessionShown {
 /** What the bus wants of the speaker. */
 export interface BusSpeaker {
   sessions(): Promise<readonly SessionShown[]>
+  /** What went through the relay of tenants' sessions, and what was refused there and why; undefined without one. */
+  relayed(): Promise<RelayCounts | undefined>
   replay(): Promise<void>
 }
 
@@ -69,11 +72,14 @@ export class SiteBus {
     this.#speakers = new LiveSpeakers(bus, () => this.#lives())
     this.#follow()
     const asked = bus.subscribe(ROUTES_SUBJECT, ({ payload }) => this.#asked(payload))
-    const shown = showing(bus, name, 'sessions', () => options.speaker.sessions())
+    const shown = [
+      showing(bus, name, 'sessions', () => options.speaker.sessions()),
+      showing(bus, name, 'counters', async () => countersOf(await options.speaker.relayed())),
+    ]
     const watch = watchSite(bus, () => {
       this.#taking = this.#taking.then(() => this.#takeSite())
     })
-    for (const one of [asked, shown, watch]) {
+    for (const one of [asked, ...shown, watch]) {
       one.ready.catch(() => {})
       this.#closers.push(one)
     }
@@ -172,4 +178,11 @@ export class SiteBus {
       log.error({ error: String(error) }, 'the site on the bus is not taken')
     }
   }
+}
+
+/** As switches and nodes tell theirs. */
+function countersOf(counts: RelayCounts | undefined): object[] {
+  if (!counts) return []
+  const { refused, ...totals } = counts
+  return [{ totals: { ...totals, drops: refused } }]
 }

@@ -2,9 +2,11 @@ import { deepEqual, equal } from 'node:assert/strict'
 import { test } from 'node:test'
 import { formatAddress } from '../../base/address.ts'
 import { TCP_FLAG } from '../../wire/tcp.ts'
+import { DynamicPeers, RANGE_MAX } from './dynamic-peers.ts'
 import { FIRST_DYNAMIC } from './inner-address.ts'
-import { DYNAMIC_MAX } from './peer-memory.ts'
-import { fromPeer, fromPeer6, RelayBed } from './relay-bed.ts'
+import { DYNAMIC_MAX, PeerMemory } from './peer-memory.ts'
+import { PeerTable } from './peer-table.ts'
+import { fromPeer, fromPeer6, RelayBed, setupWith } from './relay-bed.ts'
 
 const RANGE = 'name: others, tenant: acme, prefix: 192.168.1.128/25'
 const { syn, ack } = TCP_FLAG
@@ -39,20 +41,37 @@ test('a session that is over gives its slot back, and the same peer gets it agai
   deepEqual(bed.memory.claim(FIRST_DYNAMIC)?.address, Uint8Array.of(192, 168, 1, 200))
 })
 
-test('strangers of a prefix take all slots once, and those that say no more lose them', () => {
+test('strangers of a prefix take its part of the slots, and those that say no more lose them', () => {
   const wide = RANGE.replace('192.168.1.128/25', "'fd00::/64'")
-  const bed = new RelayBed([wide])
+  const bed = new RelayBed([wide, 'name: four, tenant: acme, prefix: 192.168.1.128/25'])
   const connect = (i: number): Uint8Array[] => bed.frame(7, fromSix(i))
-  for (let i = 0; i < DYNAMIC_MAX; i++) equal(connect(i).length, 1)
+  for (let i = 0; i < RANGE_MAX; i++) equal(connect(i).length, 1)
   bed.memory.claim(FIRST_DYNAMIC)
-  equal(connect(DYNAMIC_MAX).length, 0)
+  equal(connect(RANGE_MAX).length, 0)
   equal(bed.refused('too-many-dynamic'), 1)
+  // Another prefix has its own.
+  equal(senderOf(bed.frame(7, fromPeer({ flags: syn }, { source: '192.168.1.200' }))), inner(RANGE_MAX))
   bed.clock.advance(31_000)
-  for (let i = 1; i < DYNAMIC_MAX; i++) equal(connect(DYNAMIC_MAX + i).length, 1)
-  equal(connect(3 * DYNAMIC_MAX).length, 0)
+  for (let i = 1; i < RANGE_MAX; i++) equal(connect(RANGE_MAX + i).length, 1)
+  equal(connect(3 * RANGE_MAX).length, 0)
   // The one that is held keeps its number.
   equal(connect(0).length, 1)
   equal(bed.memory.claim(FIRST_DYNAMIC), undefined)
+})
+
+test('there is an end to all prefixes together', () => {
+  const prefixes = Array.from({ length: DYNAMIC_MAX / RANGE_MAX + 1 }, (_, i) => `192.168.1.${128 + 8 * i}/29`)
+  const ranges = prefixes.map((prefix, i) => `name: four-${i}, tenant: acme, prefix: ${prefix}`)
+  const peers = new PeerTable()
+  const dynamic = new DynamicPeers(peers, new PeerMemory())
+  const { ways } = setupWith(ranges)
+  for (const [i, way] of ways.entries())
+    for (let host = 0; host < RANGE_MAX; host++) {
+      const peer = dynamic.admit(way, Uint8Array.of(10, i, host >> 8, host & 255), 0)
+      equal(peer !== undefined, i < DYNAMIC_MAX / RANGE_MAX)
+      if (peer) dynamic.connects(peer, 0)
+    }
+  equal(peers.size, DYNAMIC_MAX)
 })
 
 function fromSix(i: number): Uint8Array {

@@ -10,6 +10,9 @@ import { DYNAMIC_MAX, type PeerMemory } from './peer-memory.ts'
 import { Peer, type PeerTable } from './peer-table.ts'
 import type { Way } from './ways.ts'
 
+/** Of one prefix: whoever comes from it leaves other tenants' prefixes their part of the slots. */
+export const RANGE_MAX = DYNAMIC_MAX / 8
+
 /** From SYN to the accepted connection, with losses. */
 const ANNOUNCED_MAX_US = 30e6
 
@@ -19,6 +22,8 @@ export class DynamicPeers {
   /** By slot: who had it last, and when that one connected. */
   readonly #last: (Peer | undefined)[] = []
   readonly #since_us = new Float64Array(DYNAMIC_MAX)
+  /** By the index of the way: slots that somebody of it had last. */
+  readonly #slots = new Map<Way['index'], Set<number>>()
   #next = 0
 
   constructor(peers: PeerTable, memory: PeerMemory) {
@@ -26,20 +31,37 @@ export class DynamicPeers {
     this.#memory = memory
   }
 
-  /** A new one. Undefined when all slots are taken. */
+  /** A new one. Undefined when all slots are taken, or as many as its prefix may have. */
   admit(way: Way, address: IpAddress, now_us: number): Peer | undefined {
+    const slot = this.#vacantSlot(way, now_us)
+    if (slot === undefined) return undefined
+    this.#leave(slot)
+    const peer = new Peer(way, FIRST_DYNAMIC + slot, address)
+    this.#last[slot] = peer
+    this.#slots.set(way.index, (this.#slots.get(way.index) ?? new Set()).add(slot))
+    this.#peers.add(peer)
+    return peer
+  }
+
+  #vacantSlot(way: Way, now_us: number): number | undefined {
+    const own = this.#slots.get(way.index)
+    if (own && own.size >= RANGE_MAX) return own.values().find((slot) => this.#isVacant(slot, now_us))
     for (let tries = 0; tries < DYNAMIC_MAX; tries++) {
       const slot = this.#next
       this.#next = (this.#next + 1) % DYNAMIC_MAX
-      if (!this.#isVacant(slot, now_us)) continue
-      const last = this.#last[slot]
-      if (last) this.#peers.remove(last)
-      const peer = new Peer(way, FIRST_DYNAMIC + slot, address)
-      this.#last[slot] = peer
-      this.#peers.add(peer)
-      return peer
+      if (this.#isVacant(slot, now_us)) return slot
     }
     return undefined
+  }
+
+  #leave(slot: number): void {
+    const last = this.#last[slot]
+    if (!last) return
+    this.#peers.remove(last)
+    this.#last[slot] = undefined
+    const slots = this.#slots.get(last.way.index)
+    slots?.delete(slot)
+    if (slots?.size === 0) this.#slots.delete(last.way.index)
   }
 
   /** It connects: its slot is its own until the session thread has seen who that is. */
@@ -52,9 +74,7 @@ export class DynamicPeers {
   /** Whose way is none of these any more: they are strangers now. */
   keep(ways: ReadonlySet<Way['index']>): void {
     for (const [slot, peer] of this.#last.entries()) {
-      if (!peer || ways.has(peer.way.index)) continue
-      this.#peers.remove(peer)
-      this.#last[slot] = undefined
+      if (peer && !ways.has(peer.way.index)) this.#leave(slot)
     }
   }
 
