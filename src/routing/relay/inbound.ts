@@ -129,7 +129,7 @@ export class Inbound {
     if (protocol !== PROTOCOL.udp) return Refusal['not-a-session']
     if (checkUdp(view, at, end) !== Fault.none) return Refusal.malformed
     const port = udp.destinationPort.get(view, at)
-    if (port !== UDP_PORT.bfdSingleHop && port !== UDP_PORT.bfdMultiHop) return Refusal['not-a-session']
+    if (!isBfd(port, addressBytes)) return Refusal['not-a-session']
     const peer = this.#parts.peers.find(segment.vni, view, addressesAt(ip, addressBytes), addressBytes)
     if (!peer) return Refusal.stranger
     const refusal = wrongEnd(view, ip, addressBytes, peer)
@@ -223,6 +223,12 @@ export class Inbound {
 export function mssFor({ way, key }: Peer, { packetMax }: Segment, addressBytes: number): number {
   const headers = (addressBytes === 4 ? ipv4.BYTES : ipv6.BYTES) + tcp.BYTES + (key ? SIGNED_BYTES : 0)
   return Math.min(way.mtu, packetMax) - headers
+}
+
+/** Over IPv4, echo packets are addressed to ourselves and do not come here. */
+function isBfd(port: number, addressBytes: number): boolean {
+  if (port === UDP_PORT.bfdEcho) return addressBytes === 16
+  return port === UDP_PORT.bfdSingleHop || port === UDP_PORT.bfdMultiHop
 }
 
 function wrongEnd(view: DataView, ip: number, addressBytes: number, { way, isHere }: Peer): number {

@@ -211,6 +211,16 @@ suite('from peers to the kernel', () => {
     )
     equal(bed.refused('stranger'), 1)
   })
+
+  test("BFD's echo packets pass over IPv6, where they go from one end to the other", () => {
+    const bed = new RelayBed([ACME, ACME_6])
+    const echo = build.udp({ sourcePort: 49_152, destinationPort: 3785 }, build.text('echo'))
+    const six = build.ipv6({ source: PEER_6, destination: GATEWAY_6, hopLimit: 254 }, echo)
+    const [packet] = bed.frame(7, framed(six))
+    equal(formatAddress(packet!.subarray(8, 24)), 'fd67:6174::3')
+    bed.frame(7, framed(build.ipv4({ source: PEER, destination: GATEWAY }, echo)))
+    equal(bed.refused('not-a-session'), 1)
+  })
 })
 
 suite('from the kernel to peers', () => {
