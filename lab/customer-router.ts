@@ -23,6 +23,8 @@ export interface CustomerRouter {
   readonly routerId: string
   readonly sessions: readonly BgpNeighbour[]
   readonly announces: readonly string[]
+  /** Lines of BIRD's, for BFD where the file wants it; our own speaker has none. */
+  readonly extra: readonly string[]
 }
 
 /** What is behind a customer of whom the file does not say what it may announce. */
@@ -37,12 +39,14 @@ export function routerOf(
 ): CustomerRouter | undefined {
   const sessions: BgpNeighbour[] = []
   const announces = new Set<string>()
+  const extra = new Set<string>()
   let as = 0
   for (const neighbour of routing?.neighbours ?? []) {
     if (neighbour.tenant !== tenant.name || neighbour.address === undefined) continue
     const session = sessionOf(routing!, neighbour, connection)
     if (!session) continue
     sessions.push(session)
+    for (const line of bfdOf(neighbour)) extra.add(line)
     as = neighbour.as ?? neighbour.as_range!.from
     const accepted = acceptedFrom(routing!, neighbour)
     const usual = routed.length > 0 ? [] : session.families.map((family) => USUAL[family])
@@ -50,7 +54,7 @@ export function routerOf(
   }
   if (sessions.length === 0) return undefined
   const routerId = sessions.map(({ local }) => local).find((address) => !address.includes(':')) ?? '10.0.0.1'
-  return { as, routerId, sessions, announces: [...announces] }
+  return { as, routerId, sessions, announces: [...announces], extra: [...extra] }
 }
 
 /** From the customer's end. Undefined when the neighbour is on another connection. */
@@ -70,7 +74,13 @@ function sessionOf(routing: Routing, neighbour: Neighbour, { gateway }: Connecti
     holdTime_s: neighbour.hold_time_s,
     ...(neighbour.password !== undefined && { password: neighbour.password }),
     ...(neighbour.ttl_security_hops === 1 && { ttlSecurity: true }),
+    ...(neighbour.bfd && { extra: ['bfd;'] }),
   }
+}
+
+function bfdOf({ bfd }: Neighbour): string[] {
+  if (!bfd) return []
+  return [`protocol bfd { interface "*" { interval ${bfd.interval_ms} ms; multiplier ${bfd.multiplier}; }; }`]
 }
 
 /** The prefixes that its import policies accept by a list. */
@@ -97,8 +107,8 @@ export async function startRouter(
   { namespace, addresses: sources, router }: { readonly router: CustomerRouter } & Omit<Customer, 'router'>,
   isInstalling: boolean,
 ): Promise<RunningRouter> {
-  const { as, routerId, sessions, announces } = router
-  const options = { lab, namespace, name: `${namespace}-router`, as, routerId, neighbours: sessions }
+  const { as, routerId, sessions, announces, extra } = router
+  const options = { lab, namespace, name: `${namespace}-router`, as, routerId, neighbours: sessions, extra }
   const source = (isIpv6: boolean) => sources.find((address) => address.includes(':') === isIpv6)
   const installs = { ipv4: source(false), ipv6: source(true) }
   const started = isInstalling ? await Bird.start({ ...options, installs }) : await OwnSpeaker.start(options)

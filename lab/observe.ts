@@ -48,6 +48,8 @@ export interface SessionRow {
   readonly state: string
   /** How often it went down since the routing node was started. */
   readonly flaps: number
+  /** The state of BFD with it, where that is wanted. */
+  readonly bfd?: string
 }
 
 /** The control module's answer to `routes`. */

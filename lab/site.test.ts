@@ -117,6 +117,7 @@ suite('a topology', () => {
         { local: '2001:db8:1::2', remote: '2001:db8:1::1', as: 65001, families: ['ipv6'], holdTime_s: 90 },
       ],
       announces: ['10.7.0.0/16', '2001:db8:a::/48'],
+      extra: [],
     })
     deepEqual(acme!.addresses, ['10.7.0.1', '2001:db8:a::1'])
     equal(globex!.router, undefined)

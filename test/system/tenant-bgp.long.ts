@@ -4,13 +4,16 @@
  */
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { needs } from '../../lab/needs.ts'
 import { UP } from '../../lab/observe.ts'
 import { Surroundings } from '../../lab/site.ts'
 import { failedConnections, underTraffic, until, withSite } from './live-site.ts'
-import { lostRoutes, SITE_OF_TWO, unnoticed } from './tenant-routers.ts'
+import { surroundingsOf } from './site-of.ts'
+import { lostRoutes, SITE, SITE_OF_TWO, unnoticed } from './tenant-routers.ts'
 
 suite("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird') }, () => {
   test('sessions of a routing node that stands still move to the other one and back, and traffic goes on', async (t) => {
@@ -49,6 +52,29 @@ suite("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird') }, (
         lost = lostSoFar()
       })
       unnoticed(traffic, lost)
+    })
+  })
+
+  test('sessions with BFD of a second outlive either path, both ways', async () => {
+    const text = readFileSync(SITE, 'utf8').replaceAll(
+      'hold_time_s: 30,',
+      'hold_time_s: 30, bfd: { interval_ms: 100, multiplier: 10 },',
+    )
+    await withSite({ build: () => surroundingsOf(text) }, async ({ made, gateway }) => {
+      const states = async (): Promise<string[]> =>
+        (await gateway.observer.sessions()).map(({ row }) => `${row?.state} ${row?.bfd} ${row?.flaps}`)
+      const isUp = async (): Promise<boolean> => (await states()).every((state) => state === `${UP} up 0`)
+      await until('BFD is up', isUp)
+      for (const path of ['path-a', 'path-b']) {
+        const set = (state: 'up' | 'down') =>
+          execFileSync('ip', ['-n', made.lab.fullName('edge-1'), 'link', 'set', path, state])
+        set('down')
+        await sleep(3000)
+        deepEqual(await states(), Array(2).fill(`${UP} up 0`), path)
+        set('up')
+        await sleep(3000)
+      }
+      deepEqual(await states(), Array(2).fill(`${UP} up 0`))
     })
   })
 

@@ -8,6 +8,7 @@ import type { BgpOrigination } from '../../lab/peers/bgp-router.ts'
 import type { Traffic } from '../../lab/traffic/traffic.ts'
 import { failedConnections, type LiveSite, sumOf } from './live-site.ts'
 
+export const SITE = resolve(import.meta.dirname, '../../examples/two-tenants.yaml')
 /** Two routing nodes, and customers that speak IPv6. */
 export const SITE_OF_TWO = resolve(import.meta.dirname, '../../examples/two-tenants-ipv6.yaml')
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
