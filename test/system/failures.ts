@@ -5,31 +5,30 @@
 
 import { equal, ok } from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { after, before, suite, test } from 'node:test'
+import { before, suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { needs } from '../../lab/needs.ts'
 import {
   failedConnections,
+  type LiveSite,
   leaveAlone,
   nodesOf,
   pidOf,
-  type StartedSite,
-  startSite,
   sumOf,
   underTraffic,
   until,
 } from './live-site.ts'
+import { theSite } from './the-site.ts'
 
 const ALONE_ms = 10_000
 /** BFD takes three intervals of 50 ms (bfd/session.ts); as much again for a machine whose cores are all busy. */
 const DETECTION_ms = 300
 
 suite('when parts of a site die', { skip: needs('ip') }, () => {
-  let site: StartedSite
-  before(async () => {
-    site = await startSite()
+  let site: LiveSite
+  before(() => {
+    site = theSite()
   })
-  after(() => site.stop())
 
   test('one of the two paths cut: only what was in flight is lost', async () => {
     const pathA = (state: 'up' | 'down') =>

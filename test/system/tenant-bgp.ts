@@ -5,7 +5,7 @@
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { after, before, suite, test } from 'node:test'
+import { before, suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Gateway } from '../../lab/gateway.ts'
 import { needs } from '../../lab/needs.ts'
@@ -13,21 +13,21 @@ import { UP } from '../../lab/observe.ts'
 import type { Bird } from '../../lab/peers/bird.ts'
 import { reach } from '../../lab/reach.ts'
 import type { Surroundings } from '../../lab/site.ts'
-import { type StartedSite, startSite, underTraffic, until } from './live-site.ts'
+import { type LiveSite, underTraffic, until } from './live-site.ts'
 import { gatehouse, lives, lostRoutes, plain, REACH_ms, stateOf, unnoticed } from './tenant-routers.ts'
+import { theSite } from './the-site.ts'
 
 suite("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird') }, () => {
-  let site: StartedSite
+  let site: LiveSite
   let made: Surroundings
   let gateway: Gateway
   let acme: Bird
   let globex: Bird
-  before(async () => {
-    site = await startSite()
+  before(() => {
+    site = theSite()
     ;({ made, gateway } = site)
     ;[acme, globex] = ['acme-dc', 'globex-dc'].map((name) => made.routers.get(name)) as [Bird, Bird]
   })
-  after(() => site.stop())
   const hasRoute = async (tenant: string, prefix: string) => (await gateway.observer.routes(tenant)).has(prefix)
 
   test('what a customer announces is reached by its machines, and gone from the FIBs when withdrawn', async () => {
