@@ -29,7 +29,7 @@ export class Aggregate implements RouteFollower {
   readonly #options: AggregateOptions
   readonly #prefix: number
   /** By prefix: it lies in the summary, and it has a route. */
-  #counted = new Uint8Array(16)
+  #counted: Uint8Array = new Uint8Array(16)
   #count = 0
   readonly #words = new Uint32Array(4)
 

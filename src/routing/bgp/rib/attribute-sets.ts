@@ -5,13 +5,14 @@
  *
  *   bytes   attributes without MP_REACH_NLRI and MP_UNREACH_NLRI, AS numbers of four octets | next hop of MP_REACH_NLRI
  *
- * Found by hash: open addressing, a word a place. Two sets are the same if their bytes are.
+ * Found by hash (place-index.ts), a word a place. Two sets are the same if their bytes are.
  */
 
 import { mix32 } from '../../../base/hash.ts'
 import type { AttributeFacts } from '../../../wire/bgp/facts.ts'
 import { ByteArena } from './byte-arena.ts'
 import { grown8, grown32, grownUnsigned32 } from './columns.ts'
+import { PlaceIndex } from './place-index.ts'
 
 /** No set has it. */
 export const NO_SET = 0
@@ -40,7 +41,6 @@ const WELL_KNOWN: readonly (readonly [number, number])[] = [
 ]
 
 const EXTENDED_LENGTH = 0x10
-const PLACES_FIRST = 64
 /** RFC 4271 section 9.1.1: what is not said by the peer counts as this (a common convention). */
 export const LOCAL_PREF_DEFAULT = 100
 
@@ -49,33 +49,32 @@ export class AttributeSets {
   /** Of what `find` found last. */
   foundBytes = 0
   count = 0
-  /** Columns by set number. */
-  at = new Int32Array(16)
+  /** Columns by set number. Of a number that is free the next free one is in `at`. */
+  at: Int32Array = new Int32Array(16)
   /** Of the attributes, and of the next hop behind them. */
-  bytes = new Int32Array(16)
-  nextHopBytes = new Uint8Array(16)
-  has = new Uint8Array(16)
+  bytes: Int32Array = new Int32Array(16)
+  nextHopBytes: Uint8Array = new Uint8Array(16)
+  has: Uint8Array = new Uint8Array(16)
   /** Bits of FIXED. */
-  fixed = new Uint8Array(16)
+  fixed: Uint8Array = new Uint8Array(16)
   /** Grows when the number's set goes: who remembers both knows whether it still is the set that he means. */
-  version = new Int32Array(16)
+  version: Int32Array = new Int32Array(16)
   /** Bits of RESTRICT. */
-  restrict = new Uint8Array(16)
-  origin = new Uint8Array(16)
-  asPathLength = new Int32Array(16)
+  restrict: Uint8Array = new Uint8Array(16)
+  origin: Uint8Array = new Uint8Array(16)
+  asPathLength: Int32Array = new Int32Array(16)
   /** The neighbouring AS that MEDs are compared within; 0 for an empty path. */
-  neighbourAs = new Uint32Array(16)
-  med = new Uint32Array(16)
-  localPref = new Uint32Array(16)
+  neighbourAs: Uint32Array = new Uint32Array(16)
+  med: Uint32Array = new Uint32Array(16)
+  localPref: Uint32Array = new Uint32Array(16)
   /** ORIGINATOR_ID, or 0. */
-  originatorId = new Uint32Array(16)
-  clusterListLength = new Uint8Array(16)
-  #uses = new Int32Array(16)
-  #hash = new Int32Array(16)
+  originatorId: Uint32Array = new Uint32Array(16)
+  clusterListLength: Uint8Array = new Uint8Array(16)
+  #uses: Int32Array = new Int32Array(16)
+  #hash: Int32Array = new Int32Array(16)
   #end = 1
-  #free: number[] = []
-  #index = new Int32Array(PLACES_FIRST)
-  #mask = PLACES_FIRST - 1
+  #free = NO_SET
+  readonly #index = new PlaceIndex(1, (places, at) => this.#hash[places[at]!]!)
 
   /**
    * The number of the set of these bytes: `length` from `from` of the source, and then those of the next hop, which lie in
@@ -93,9 +92,11 @@ export class AttributeSets {
     fixed = 0,
   ): number {
     const hash = hashBytes(message, nextHopAt, nextHopBytes, hashBytes(source, from, length, length ^ (fixed << 24)))
-    let place = hash & this.#mask
-    for (; this.#index[place] !== 0; place = (place + 1) & this.#mask) {
-      const set = this.#index[place]!
+    const { places, mask } = this.#index
+    const base = this.#index.baseOf(hash)
+    let place = hash & mask
+    for (; places[base + place] !== NO_SET; place = (place + 1) & mask) {
+      const set = places[base + place]!
       if (this.#hash[set] !== hash || this.bytes[set] !== length || this.nextHopBytes[set] !== nextHopBytes) continue
       if (this.fixed[set] !== fixed) continue
       if (this.#same(set, source, from, length) && this.#sameNextHop(set, message, nextHopAt)) return set
@@ -112,9 +113,9 @@ export class AttributeSets {
     this.#uses[set] = 0
     this.#describe(set, facts)
     this.restrict[set] = restrictionsIn(message, facts)
-    this.#index[place] = set
+    places[base + place] = set
+    this.#index.filled(hash)
     this.count++
-    if (2 * this.count > this.#mask) this.#rehash()
     return set
   }
 
@@ -149,7 +150,12 @@ export class AttributeSets {
   }
 
   #take(): number {
-    const set = this.#free.pop() ?? this.#end++
+    const free = this.#free
+    if (free !== NO_SET) {
+      this.#free = this.at[free]!
+      return free
+    }
+    const set = this.#end++
     if (set < this.at.length) return set
     this.at = grown32(this.at, set + 1)
     this.bytes = grown32(this.bytes, set + 1)
@@ -190,32 +196,17 @@ export class AttributeSets {
   }
 
   #remove(set: number): void {
-    const index = this.#index
-    let place = this.#hash[set]! & this.#mask
-    while (index[place] !== set) place = (place + 1) & this.#mask
-    for (let next = (place + 1) & this.#mask; index[next] !== 0; next = (next + 1) & this.#mask) {
-      const home = this.#hash[index[next]!]! & this.#mask
-      if (((next - home) & this.#mask) < ((next - place) & this.#mask)) continue
-      index[place] = index[next]!
-      place = next
-    }
-    index[place] = 0
+    const { places, mask } = this.#index
+    const hash = this.#hash[set]!
+    const base = this.#index.baseOf(hash)
+    let place = hash & mask
+    while (places[base + place] !== set) place = (place + 1) & mask
+    this.#index.empty(hash, base + place)
     this.arena.free(this.at[set]!, this.bytes[set]! + this.nextHopBytes[set]!)
     this.version[set]!++
-    this.#free.push(set)
+    this.at[set] = this.#free
+    this.#free = set
     this.count--
-  }
-
-  #rehash(): void {
-    const before = this.#index
-    this.#index = new Int32Array(2 * before.length)
-    this.#mask = this.#index.length - 1
-    for (const set of before) {
-      if (set === 0) continue
-      let place = this.#hash[set]! & this.#mask
-      while (this.#index[place] !== 0) place = (place + 1) & this.#mask
-      this.#index[place] = set
-    }
   }
 }
 

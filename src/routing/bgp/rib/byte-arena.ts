@@ -1,16 +1,22 @@
 /**
  * Runs of bytes of any length up to a message's, side by side in one growing array: what attribute sets are made of. A
- * run is known by where it begins. Runs that came back are used again for others of about their length.
+ * run is known by where it begins. Runs that came back are used again for others of about their length. The array
+ * doubles while it is short, and takes address space for all that is to come once it is not (columns.ts says why).
  *
  *   sizes   16, 32, 48 ... bytes; a list of free runs each, linked through their first four bytes
  */
 
 import { assert } from '../../../base/assert.ts'
+import { reserve } from './columns.ts'
 
 const STEP = 16
+const FIRST_BYTES = 1 << 12
 /** An extended message (RFC 8654) and a next hop. */
 const RUN_BYTES_MAX = 65_536 + 64
 const NONE = 0
+/** Copying so much takes some 100 us. With more than is reserved, 16 M sets as the Internet's, it goes on by doubling. */
+const COPIED_MAX_BYTES = 1 << 20
+const RESERVED_BYTES = 1 << 30
 
 export class ByteArena {
   bytes: Uint8Array
@@ -20,8 +26,8 @@ export class ByteArena {
   #end = STEP
   #used = 0
 
-  constructor(expected_bytes = 1 << 12) {
-    this.bytes = new Uint8Array(expected_bytes)
+  constructor() {
+    this.bytes = new Uint8Array(FIRST_BYTES)
     this.view = new DataView(this.bytes.buffer)
   }
 
@@ -54,7 +60,9 @@ export class ByteArena {
   }
 
   #grow(): void {
-    const larger = new Uint8Array(Math.max(this.#end, this.bytes.length * 2))
+    const bytes = Math.max(this.#end, this.bytes.length * 2)
+    const isLong = bytes > COPIED_MAX_BYTES && bytes <= RESERVED_BYTES
+    const larger = new Uint8Array((isLong ? reserve(RESERVED_BYTES) : undefined) ?? new ArrayBuffer(bytes))
     larger.set(this.bytes)
     this.bytes = larger
     this.view = new DataView(larger.buffer)

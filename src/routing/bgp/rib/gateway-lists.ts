@@ -38,11 +38,11 @@ export class GatewayLists {
   readonly #lists: (List | undefined)[] = [undefined]
   readonly #free: number[] = []
   /** By list: grows when the number's list goes. */
-  #version = new Int32Array(16)
-  // By set: the list of its next hop alone, and which versions of both that holds for.
-  #ofSet = new Int32Array(16)
-  #setVersion = new Int32Array(16).fill(-1)
-  #listVersion = new Int32Array(16)
+  #version: Int32Array = new Int32Array(16)
+  // By set: the list of its next hop alone, and which versions of both that holds for, the set's plus one.
+  #ofSet: Int32Array = new Int32Array(16)
+  #setVersion: Int32Array = new Int32Array(16)
+  #listVersion: Int32Array = new Int32Array(16)
 
   constructor(sets: AttributeSets) {
     this.#sets = sets
@@ -59,18 +59,17 @@ export class GatewayLists {
   /** The list of one path. To be used at once: a list that nobody uses is not kept. */
   of(set: number): number {
     if (set >= this.#ofSet.length) {
-      const before = this.#ofSet.length
       this.#ofSet = grown32(this.#ofSet, set + 1)
-      this.#setVersion = grown32(this.#setVersion, set + 1).fill(-1, before)
+      this.#setVersion = grown32(this.#setVersion, set + 1)
       this.#listVersion = grown32(this.#listVersion, set + 1)
     }
     const known = this.#ofSet[set]!
-    const isKnown = this.#setVersion[set] === this.#sets.version[set] && this.#listVersion[set] === this.#version[known]
-    if (isKnown) return known
+    const version = this.#sets.version[set]! + 1
+    if (this.#setVersion[set] === version && this.#listVersion[set] === this.#version[known]) return known
     const nextHop = this.nextHop(set)
     const list = nextHop ? this.#number([{ address: nextHop, weight: 1 }]) : NO_LIST
     this.#ofSet[set] = list
-    this.#setVersion[set] = this.#sets.version[set]!
+    this.#setVersion[set] = version
     this.#listVersion[set] = this.#version[list]!
     return list
   }

@@ -3,7 +3,7 @@
  * prefix has a number of its own, under which everything else about it is kept in columns. Numbers are dense from 0 and are
  * used again when a prefix is gone.
  *
- *   index   open addressing with linear probing, half full at most; two words a place
+ *   index   place-index.ts, two words a place
  *             IPv4      the address | number + 1 and length, together in a word
  *             others    the hash | number + 1
  *
@@ -17,13 +17,13 @@ import { readPrefix4 } from '../../../wire/bgp/prefix.ts'
 import type { UpdateBuilder } from '../../../wire/bgp/update-builder.ts'
 import type { Reader } from '../../../wire/cursor.ts'
 import { grown8, grownUnsigned32 } from './columns.ts'
+import { PlaceIndex } from './place-index.ts'
 
 /** Not there, or malformed. */
 export const NO_PREFIX = -1
 
 /** Numbers are below 2^26, which leaves six bits of a word for a length up to 32. */
 const PREFIXES_MAX = 2 ** 26 - 1
-export const PLACES_FIRST = 32
 
 /** As many prefixes as are looked for at a time. */
 export const FOUND_MAX = 512
@@ -82,14 +82,14 @@ export class PrefixTable4 implements AddressTable {
   count = 0
   // A free number's address is the next free number.
   #free = NONE
-  #addresses = new Uint32Array(16)
-  #lengths = new Uint8Array(16)
-  #index = new Int32Array(2 * PLACES_FIRST)
-  #mask = PLACES_FIRST - 1
+  #addresses: Uint32Array = new Uint32Array(16)
+  #lengths: Uint8Array = new Uint8Array(16)
+  readonly #index = new PlaceIndex(2, hashAt4)
   /** Of no use but to make the reading of places look useful to the compiler. */
   touched = 0
 
   read(from: Reader, hasIds: boolean, enter: boolean): number {
+    const { places, mask } = this.#index
     let count = 0
     let touched = 0
     for (; count < FOUND_MAX && from.remaining > 0; count++) {
@@ -99,7 +99,8 @@ export class PrefixTable4 implements AddressTable {
       if (from.failed) break
       KEYS[count] = address
       BITS[count] = length
-      touched ^= this.#index[2 * (hashOf4(address | 0, length) & this.#mask)]!
+      const hash = hashOf4(address | 0, length)
+      touched ^= places[this.#index.baseOf(hash) + 2 * (hash & mask)]!
     }
     this.touched = touched
     for (let i = 0; i < count; i++) this.found[i] = this.find(KEYS[i]!, BITS[i]!, enter)
@@ -108,29 +109,32 @@ export class PrefixTable4 implements AddressTable {
 
   /** `address` has no bits set behind the length. */
   find(address: number, length: number, enter: boolean): number {
-    const index = this.#index
+    const { places, mask } = this.#index
     const word = address | 0
-    let place = hashOf4(word, length) & this.#mask
-    for (;;) {
-      const tail = index[2 * place + 1]!
+    const hash = hashOf4(word, length)
+    const base = this.#index.baseOf(hash)
+    let at = base + 2 * (hash & mask)
+    for (let place = hash & mask; ; ) {
+      const tail = places[at + 1]!
       if (tail === 0) break
-      if (index[2 * place] === word && (tail & 63) === length) return (tail >>> 6) - 1
-      place = (place + 1) & this.#mask
+      if (places[at] === word && (tail & 63) === length) return (tail >>> 6) - 1
+      place = (place + 1) & mask
+      at = base + 2 * place
     }
-    return enter ? this.#enter(place, address, length) : NO_PREFIX
+    return enter ? this.#enter(at, hash, address, length) : NO_PREFIX
   }
 
   findAddress(words: Uint32Array, at: number, length: number, enter: boolean): number {
     return this.find(words[at]!, length, enter)
   }
 
-  #enter(place: number, address: number, length: number): number {
+  #enter(at: number, hash: number, address: number, length: number): number {
     const prefix = this.#take()
     this.#addresses[prefix] = address
     this.#lengths[prefix] = length
-    this.#index[2 * place] = address | 0
-    this.#index[2 * place + 1] = ((prefix + 1) << 6) | length
-    if (2 * this.count > this.#mask) this.#rehash()
+    this.#index.places[at] = address | 0
+    this.#index.places[at + 1] = ((prefix + 1) << 6) | length
+    this.#index.filled(hash)
     return prefix
   }
 
@@ -150,47 +154,31 @@ export class PrefixTable4 implements AddressTable {
     return prefix
   }
 
-  #rehash(): void {
-    const before = this.#index
-    const places = morePlaces(before.length / 2)
-    this.#index = new Int32Array(2 * places)
-    this.#mask = places - 1
-    for (let old = 0; old < before.length; old += 2) {
-      const tail = before[old + 1]!
-      if (tail === 0) continue
-      let place = hashOf4(before[old]!, tail & 63) & this.#mask
-      while (this.#index[2 * place + 1] !== 0) place = (place + 1) & this.#mask
-      this.#index[2 * place] = before[old]!
-      this.#index[2 * place + 1] = tail
-    }
-  }
-
   remove(prefixes: Int32Array, count: number): void {
+    const { places, mask } = this.#index
     for (let from = 0; from < count; from += FOUND_MAX) {
       const to = Math.min(from + FOUND_MAX, count)
       let touched = 0
       for (let i = from; i < to; i++) {
-        const prefix = prefixes[i]!
-        touched ^= this.#index[2 * (hashOf4(this.#addresses[prefix]! | 0, this.#lengths[prefix]!) & this.#mask)]!
+        const hash = this.#hashOf(prefixes[i]!)
+        touched ^= places[this.#index.baseOf(hash) + 2 * (hash & mask)]!
       }
       this.touched = touched
       for (let i = from; i < to; i++) this.#remove(prefixes[i]!)
     }
   }
 
+  #hashOf(prefix: number): number {
+    return hashOf4(this.#addresses[prefix]! | 0, this.#lengths[prefix]!)
+  }
+
   #remove(prefix: number): void {
-    const index = this.#index
-    let place = hashOf4(this.#addresses[prefix]! | 0, this.#lengths[prefix]!) & this.#mask
-    while (index[2 * place + 1]! >>> 6 !== prefix + 1) place = (place + 1) & this.#mask
-    // What probed past the place moves up, so that no search ends too early.
-    for (let next = (place + 1) & this.#mask; index[2 * next + 1] !== 0; next = (next + 1) & this.#mask) {
-      const home = hashOf4(index[2 * next]!, index[2 * next + 1]! & 63) & this.#mask
-      if (((next - home) & this.#mask) < ((next - place) & this.#mask)) continue
-      index[2 * place] = index[2 * next]!
-      index[2 * place + 1] = index[2 * next + 1]!
-      place = next
-    }
-    index[2 * place + 1] = 0
+    const { places, mask } = this.#index
+    const hash = this.#hashOf(prefix)
+    const base = this.#index.baseOf(hash)
+    let place = hash & mask
+    while (places[base + 2 * place + 1]! >>> 6 !== prefix + 1) place = (place + 1) & mask
+    this.#index.empty(hash, base + 2 * place)
     this.count--
     this.#addresses[prefix] = this.#free
     this.#free = prefix
@@ -209,13 +197,10 @@ export class PrefixTable4 implements AddressTable {
   }
 }
 
-/** Twice as many as there were, of few places four times as many: thousands of small tables grow in fewer steps. */
-export function morePlaces(places: number): number {
-  return places < SMALL_PLACES ? 4 * places : 2 * places
-}
-
-const SMALL_PLACES = 256
-
 function hashOf4(word: number, length: number): number {
   return mix32(word ^ (length << 26))
+}
+
+function hashAt4(places: Int32Array, at: number): number {
+  return hashOf4(places[at]!, places[at + 1]! & 63)
 }

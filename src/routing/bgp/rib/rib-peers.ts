@@ -24,13 +24,13 @@ export interface RibPeer {
 }
 
 export class RibPeers {
-  external = new Uint8Array(16)
-  client = new Uint8Array(16)
-  routerId = new Uint32Array(16)
+  external: Uint8Array = new Uint8Array(16)
+  client: Uint8Array = new Uint8Array(16)
+  routerId: Uint32Array = new Uint32Array(16)
   /** Its routes are of use only while their next hops are reachable. */
-  tracked = new Uint8Array(16)
+  tracked: Uint8Array = new Uint8Array(16)
   /** Who the session is now: itself, or the one that has come after it while its routes are still here (RFC 4724). */
-  current = new Uint16Array(16)
+  current: Uint16Array = new Uint16Array(16)
   readonly #peers: (RibPeer | undefined)[] = [undefined]
   readonly #free: number[] = []
 

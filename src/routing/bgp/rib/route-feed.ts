@@ -30,8 +30,9 @@ class FedTable implements RouteFollower {
   readonly family: Family
   readonly queue = new PrefixQueue()
   /** By prefix: the list that was told last. */
-  told = new Int32Array(16)
-
+  told: Int32Array = new Int32Array(16)
+  /** Prefixes of which something was ever told are below this. */
+  #end = 0
   readonly #wake: (fed: FedTable) => void
 
   constructor(table: RoutingTable, tenant: string, family: Family, wake: (fed: FedTable) => void) {
@@ -43,7 +44,10 @@ class FedTable implements RouteFollower {
 
   changed(prefix: number): void {
     if (this.queue.count === 0) this.#wake(this)
-    this.told = grown32(this.told, prefix + 1)
+    if (prefix >= this.#end) {
+      this.told = grown32(this.told, prefix + 1)
+      this.#end = prefix + 1
+    }
     if (this.queue.add(prefix) && this.told[prefix] === NO_LIST) this.table.holds[prefix]!++
   }
 
@@ -60,7 +64,7 @@ class FedTable implements RouteFollower {
 
   /** What was told counts for nothing. */
   forget(lists: GatewayLists): void {
-    for (let prefix = 0; prefix < this.told.length; prefix++) {
+    for (let prefix = 0; prefix < this.#end; prefix++) {
       const list = this.told[prefix]!
       if (list === NO_LIST) continue
       // It waits to be told anew, which holds it.

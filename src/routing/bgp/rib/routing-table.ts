@@ -39,19 +39,19 @@ export class RoutingTable implements PathColumns {
   /** Of summaries that stand for all that is in them. */
   readonly aggregates: Aggregate[] = []
   /** Columns by prefix: paths' numbers. */
-  first = new Int32Array(16)
-  best = new Int32Array(16)
+  first: Int32Array = new Int32Array(16)
+  best: Int32Array = new Int32Array(16)
   /** How many followers still need the prefix's number. */
-  holds = new Uint16Array(16)
+  holds: Uint16Array = new Uint16Array(16)
   /** Columns by path. Path 0 is none. */
-  set = new Int32Array(16)
-  received = new Int32Array(16)
-  peer = new Uint16Array(16)
-  next = new Int32Array(16)
-  flags = new Uint8Array(16)
-  pathId = new Uint32Array(0)
+  set: Int32Array = new Int32Array(16)
+  received: Int32Array = new Int32Array(16)
+  peer: Uint16Array = new Uint16Array(16)
+  next: Int32Array = new Int32Array(16)
+  flags: Uint8Array = new Uint8Array(16)
+  pathId: Uint32Array = new Uint32Array(0)
   /** Of VPN routes. */
-  label = new Uint32Array(0)
+  label: Uint32Array = new Uint32Array(0)
   readonly hasLabels: boolean
   paths = 0
   /** Paths that were not taken: their peer had too many of the prefix. */
@@ -60,7 +60,7 @@ export class RoutingTable implements PathColumns {
   #foundOfPeer = 0
   #pathEnd = 1
   #freePath = NONE
-  #unused = new Int32Array(16)
+  #unused: Int32Array = new Int32Array(16)
   #unusedCount = 0
 
   constructor(prefixes: PrefixTable, sets: AttributeSets, decision: Decision) {

@@ -25,11 +25,13 @@ export class Track {
   /** Those that are to be told that all routes come again from here on, and that they have come (RFC 7313). */
   readonly toBegin = new Set<number>()
   readonly toEnd = new Set<number>()
-  sent = new Int32Array(16)
-  source = new Uint16Array(16)
-  label = new Uint32Array(0)
+  sent: Int32Array = new Int32Array(16)
+  source: Uint16Array = new Uint16Array(16)
+  label: Uint32Array = new Uint32Array(0)
   readonly paths: ToldPaths | undefined
   readonly #queue = new PrefixQueue()
+  /** Prefixes that it was ever told of are below this. */
+  #end = 0
 
   /** `paths`: its members are told several paths of a prefix, these so far. */
   constructor(table: RoutingTable, paths?: ToldPaths) {
@@ -58,7 +60,7 @@ export class Track {
 
   /** The prefix may have changed. */
   enqueue(prefix: number): void {
-    if (prefix >= this.sent.length) this.#reserve(prefix)
+    if (prefix >= this.#end) this.#reserve(prefix)
     if (this.#queue.add(prefix) && this.sent[prefix] === NO_SET) this.table.holds[prefix]!++
   }
 
@@ -89,10 +91,10 @@ export class Track {
   /** Another track that has been told the same and is told the rest from here on. */
   copy(): Track {
     const other = new Track(this.table, this.paths?.copy())
-    for (let prefix = 0; prefix < this.sent.length; prefix++) {
+    for (let prefix = 0; prefix < this.#end; prefix++) {
       const set = this.sent[prefix]!
       if (set !== NO_SET) {
-        if (prefix >= other.sent.length) other.#reserve(prefix)
+        if (prefix >= other.#end) other.#reserve(prefix)
         other.sent[prefix] = set
         other.source[prefix] = this.source[prefix]!
         if (this.table.hasLabels) other.label[prefix] = this.label[prefix]!
@@ -100,14 +102,14 @@ export class Track {
         this.table.holds[prefix]!++
       }
     }
-    for (let i = 0; i < this.#queue.count; i++) other.enqueue(this.#queue.at(i))
+    for (const prefix of this.#queue.waiting()) other.enqueue(prefix)
     return other
   }
 
   /** What was sent is to be told again, and what is no more is to be taken back still: `source` says that it was told. */
   forget(): void {
     this.paths?.forget()
-    for (let prefix = 0; prefix < this.sent.length; prefix++) {
+    for (let prefix = 0; prefix < this.#end; prefix++) {
       if (this.sent[prefix] === NO_SET) continue
       // It waits to be told anew, which holds it.
       this.enqueue(prefix)
@@ -120,11 +122,11 @@ export class Track {
   clear(): void {
     this.paths?.clear()
     while (this.waiting > 0) this.settle(this.take(), NO_SET, 0)
-    for (let prefix = 0; prefix < this.sent.length; prefix++)
-      if (this.sent[prefix] !== NO_SET) this.settle(prefix, NO_SET, 0)
+    for (let prefix = 0; prefix < this.#end; prefix++) if (this.sent[prefix] !== NO_SET) this.settle(prefix, NO_SET, 0)
   }
 
   #reserve(prefix: number): void {
+    this.#end = prefix + 1
     this.sent = grown32(this.sent, prefix + 1)
     this.source = grown16(this.source, prefix + 1)
     if (this.table.hasLabels) this.label = grownUnsigned32(this.label, prefix + 1)

@@ -20,11 +20,11 @@ export class VpnExport implements RouteFollower {
   readonly #vrf: VrfTargets
   readonly #touched: (table: RoutingTable) => void
   /** By the VRF's prefix: whose path was entered, 0 for none. */
-  #peer = new Uint16Array(16)
+  #peer: Uint16Array = new Uint16Array(16)
   // By set: the one with the targets, and which versions of both that holds for.
-  #made = new Int32Array(16)
-  #setVersion = new Int32Array(16)
-  #madeVersion = new Int32Array(16)
+  #made: Int32Array = new Int32Array(16)
+  #setVersion: Int32Array = new Int32Array(16)
+  #madeVersion: Int32Array = new Int32Array(16)
   readonly #words = new Uint32Array(4)
 
   constructor(table: RoutingTable, vpn: RoutingTable, vrf: VrfTargets, touched: (table: RoutingTable) => void) {

@@ -40,17 +40,17 @@ export class VpnImport implements RouteFollower {
   readonly #prefixes: VpnPrefixTable
   readonly #options: VpnImportOptions
   /** By VPN prefix: what was entered, or is about to be, and whose path it was. */
-  #set = new Int32Array(16)
-  #peer = new Uint16Array(16)
+  #set: Int32Array = new Int32Array(16)
+  #peer: Uint16Array = new Uint16Array(16)
   readonly #queue = new PrefixQueue()
   // The entries of a batch, in columns: the VRF's number, the VPN prefix, the peer, and the set, or NO_SET to take it out.
-  #vrf = new Uint32Array(16)
-  #prefix = new Uint32Array(16)
-  #of = new Uint16Array(16)
-  #what = new Int32Array(16)
+  #vrf: Uint32Array = new Uint32Array(16)
+  #prefix: Uint32Array = new Uint32Array(16)
+  #of: Uint16Array = new Uint16Array(16)
+  #what: Int32Array = new Int32Array(16)
   #count = 0
   /** Entries by VRF, and how many of them are made. */
-  #order = new Uint32Array(0)
+  #order: Uint32Array = new Uint32Array(0)
   #isSorted = false
   #made = 0
   /** Steps for which it has been waited for more changes. */

@@ -10,16 +10,15 @@ import { readPrefix6, readVpn4, readVpn6, VpnPrefix } from '../../../wire/bgp/pr
 import type { UpdateBuilder } from '../../../wire/bgp/update-builder.ts'
 import type { Reader } from '../../../wire/cursor.ts'
 import { grown8, grownUnsigned32 } from './columns.ts'
+import { PlaceIndex } from './place-index.ts'
 import {
   type AddressTable,
   FOUND,
   FOUND_MAX,
-  morePlaces,
   NO_LABELS,
   NO_PREFIX,
   NONE,
   PATH_IDS,
-  PLACES_FIRST,
   type PrefixTable,
   PrefixTable4,
 } from './prefix-table.ts'
@@ -35,10 +34,9 @@ abstract class WidePrefixTable implements PrefixTable {
   protected readonly words: number
   protected readonly key: Uint32Array
   /** By prefix, `words` of them each. */
-  protected keys: Uint32Array<ArrayBuffer> = new Uint32Array(64)
-  #lengths = new Uint8Array(16)
-  #index = new Int32Array(2 * PLACES_FIRST)
-  #mask = PLACES_FIRST - 1
+  protected keys: Uint32Array = new Uint32Array(64)
+  #lengths: Uint8Array = new Uint8Array(16)
+  readonly #index = new PlaceIndex(2, hashAt)
 
   constructor(words: number) {
     this.words = words
@@ -60,14 +58,17 @@ abstract class WidePrefixTable implements PrefixTable {
   protected abstract readKey(from: Reader, bits: number, row: number): number
 
   find(key: Uint32Array, length: number, enter: boolean): number {
-    const index = this.#index
+    const { places, mask } = this.#index
     const hash = hashOfWords(key, 0, this.words, length)
-    let place = hash & this.#mask
-    for (; index[2 * place + 1] !== 0; place = (place + 1) & this.#mask) {
-      const prefix = index[2 * place + 1]! - 1
-      if (index[2 * place] === hash && this.#is(prefix, key, length)) return prefix
+    const base = this.#index.baseOf(hash)
+    let at = base + 2 * (hash & mask)
+    for (let place = hash & mask; places[at + 1] !== 0; ) {
+      const prefix = places[at + 1]! - 1
+      if (places[at] === hash && this.#is(prefix, key, length)) return prefix
+      place = (place + 1) & mask
+      at = base + 2 * place
     }
-    return enter ? this.#enter(place, hash, key, length) : NO_PREFIX
+    return enter ? this.#enter(at, hash, key, length) : NO_PREFIX
   }
 
   #is(prefix: number, key: Uint32Array, length: number): boolean {
@@ -77,13 +78,13 @@ abstract class WidePrefixTable implements PrefixTable {
     return true
   }
 
-  #enter(place: number, hash: number, key: Uint32Array, length: number): number {
+  #enter(at: number, hash: number, key: Uint32Array, length: number): number {
     const prefix = this.#take()
     this.keys.set(key, this.words * prefix)
     this.#lengths[prefix] = length
-    this.#index[2 * place] = hash
-    this.#index[2 * place + 1] = prefix + 1
-    if (2 * this.count > this.#mask) this.#rehash()
+    this.#index.places[at] = hash
+    this.#index.places[at + 1] = prefix + 1
+    this.#index.filled(hash)
     return prefix
   }
 
@@ -100,36 +101,17 @@ abstract class WidePrefixTable implements PrefixTable {
     return prefix
   }
 
-  #rehash(): void {
-    const before = this.#index
-    const places = morePlaces(before.length / 2)
-    this.#index = new Int32Array(2 * places)
-    this.#mask = places - 1
-    for (let old = 0; old < before.length; old += 2) {
-      if (before[old + 1] === 0) continue
-      let place = before[old]! & this.#mask
-      while (this.#index[2 * place + 1] !== 0) place = (place + 1) & this.#mask
-      this.#index[2 * place] = before[old]!
-      this.#index[2 * place + 1] = before[old + 1]!
-    }
-  }
-
   remove(prefixes: Int32Array, count: number): void {
     for (let i = 0; i < count; i++) this.#remove(prefixes[i]!)
   }
 
   #remove(prefix: number): void {
-    const index = this.#index
-    let place = hashOfWords(this.keys, this.words * prefix, this.words, this.#lengths[prefix]!) & this.#mask
-    while (index[2 * place + 1] !== prefix + 1) place = (place + 1) & this.#mask
-    for (let next = (place + 1) & this.#mask; index[2 * next + 1] !== 0; next = (next + 1) & this.#mask) {
-      const home = index[2 * next]! & this.#mask
-      if (((next - home) & this.#mask) < ((next - place) & this.#mask)) continue
-      index[2 * place] = index[2 * next]!
-      index[2 * place + 1] = index[2 * next + 1]!
-      place = next
-    }
-    index[2 * place + 1] = 0
+    const { places, mask } = this.#index
+    const hash = hashOfWords(this.keys, this.words * prefix, this.words, this.#lengths[prefix]!)
+    const base = this.#index.baseOf(hash)
+    let place = hash & mask
+    while (places[base + 2 * place + 1] !== prefix + 1) place = (place + 1) & mask
+    this.#index.empty(hash, base + 2 * place)
     this.count--
     this.keys[this.words * prefix] = this.#free
     this.#free = prefix
@@ -242,6 +224,10 @@ export function prefixTableOf(family: Family): PrefixTable {
   if (family === FAMILY.ipv4Unicast) return new PrefixTable4()
   if (family === FAMILY.ipv6Unicast) return new PrefixTable6()
   return family === FAMILY.vpnv4 ? new VpnPrefixTable4() : new VpnPrefixTable6()
+}
+
+function hashAt(places: Int32Array, at: number): number {
+  return places[at]!
 }
 
 function hashOfWords(words: Uint32Array, at: number, count: number, length: number): number {
