@@ -18,9 +18,19 @@ import {
 import { attributeBytes, type RouteText } from './rib/rib-harness.ts'
 import { RouteEngine } from './route-engine.ts'
 
+/** It has gone on whenever somebody looks at it. */
+class TickingClock extends ManualClock {
+  tick_ms = 0
+
+  override now_us(): number {
+    this.advance(this.tick_ms)
+    return super.now_us()
+  }
+}
+
 /** An engine, and what its sessions were sent: the bytes of each. */
 class Bed {
-  readonly clock = new ManualClock()
+  readonly clock = new TickingClock()
   readonly sent = new Map<number, number>()
   readonly messages: FromRoutes[] = []
   /** By slot: what the network has not taken. */
@@ -44,6 +54,22 @@ class Bed {
       handling: { ...plainHandling, enforceFirstAs: true, ...handling },
     }
     this.engine.take(up)
+  }
+
+  /** Routes with an attribute set for every five of them. */
+  fullTable(session: number, count: number): void {
+    const memory = new SharedArrayBuffer(count * 32)
+    const builder = new UpdateBuilder()
+    builder.target(new Uint8Array(memory))
+    let end = 0
+    for (let i = 0; i < count; i++) {
+      if (i % 5 === 0) {
+        if (i > 0) end = builder.finish()
+        builder.begin(end, FAMILY.ipv4Unicast, attributeBytes({ path: [65_100 + session, 1 + i / 5] }))
+      }
+      builder.addPrefix4(((10 << 24) | (i << 4)) >>> 0, 28)
+    }
+    this.engine.take({ kind: 'updates', memory, runs: Int32Array.of(session, 0, builder.finish()) })
   }
 
   updates(session: number, count: number, route: RouteText | undefined): void {
@@ -111,6 +137,50 @@ suite('the route engine', () => {
     bed.run()
     ok(bed.sent.get(2)! > announced)
     deepEqual(bed.engine.counts(), { sessions: 1, tables: 1, prefixes: 0, paths: 0, attributeSets: 0 })
+  })
+
+  test('holds a full table, tells it to whoever comes and asks again, and lets all of it go', () => {
+    const routes = 200_000
+    const bed = new Bed()
+    for (const session of [1, 2]) bed.up(session)
+    bed.fullTable(1, routes)
+    bed.run()
+    const all = { sessions: 2, tables: 1, prefixes: routes, paths: routes, attributeSets: routes / 5 }
+    deepEqual(bed.engine.counts(), all)
+    bed.up(3)
+    bed.run()
+    // Give or take messages that were cut in two where a chunk was full.
+    const nearly = (session: number, bytes: number): void => ok(Math.abs(bed.sent.get(session)! - bytes) < 1000)
+    nearly(3, bed.sent.get(2)!)
+    bed.engine.take({ kind: 'refresh', session: 2, family: FAMILY.ipv4Unicast, subtype: REFRESH.request })
+    bed.run()
+    nearly(2, 2 * bed.sent.get(3)!)
+    bed.engine.take({ kind: 'down', session: 2 })
+    bed.engine.take({ kind: 'down', session: 1 })
+    bed.run()
+    deepEqual(bed.engine.counts(), { sessions: 1, tables: 1, prefixes: 0, paths: 0, attributeSets: 0 })
+  })
+
+  test('looks at the clock often: whoever asks has to wait for some thousand routes and not for all', () => {
+    const bed = new Bed()
+    for (const session of [1, 2, 3]) bed.up(session)
+    bed.updates(1, 100_000, ROUTE)
+    // When it looks again, it has worked for as long as it may.
+    bed.clock.tick_ms = 3
+    let most = 0
+    const run = (): void => {
+      for (let goesOn = true; goesOn; ) {
+        const { paths } = bed.engine.counts()
+        const told = bed.sent.get(2) ?? 0
+        goesOn = bed.engine.step()
+        most = Math.max(most, Math.abs(bed.engine.counts().paths - paths), ((bed.sent.get(2) ?? 0) - told) / 4)
+      }
+    }
+    run()
+    bed.updates(1, 100_000, undefined)
+    run()
+    equal(bed.engine.counts().paths, 0)
+    ok(most < 3000, `${most} routes in one step`)
   })
 
   test('waits for a member that takes nothing for a while only, and tells it the rest later', () => {

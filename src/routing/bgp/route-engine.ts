@@ -40,10 +40,10 @@ import { keyOf, policyOf, type RouteSession } from './route-session.ts'
 import { type Publisher, Tables } from './tables.ts'
 import { UpdateGroups } from './update-groups.ts'
 
-/** So long a step takes at most, give or take MESSAGES_PER_LOOK messages: who asks waits no longer than a few of them. */
+/** So long a step takes updates at most, and tells them, give or take a look: who asks waits no longer than a few steps. */
 const STEP_us = 4000
-/** Messages between two looks at the clock. */
-const MESSAGES_PER_LOOK = 64
+/** Of updates, between two looks at the clock: some 60 messages of a full table, or 1000 withdrawals in one. */
+const LOOK_BYTES = 4096
 /** Prefixes of a table that are marked in one step. */
 const MARK_PREFIXES = 50_000
 /** RFC 4486: what a session ends with that has sent more prefixes than it may. */
@@ -95,9 +95,10 @@ export class RouteEngine {
   // Of the updates at the head of the queue: the run and the place in it.
   #run = 0
   #at = -1
+  // Over their memory. Nothing else keeps that, or it would be garbage for a long time.
+  #open: { readonly view: DataView; readonly reader: Reader } | undefined
   // Of the mark at the head of the queue: how far its table is marked.
   #marked = 0
-  readonly #readers = new WeakMap<SharedArrayBuffer, Reader>()
 
   constructor(options: RouteEngineOptions) {
     this.#options = options
@@ -129,7 +130,7 @@ export class RouteEngine {
     if (reviewed) this.#tables.touched.add(reviewed)
     const isRechecking = this.#tables.recheck()
     const isImporting = this.#tables.importVpn(this.#queue.length > 0 || this.#purges.isBusy)
-    const isTelling = this.#groups.tell()
+    const isTelling = this.#groups.tell(STEP_us)
     const isPublishing = this.#tables.publish()
     this.#forget(isImporting)
     this.#tables.releaseUnused()
@@ -189,9 +190,9 @@ export class RouteEngine {
 
   /** False when the time was over before the end. */
   #takeUpdates({ memory, runs }: Updates, until_us: number): boolean {
-    const view = new DataView(memory)
-    const reader = this.#readerOf(memory)
-    let looks = MESSAGES_PER_LOOK
+    this.#open ??= { view: new DataView(memory), reader: new Reader(new Uint8Array(memory)) }
+    const { view, reader } = this.#open
+    let left = LOOK_BYTES
     for (; this.#run < runs.length; this.#run += 3, this.#at = -1) {
       const session = this.#sessions.get(runs[this.#run]!)
       const from = runs[this.#run + 1]!
@@ -203,8 +204,9 @@ export class RouteEngine {
         const bytes = view.getUint16(at + 16)
         if (view.getUint8(at + 18) === MESSAGE.update) this.#update(session, reader, view, at, bytes)
         at += bytes
-        if (--looks > 0) continue
-        looks = MESSAGES_PER_LOOK
+        left -= bytes
+        if (left > 0) continue
+        left = LOOK_BYTES
         if (this.#options.clock.now_us() < until_us) continue
         this.#at = at
         return false
@@ -213,15 +215,8 @@ export class RouteEngine {
     }
     this.#run = 0
     this.#at = -1
+    this.#open = undefined
     return true
-  }
-
-  #readerOf(memory: SharedArrayBuffer): Reader {
-    const known = this.#readers.get(memory)
-    if (known) return known
-    const made = new Reader(new Uint8Array(memory))
-    this.#readers.set(memory, made)
-    return made
   }
 
   #update(session: RouteSession, reader: Reader, view: DataView, at: number, bytes: number): void {

@@ -18,8 +18,8 @@ import type { RoutingTable } from './rib/routing-table.ts'
 import { UpdateGroup } from './rib/update-group.ts'
 import { policyOf, type RouteSession } from './route-session.ts'
 
-/** Prefixes of a track that are told in one step. */
-const FLUSH_PREFIXES = 20_000
+/** Prefixes of a track that are told before the next one's turn, and another look at the clock: a millisecond or two. */
+const TURN_PREFIXES = 2000
 /** Of updates that a session was handed and the network has not taken: a peer that is further behind waits. */
 const WAITING_MAX_BYTES = 2 << 20
 /** So long the members of a group wait for the slowest one. */
@@ -103,25 +103,37 @@ export class UpdateGroups {
     }
   }
 
-  /** Tells what waits, as far as there is room. False when nothing was told. */
-  tell(): boolean {
-    const now_us = this.#options.clock.now_us()
+  /** Tells what waits, as far as there is room, for about so long: tracks have turns. False when nothing was told. */
+  tell(time_us: number): boolean {
+    const { clock, touched } = this.#options
+    const now_us = clock.now_us()
+    const until_us = now_us + time_us
     let told = false
     for (const [group, blocked_us] of this.#awake) {
-      this.#options.touched(group.table)
-      let toldHere = false
-      for (const track of group.busy()) {
-        const before = track.waiting + track.awaiting.size
-        group.flush(track, this.#packer, this.#rewriter, FLUSH_PREFIXES)
-        if (track.waiting + track.awaiting.size < before) toldHere = true
-      }
+      touched(group.table)
+      const toldHere = this.#tellGroup(group, until_us)
       if (group.rest()) this.#awake.delete(group)
-      else if (toldHere) this.#awake.set(group, NOT_BLOCKED)
-      else if (blocked_us === NOT_BLOCKED) this.#awake.set(group, now_us)
-      else if (now_us - blocked_us > PATIENCE_us && this.#detachSlow(group)) toldHere = true
+      else if (toldHere) {
+        // Behind the others, and once more if there is time for it.
+        this.#awake.delete(group)
+        this.#awake.set(group, NOT_BLOCKED)
+      } else if (blocked_us === NOT_BLOCKED) this.#awake.set(group, now_us)
+      else if (now_us - blocked_us > PATIENCE_us && this.#detachSlow(group)) told = true
       told ||= toldHere
+      if (toldHere && clock.now_us() >= until_us) break
     }
     this.#packer.flush()
+    return told
+  }
+
+  #tellGroup(group: UpdateGroup, until_us: number): boolean {
+    let told = false
+    for (const track of group.busy()) {
+      const before = track.waiting + track.awaiting.size
+      group.flush(track, this.#packer, this.#rewriter, TURN_PREFIXES)
+      if (track.waiting + track.awaiting.size < before) told = true
+      if (this.#options.clock.now_us() >= until_us) break
+    }
     return told
   }
 

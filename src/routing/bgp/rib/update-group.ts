@@ -77,10 +77,15 @@ export class UpdateGroup implements RouteFollower {
     return [...(this.#main?.members ?? [])]
   }
 
-  /** The tracks that have something to say, or to finish saying. */
+  /** The tracks that have something to say, or to finish saying. Of the others those come first that were not asked for last. */
   *busy(): Generator<Track> {
     if (this.#main && isBusy(this.#main)) yield this.#main
-    for (const track of this.#others) if (isBusy(track)) yield track
+    for (const track of [...this.#others]) {
+      if (!isBusy(track)) continue
+      this.#others.delete(track)
+      this.#others.add(track)
+      yield track
+    }
   }
 
   changed(prefix: number): void {
@@ -97,8 +102,14 @@ export class UpdateGroup implements RouteFollower {
   /** All has been told: true until the next change. */
   rest(): boolean {
     this.#merge()
-    this.#isAwake = [...this.busy()].length > 0
+    this.#isAwake = this.#hasBusy()
     return !this.#isAwake
+  }
+
+  #hasBusy(): boolean {
+    if (this.#main && isBusy(this.#main)) return true
+    for (const track of this.#others) if (isBusy(track)) return true
+    return false
   }
 
   /** A new member gets everything, on a track of its own unless it is the first. */
