@@ -2,15 +2,18 @@
  * `gatehouse bench bgp`: DSR figure 12, a table from one peer to another, beside FRR and BIRD. A sender with the table in
  * memory and a receiver that counts (bgp/peer.ts) have a daemon between them; the time is from the first update sent to
  * the last one received. Each daemon is started anew for each size. Beside it how long who asks has to wait meanwhile
- * (bgp/shows.ts), and VPN routes into VRFs (bgp/vrfs.ts).
+ * (bgp/shows.ts), VPN routes into VRFs (bgp/vrfs.ts, bgp/vpn-import.ts), and many VRFs with neighbours, which is
+ * figure 13 (bgp/many-vrfs.ts).
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Lab } from '../lab/namespaces.ts'
 import { ensurePackage, isRoot } from '../lab/packages.ts'
 import { ADDRESS, type BgpDaemon, gatehouse, NAMESPACE, peersOrWhy, residentBytes, SUBNET } from './bgp/daemons.ts'
+import { manyVrfRows } from './bgp/many-vrfs.ts'
 import { Peer, passOn } from './bgp/peers.ts'
 import { showRows } from './bgp/shows.ts'
+import { vpnImportRows } from './bgp/vpn-import.ts'
 import { vrfRows } from './bgp/vrfs.ts'
 import { median } from './measure.ts'
 import { linePlot } from './plot.ts'
@@ -61,12 +64,15 @@ export const benchBgp: Bench = async (options) => {
       figures.get(daemon.name)!.set(size.routes, await measure(lab, daemon, size))
     }
   plotFigures(figures, options)
+  const peers = daemons.map(({ name }) => name)
   const largest = sizes.at(-1)!.routes
   options.say(`what an operator asks while ${largest.toLocaleString('en-US')} routes load`)
   const rows = [
     ...sizes.flatMap(({ routes }) => rowsOf(routes, figures)),
     ...(await showRows(lab, largest)),
     ...vrfRows(options.quick),
+    ...(await vpnImportRows(lab, options.quick, peers.includes('FRR'))),
+    ...(await manyVrfRows(lab, options, peers)),
   ]
   return { bench: 'bgp', machine: machineText(), rows }
 }

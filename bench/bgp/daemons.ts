@@ -6,7 +6,7 @@
 
 import { type ChildProcess, execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { chownSync, closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import type { Lab } from '../../lab/namespaces.ts'
 import { ensurePackage } from '../../lab/packages.ts'
 import { RoutingModule } from '../../lab/routing-module.ts'
@@ -112,29 +112,40 @@ const frr: BgpDaemon = {
       ]),
       '',
     ]
-    writeFileSync(`${folder}/bgpd.conf`, config.join('\n'))
-    const [uid, gid] = ['-u', '-g'].map((flag) => Number(execFileSync('id', [flag, 'frr'], { encoding: 'utf8' })))
-    chownSync(folder, uid!, gid!)
-    chownSync(`${folder}/bgpd.conf`, uid!, gid!)
-    const args = ['-f', `${folder}/bgpd.conf`, '-i', `${folder}/bgpd.pid`, '-z', `${folder}/zserv`]
-    return running(launch(lab, folder, FRR_BGPD, [...args, '--vty_socket', folder, '-Z', '-A', '127.0.0.1', '-P', '0']))
+    return startFrr(lab, folder, config)
   },
 }
 
-function folderOf(lab: Lab, name: string): string {
+/** bgpd as its user, without the kernel's routes: alone, or beside a zebra that it has its VRFs from. */
+export function startFrr(lab: Lab, folder: string, config: readonly string[], zebra?: number): RunningDaemon {
+  writeFileSync(`${folder}/bgpd.conf`, config.join('\n'))
+  giveToFrr(folder)
+  const files = ['-f', `${folder}/bgpd.conf`, '-i', `${folder}/bgpd.pid`, '-z', `${folder}/zserv`]
+  const args = [...files, '--vty_socket', folder, zebra === undefined ? '-Z' : '-n', '-A', '127.0.0.1', '-P', '0']
+  if (zebra === undefined) return running(launch(lab, folder, FRR_BGPD, args))
+  return running(launch(lab, folder, 'nsenter', ['--mount', '--target', `${zebra}`, '--', FRR_BGPD, ...args]))
+}
+
+/** A folder of what it reads and writes. */
+export function giveToFrr(folder: string): void {
+  const [uid, gid] = ['-u', '-g'].map((flag) => Number(execFileSync('id', [flag, 'frr'], { encoding: 'utf8' })))
+  for (const path of [folder, ...readdirSync(folder).map((name) => `${folder}/${name}`)]) chownSync(path, uid!, gid!)
+}
+
+export function folderOf(lab: Lab, name: string): string {
   const folder = `${lab.folder}/${name}`
   mkdirSync(folder, { recursive: true })
   return folder
 }
 
-function launch(lab: Lab, folder: string, command: string, args: readonly string[]): ChildProcess {
+export function launch(lab: Lab, folder: string, command: string, args: readonly string[]): ChildProcess {
   const log = openSync(`${folder}/log`, 'a')
   const child = lab.spawn(NAMESPACE, command, args, { stdio: ['ignore', log, log] })
   closeSync(log)
   return child
 }
 
-function running(child: ChildProcess): RunningDaemon {
+export function running(child: ChildProcess): RunningDaemon {
   return {
     pid: child.pid!,
     async stop() {

@@ -9,11 +9,13 @@
 
 import { connect, type Socket } from 'node:net'
 import { Random } from '../../src/base/random.ts'
-import { FAMILY } from '../../src/wire/bgp/family.ts'
+import { FAMILY, families } from '../../src/wire/bgp/family.ts'
 import { BGP_HEADER_BYTES, KEEPALIVE, MESSAGE } from '../../src/wire/bgp/message.ts'
 import { encodeOpen } from '../../src/wire/bgp/open.ts'
 import { UpdateBuilder } from '../../src/wire/bgp/update-builder.ts'
 import { internetRoutes4 } from '../fib/internet.ts'
+import { PrefixCounts } from './prefix-counts.ts'
+import { type VpnLoad, vpnUpdates } from './vpn-routes.ts'
 
 export interface PeerSetup {
   readonly role: 'sender' | 'receiver'
@@ -25,14 +27,19 @@ export interface PeerSetup {
   readonly nextHop: string
   readonly routes: number
   readonly seed: number
+  /** VPN routes, and these. A receiver of them counts messages. */
+  readonly vpn?: VpnLoad
 }
 
 export type ToPeer =
   | { readonly kind: 'announce' | 'withdraw' }
   | { readonly kind: 'expect'; readonly announced: number; readonly withdrawn: number }
 export type FromPeer =
-  | { readonly kind: 'up' | 'down' }
-  | { readonly kind: 'started' | 'sent' | 'complete'; readonly at_ms: number }
+  | { readonly kind: 'up' }
+  | { readonly kind: 'down' }
+  | { readonly kind: 'started'; readonly at_ms: number }
+  | { readonly kind: 'sent'; readonly at_ms: number }
+  | { readonly kind: 'complete'; readonly at_ms: number }
 
 const PREFIXES_PER_SET = 5
 const HOLD_TIME_S = 90
@@ -67,8 +74,17 @@ function tableOf(seed: number, routes: number): { addresses: Uint32Array; length
   return drawn
 }
 
+interface Table {
+  readonly announce: Uint8Array
+  readonly withdraw: Uint8Array
+}
+
 /** Every route in an UPDATE with those that share its attributes; and their withdrawals, as many as fit a message. */
-function encodeTable({ routes, seed, as, nextHop: hop }: PeerSetup): { announce: Uint8Array; withdraw: Uint8Array } {
+function encodeTable({ routes, seed, as, nextHop: hop, vpn }: PeerSetup): Table {
+  if (vpn) {
+    const [announce, withdraw] = [false, true].map((withdraws) => Buffer.concat(vpnUpdates(vpn, withdraws)))
+    return { announce: announce!, withdraw: withdraw! }
+  }
   const { addresses, lengths } = tableOf(seed, routes)
   const builder = new UpdateBuilder()
   const announce = new Uint8Array(routes * 32 + 4096)
@@ -88,9 +104,7 @@ function encodeTable({ routes, seed, as, nextHop: hop }: PeerSetup): { announce:
 }
 
 /** Counts the prefixes of a stream of messages, which it takes to be well-formed. */
-class Counter {
-  announced = 0
-  withdrawn = 0
+class Counter extends PrefixCounts {
   onMessage: (type: number) => void = () => {}
   #rest: Uint8Array = new Uint8Array(0)
 
@@ -105,26 +119,15 @@ class Counter {
     while (buffer.length - at >= BGP_HEADER_BYTES) {
       const length = (buffer[at + 16]! << 8) | buffer[at + 17]!
       if (buffer.length - at < length) break
-      if (buffer[at + 18] === MESSAGE.update) this.#update(buffer, at, length)
+      if (buffer[at + 18] === MESSAGE.update) {
+        if (setup.vpn) this.multiprotocol(buffer, at)
+        else this.update(buffer, at, at + length)
+      }
       this.onMessage(buffer[at + 18]!)
       at += length
     }
     this.#rest = buffer.slice(at)
   }
-
-  #update(buffer: Uint8Array, at: number, length: number): void {
-    const withdrawnAt = at + BGP_HEADER_BYTES + 2
-    const withdrawnEnd = withdrawnAt + ((buffer[withdrawnAt - 2]! << 8) | buffer[withdrawnAt - 1]!)
-    const nlriAt = withdrawnEnd + 2 + ((buffer[withdrawnEnd]! << 8) | buffer[withdrawnEnd + 1]!)
-    this.withdrawn += prefixesIn(buffer, withdrawnAt, withdrawnEnd)
-    this.announced += prefixesIn(buffer, nlriAt, at + length)
-  }
-}
-
-function prefixesIn(buffer: Uint8Array, from: number, end: number): number {
-  let count = 0
-  for (let at = from; at < end; at += 1 + ((buffer[at]! + 7) >>> 3)) count++
-  return count
 }
 
 const setup = JSON.parse(process.argv[2]!) as PeerSetup
@@ -144,7 +147,7 @@ function start(): void {
   socket.on('connect', () => {
     const identifier = setup.local.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)
     const capabilities = [
-      { kind: 'multiprotocol', afi: 1, safi: 1 },
+      { kind: 'multiprotocol', ...families[setup.vpn ? FAMILY.vpnv4 : FAMILY.ipv4Unicast]! },
       { kind: 'four-octet-as', as: setup.as },
     ] as const
     socket.write(encodeOpen({ as: setup.as, holdTime_s: HOLD_TIME_S, identifier, capabilities }))

@@ -5,7 +5,9 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import type { Lab } from '../../lab/namespaces.ts'
 import { ADDRESS, AS, NAMESPACE, NEXT_HOP } from './daemons.ts'
+import { nextOf } from './messages-of.ts'
 import type { FromPeer, PeerSetup, ToPeer } from './peer.ts'
+import { VPN_AS } from './vpn-routes.ts'
 
 const SEED = 1
 const PATIENCE_MS = 300_000
@@ -23,20 +25,20 @@ export async function passOn(
   const complete = receiver.next('complete')
   sender.tell({ kind })
   const [from, to] = await Promise.all([started, complete])
-  return (to.at_ms! - from.at_ms!) / 1000
+  return (to.at_ms - from.at_ms) / 1000
 }
 
 export class Peer {
   downs = 0
   readonly #child: ChildProcess
 
-  constructor(lab: Lab, { role, routes }: Pick<PeerSetup, 'role' | 'routes'>) {
+  constructor(lab: Lab, { role, routes, vpn }: Pick<PeerSetup, 'role' | 'routes' | 'vpn'>) {
     const setup: PeerSetup = {
-      ...{ role, routes, seed: SEED },
+      ...{ role, routes, seed: SEED, ...(vpn && { vpn }) },
       local: ADDRESS[role],
       remote: ADDRESS.daemon,
       port: 179,
-      as: AS[role],
+      as: vpn && role === 'sender' ? VPN_AS : AS[role],
       nextHop: NEXT_HOP,
     }
     const file = join(import.meta.dirname, 'peer.ts')
@@ -53,17 +55,8 @@ export class Peer {
     this.#child.send(message)
   }
 
-  next(kind: FromPeer['kind']): Promise<{ at_ms?: number }> {
-    return new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error(`no ${kind} within ${PATIENCE_MS / 1000} s`)), PATIENCE_MS)
-      const take = (message: FromPeer): void => {
-        if (message.kind !== kind) return
-        clearTimeout(late)
-        this.#child.off('message', take)
-        resolve(message as { at_ms?: number })
-      }
-      this.#child.on('message', take)
-    })
+  next<K extends FromPeer['kind']>(kind: K): Promise<Extract<FromPeer, { readonly kind: K }>> {
+    return nextOf<FromPeer, K>(this.#child, kind, PATIENCE_MS)
   }
 
   async stop(): Promise<void> {
