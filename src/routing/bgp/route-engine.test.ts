@@ -126,6 +126,30 @@ suite('the route engine', () => {
     equal(runs[0]!.except, 1)
   })
 
+  test('writes what is told at several times behind one another, as long as there is room', () => {
+    const bed = new Bed()
+    for (const session of [1, 2]) bed.up(session)
+    bed.run()
+    bed.messages.length = 0
+    // A kilobyte each.
+    for (let i = 0; i < 300; i++) {
+      bed.updates(1, 250, { path: [65_101, 1 + i] })
+      bed.run()
+    }
+    const chunks = bed.chunks()
+    const memories = new Set(chunks.map(({ memory }) => memory))
+    ok(chunks.length >= 300)
+    ok(memories.size < 10, `${memories.size} of 256 KB for 300 KB`)
+    for (const memory of memories) {
+      const runs = chunks.filter((chunk) => chunk.memory === memory).flatMap((chunk) => chunk.runs)
+      for (const [i, { from, to }] of runs.entries()) {
+        equal(from, i === 0 ? runs[0]!.from : runs[i - 1]!.to)
+        deepEqual([...new Uint8Array(memory).subarray(from, from + 16)], Array(16).fill(0xff))
+        ok(to <= memory.byteLength)
+      }
+    }
+  })
+
   test('takes everything away with the session it came from', () => {
     const bed = new Bed()
     bed.up(1)

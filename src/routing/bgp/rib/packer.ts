@@ -3,7 +3,7 @@
  * the sessions as they are. Prefixes that come after one another with the same attributes share a message, and messages
  * for the same peers lie behind one another and are handed over as one run.
  *
- *   chunk   message message message ...
+ *   chunk   message message message ...; handed over with what was written in it since, and again when there is more
  *   run     who gets it (all members, or all but one, or one) | from | to
  */
 
@@ -17,6 +17,8 @@ import type { Track } from './track.ts'
 
 /** Large enough that handing one over costs nothing per message, small enough to leave soon. */
 const CHUNK_BYTES = 256 * 1024
+/** With less room than for some long messages there is a new one. */
+const ROOM_BYTES = 64 * 1024
 
 /** A part of a chunk, whole messages, and who gets it: `only` a peer, or all of `audience` but `except`; 0 is nobody. */
 export interface Run {
@@ -48,7 +50,8 @@ const Kind = { none: 0, announce: 1, withdraw: 2 } as const
 export class Packer {
   readonly #options: PackerOptions
   readonly #builder = new UpdateBuilder()
-  #bytes = new Uint8Array(new SharedArrayBuffer(CHUNK_BYTES))
+  #memory = new SharedArrayBuffer(CHUNK_BYTES)
+  #bytes = new Uint8Array(this.#memory)
   #at = 0
   #runs: Run[] = []
   // Of the track whose turn it is.
@@ -127,7 +130,7 @@ export class Packer {
   endOfRib(peers: ReadonlySet<number>): void {
     this.#finishMessages()
     this.#closeRun()
-    if (this.#at + END_OF_RIB_BYTES_MAX > CHUNK_BYTES) this.flush()
+    if (this.#at + END_OF_RIB_BYTES_MAX > CHUNK_BYTES) this.flush(true)
     this.#at = writeEndOfRib(this.#bytes, this.#at, this.#form.family)
     this.#runMessages = 1
     this.#runs.push({ audience: [...peers], except: 0, only: 0, ...this.#takeRun() })
@@ -139,7 +142,7 @@ export class Packer {
     this.#closeRun()
     const { afi, safi } = families[this.#form.family]!
     const message = encodeRefresh({ afi, safi, subtype })
-    if (this.#at + message.length > CHUNK_BYTES) this.flush()
+    if (this.#at + message.length > CHUNK_BYTES) this.flush(true)
     this.#bytes.set(message, this.#at)
     this.#at += message.length
     this.#runMessages = 1
@@ -151,15 +154,16 @@ export class Packer {
     this.#closeRun()
   }
 
-  /** Hands over what is there, full or not. Between tracks, or by itself. */
-  flush(): void {
-    if (this.#runs.length > 0) {
-      this.#options.send({ memory: this.#bytes.buffer as SharedArrayBuffer, runs: this.#runs })
-      this.#bytes = new Uint8Array(new SharedArrayBuffer(CHUNK_BYTES))
-      this.#builder.target(this.#bytes)
-    }
-    this.#at = this.#runFrom = 0
+  /** Hands over what is there. Between tracks, or by itself. Goes on in the same chunk while there is room in it. */
+  flush(isFull = CHUNK_BYTES - this.#at < ROOM_BYTES): void {
+    if (this.#runs.length > 0) this.#options.send({ memory: this.#memory, runs: this.#runs })
     this.#runs = []
+    this.#runFrom = this.#at
+    if (!isFull) return
+    this.#memory = new SharedArrayBuffer(CHUNK_BYTES)
+    this.#bytes = new Uint8Array(this.#memory)
+    this.#builder.target(this.#bytes)
+    this.#at = this.#runFrom = 0
   }
 
   #add(prefix: number, label: number, pathId: number): void {
@@ -168,7 +172,7 @@ export class Packer {
     const kind = this.#kind
     this.#finishMessages()
     this.#closeRun(this.#source)
-    this.flush()
+    this.flush(true)
     this.#kind = kind
     this.#runExcept = this.#source
     this.#beginMessages()

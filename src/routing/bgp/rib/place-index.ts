@@ -82,7 +82,8 @@ export class PlaceIndex {
   empty(hash: number, at: number): void {
     const { places, mask } = this
     const shift = this.#wordShift
-    const base = this.baseOf(hash)
+    const segment = this.#segmentOf(hash)
+    const base = segment << (this.#segmentBits + shift)
     let place = (at - base) >> shift
     for (let next = (place + 1) & mask; ; next = (next + 1) & mask) {
       const from = base + (next << shift)
@@ -96,7 +97,7 @@ export class PlaceIndex {
     }
     places[base + (place << shift) + shift] = 0
     this.#count--
-    if (this.#used.length > 0) this.#used[this.#segmentOf(hash)]!--
+    if (this.#used.length > 0) this.#used[segment]!--
   }
 
   #growSmall(): void {
