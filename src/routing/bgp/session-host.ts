@@ -36,7 +36,7 @@ import { isOverMaximum, keptAfter, keptOfMoving } from './session-end.ts'
 import { siblingAddress } from './sibling-address.ts'
 import { type StrangerNews, Strangers } from './strangers.ts'
 import { TcpConnection } from './tcp-connection.ts'
-import { UpdateChunks } from './update-chunks.ts'
+import { UpdateChunks, type UpdateChunksParts } from './update-chunks.ts'
 
 /** Sessions in one turn: about 5 ms of connecting. */
 const STARTED_AT_ONCE = 50
@@ -67,6 +67,8 @@ export interface SessionHostOptions {
   readonly clock: Clock
   readonly random: Random
   readonly toRoutes: (message: ToRoutes) => void
+  /** Who else reads the updates in what the route thread is told, in its own time, and how far it is. */
+  readonly history?: UpdateChunksParts['history']
   readonly event: (event: HostEvent) => void
   readonly warn?: (warning: MaximumWarning) => void
   /** Connections were closed because nobody is expected from there. */
@@ -126,7 +128,8 @@ export class SessionHost {
     this.#options = options
     this.#routing = options.routing
     this.#ranges = rangesOf(options.routing)
-    this.#updates = new UpdateChunks({ send: options.toRoutes, paused: (isPaused) => this.#pause(isPaused) })
+    const { toRoutes: send, history } = options
+    this.#updates = new UpdateChunks({ send, history, paused: (isPaused) => this.#pause(isPaused) })
     this.#strangers = new Strangers(options.clock, (news) => options.strangers?.(news))
     this.#relay = options.relay && new RelayedPeers(options.relay)
     for (const neighbour of options.routing.neighbours) this.#holdNamed(neighbour)

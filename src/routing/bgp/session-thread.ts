@@ -50,6 +50,7 @@ const host: SessionHost = new SessionHost({
     routes.postMessage(message)
     tap?.routes(message)
   },
+  history: tap,
   event(event) {
     // Ten thousand sessions that come up pass through a hundred thousand states on the way, which are the history's alone.
     if (event.to === 'established' || event.from === 'established') agent.postMessage({ kind: 'event', event })

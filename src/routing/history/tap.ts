@@ -33,6 +33,15 @@ export class HistoryTap {
     this.#options = options
   }
 
+  /** Bytes that the history was given, and those that it is done with, modulo 2^32. */
+  get given(): number {
+    return this.#given
+  }
+
+  get taken(): number {
+    return Atomics.load(this.#options.taken, 0)
+  }
+
   /** What the route thread is being told. */
   routes(message: ToRoutes): void {
     if (message.kind === 'updates') this.#updates(message)
@@ -55,8 +64,8 @@ export class HistoryTap {
   }
 
   #takes(bytes: number, at_us: number): boolean {
-    const { taken, tell } = this.#options
-    const waiting = (this.#given - Atomics.load(taken, 0)) | 0
+    const { tell } = this.#options
+    const waiting = (this.#given - this.taken) | 0
     // Once something was lost half of it has to be free again: few gaps that are long, and not one after the other.
     if (waiting + bytes > (this.#gap ? WAITING_MAX_BYTES / 2 : WAITING_MAX_BYTES)) return false
     this.#given = (this.#given + bytes) | 0
