@@ -78,7 +78,10 @@ export class PlaceIndex {
     if (8 * ++this.#used[segment]! > 5 * this.mask) this.#makeRoom(segment, hash)
   }
 
-  /** The entry of this hash whose place begins at word `at` goes. What probed past it moves up, so that no search ends too early. */
+  /**
+   * The entry of this hash whose place begins at word `at` goes. What probed past it moves up, so that no search ends too
+   * early.
+   */
   empty(hash: number, at: number): void {
     const { places, mask } = this
     const shift = this.#wordShift
