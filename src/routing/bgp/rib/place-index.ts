@@ -5,7 +5,7 @@
  * growing costs some tens of microseconds at a time.
  *
  *   hash        ... bits of the segment | bits of the place in it
- *   directory   bits of the segment --> segment; a segment that was split less often than others is there several times
+ *   directory   bits of the segment --> where it begins; one that was split less often than others is there several times
  *   places      segment | segment | segment ...
  *
  * A small table is one segment that doubles. A place is one word or two, of which the last is 0 where it is free. Whoever has
@@ -41,7 +41,9 @@ export class PlaceIndex {
   /** 0 or 1: a place has 2 ** this words. */
   readonly #wordShift: number
   #count = 0
+  /** By words. */
   #directory: Int32Array = ONE_SEGMENT
+  #directoryMask = 0
   #directoryBits = 0
   /** Of the hash, that say which place in a segment it is. */
   #segmentBits = SEGMENT_BITS
@@ -59,11 +61,11 @@ export class PlaceIndex {
 
   /** The word at which the hash's segment begins. */
   baseOf(hash: number): number {
-    return this.#segmentOf(hash) << (this.#segmentBits + this.#wordShift)
+    return this.#directory[(hash >>> this.#segmentBits) & this.#directoryMask]!
   }
 
-  #segmentOf(hash: number): number {
-    return this.#directory[(hash >>> this.#segmentBits) & (this.#directory.length - 1)]!
+  #segmentAt(base: number): number {
+    return base >> (this.#segmentBits + this.#wordShift)
   }
 
   /** The free place at which the search for it ended is taken by an entry of this hash now. */
@@ -73,7 +75,7 @@ export class PlaceIndex {
       if (2 * this.#count > this.mask) this.#growSmall()
       return
     }
-    const segment = this.#segmentOf(hash)
+    const segment = this.#segmentAt(this.baseOf(hash))
     // Five eighths full: a search still sees one cache line, or two.
     if (8 * ++this.#used[segment]! > 5 * this.mask) this.#makeRoom(segment, hash)
   }
@@ -85,8 +87,7 @@ export class PlaceIndex {
   empty(hash: number, at: number): void {
     const { places, mask } = this
     const shift = this.#wordShift
-    const segment = this.#segmentOf(hash)
-    const base = segment << (this.#segmentBits + shift)
+    const base = this.baseOf(hash)
     let place = (at - base) >> shift
     for (let next = (place + 1) & mask; ; next = (next + 1) & mask) {
       const from = base + (next << shift)
@@ -100,7 +101,7 @@ export class PlaceIndex {
     }
     places[base + (place << shift) + shift] = 0
     this.#count--
-    if (this.#used.length > 0) this.#used[segment]!--
+    if (this.#used.length > 0) this.#used[this.#segmentAt(base)]!--
   }
 
   #growSmall(): void {
@@ -136,7 +137,7 @@ export class PlaceIndex {
     // Those of its entries in the directory that have the next bit lead to the new one.
     const bit = 1 << depth
     const first = (hash >>> this.#segmentBits) & (bit - 1)
-    for (let at = first | bit; at < this.#directory.length; at += 2 * bit) this.#directory[at] = made
+    for (let at = first | bit; at < this.#directory.length; at += 2 * bit) this.#directory[at] = made * words
     const whole = this.places.subarray(segment * words, (segment + 1) * words)
     scratch = grown32(scratch, words)
     scratch.set(whole)
@@ -151,6 +152,7 @@ export class PlaceIndex {
     this.#directory = new Int32Array(2 * before.length)
     this.#directory.set(before)
     this.#directory.set(before, before.length)
+    this.#directoryMask = this.#directory.length - 1
     this.#directoryBits++
   }
 
@@ -160,6 +162,7 @@ export class PlaceIndex {
     this.#segmentBits++
     assert(this.#segmentBits < HASH_BITS - 2, 'a hash table that is larger than any')
     this.#directory = new Int32Array(1)
+    this.#directoryMask = 0
     this.#directoryBits = 0
     this.#segments = 1
     this.#count = 0
