@@ -3,6 +3,7 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { assert } from '../../base/assert.ts'
 import { systemClock, type Timer } from '../../base/clock.ts'
+import { stopWatching } from '../../linux/poll.ts'
 import { NextHopWatch } from '../next-hop-watch.ts'
 import { PACE_WORDS, Pace, type RouteSettings, type ToRoutes } from './messages.ts'
 import { RouteEngine } from './route-engine.ts'
@@ -76,6 +77,7 @@ sessions.on('message', (message: ToRoutes) => {
 })
 
 function answerTo({ what, policies, tenants, batch }: Question): unknown {
+  if (what === 'close') return stopWatching()
   if (what === 'policies') {
     engine.setTenants(tenants!)
     return engine.reloadPolicies(policies!)

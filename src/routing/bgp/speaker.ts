@@ -248,6 +248,7 @@ export class Speaker {
     await this.#sessions.ask('close')
     await this.#relay?.close()
     await this.#sessions.end()
+    await this.#routes.ask('close')
     await this.#routes.end()
     await this.#history?.close()
   }

@@ -5,6 +5,7 @@ import { parseAddress } from '../../base/address.ts'
 import { assert } from '../../base/assert.ts'
 import { systemClock } from '../../base/clock.ts'
 import { freshSeed, Random } from '../../base/random.ts'
+import { stopWatching } from '../../linux/poll.ts'
 import { LIVENESS_PRIORITY, setScheduling } from '../../linux/thread.ts'
 import { ProbeRunner } from './probe-runner.ts'
 import { proberOf } from './probers.ts'
@@ -36,6 +37,10 @@ for (const { address, port } of responders)
     `responder ${address} port ${port}`,
     () => new UdpResponder({ address: parseAddress(address)!, port }, systemClock),
   )
+agent.on('message', () => {
+  stopWatching()
+  tell({ kind: 'closed' })
+})
 systemClock.every(QUALITY_ms, () => tell({ kind: 'news', states: runners.map(({ state }) => state) }))
 
 function attempt<T>(what: string, run: () => T): T[] {

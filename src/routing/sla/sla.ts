@@ -26,9 +26,12 @@ export interface SlaOptions extends SlaSettings {
 export type FromSla =
   | { readonly kind: 'news'; readonly states: readonly ProbeState[] }
   | { readonly kind: 'failed'; readonly what: string; readonly error: string }
+  /** Nothing is watched any more, and the thread may be ended. */
+  | { readonly kind: 'closed' }
 
 export class Sla {
   readonly #worker: Worker
+  readonly #closed = Promise.withResolvers<void>()
   #isEnding = false
 
   /** Its sockets are in the calling thread's network namespace. */
@@ -37,16 +40,20 @@ export class Sla {
     this.#worker = new Worker(new URL('./sla-thread.ts', import.meta.url), { workerData })
     this.#worker.on('message', (message: FromSla) => {
       if (message.kind === 'news') news(message.states)
+      else if (message.kind === 'closed') this.#closed.resolve()
       else failed(message.what, message.error)
     })
     this.#worker.on('error', (error) => onDeath(error as Error))
     this.#worker.on('exit', () => {
+      this.#closed.resolve()
       if (!this.#isEnding) onDeath(new Error('the thread of probes ended'))
     })
   }
 
   async close(): Promise<void> {
     this.#isEnding = true
+    this.#worker.postMessage('close')
+    await this.#closed.promise
     await this.#worker.terminate()
   }
 }
