@@ -3,61 +3,17 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { needs } from '../../lab/needs.ts'
 import { isRoot } from '../../lab/packages.ts'
 import type { Summary } from '../../lab/summary.ts'
+import { endOf, LAUNCHER, remains, start, wentOn } from './demo-run.ts'
 
-const LAUNCHER = resolve(import.meta.dirname, '../../gatehouse')
 const NOBODY = 65534
-
-interface Ended {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
-function start(...args: string[]): ChildProcess {
-  return spawn(LAUNCHER, ['demo', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-}
-
-async function endOf(child: ChildProcess): Promise<Ended> {
-  const text = async (stream: ChildProcess['stdout']): Promise<string> =>
-    Buffer.concat(await stream!.toArray()).toString()
-  const [[code], out, err] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)])
-  return { code, out, err }
-}
-
-/** What labs of this process, which has ended, have left. */
-function remains(child: ChildProcess): string[] {
-  const mine = (name: string): boolean => name.startsWith(`gh-${child.pid}-`)
-  return ['/run/netns', '/run/gatehouse-lab'].flatMap((folder) =>
-    existsSync(folder) ? readdirSync(folder).filter(mine) : [],
-  )
-}
-
-/** Everybody's traffic crossed the site, by sessions that stayed up, and no frame went astray. */
-function wentOn({ tenants, nodes, sessions, conserved }: Summary): void {
-  deepEqual(
-    tenants.map(({ name }) => name),
-    ['acme', 'globex'],
-  )
-  for (const { tcp, http } of tenants) {
-    ok(tcp.bytes > 1e6 && tcp.gbit_per_s > 0 && tcp.failed === 0)
-    ok(http.requests > 10 && http.failed === 0)
-  }
-  deepEqual(
-    nodes.map(({ name }) => name),
-    ['fn-1', 'fn-2', 'fn-3', 'edge-1', 'rack-1'],
-  )
-  ok(nodes.every((node) => node.conserved && node.received > 0 && node.sent > 0))
-  deepEqual(sessions, { established: 2, flapped: 0 })
-  equal(conserved, true)
-}
 
 suite('gatehouse demo', { skip: needs('ip') }, () => {
   test('loses nothing, accounts for every frame and leaves nothing', async () => {
@@ -70,16 +26,6 @@ suite('gatehouse demo', { skip: needs('ip') }, () => {
       ok(ping.sent > 50 && ping.lost === 0 && ping.p50_us > 0 && ping.p99_us >= ping.p50_us)
     wentOn(summary)
     deepEqual(remains(demo), [])
-  })
-
-  test('runs twice at once, and neither hears of the other', async () => {
-    const demos = [start('--for', '1s', '--json'), start('--for', '1s', '--json')]
-    for (const [i, { out, err }] of (await Promise.all(demos.map(endOf))).entries()) {
-      ok(out !== '', err)
-      // Of two sites on two cores one starts while the other's pings wait for a core: how many are late is not asked here.
-      wentOn(JSON.parse(out))
-      deepEqual(remains(demos[i]!), [])
-    }
   })
 
   test('ends in order when it is interrupted, at any time', async () => {
