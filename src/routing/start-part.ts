@@ -4,12 +4,12 @@
  */
 
 import type { Site } from '../config/site.ts'
-import { relaySetupOf } from './relay/ways.ts'
 import { vpnTargetsOf } from './vpn-targets.ts'
 
 export function startPartOf(site: Site, node: string): Readonly<Record<string, unknown>> {
-  const { routing } = site
-  const relay = relaySetupOf(site, node)
+  const { routing, gateway } = site
+  const own = routing?.nodes.find(({ name }) => name === node)
+  const hasTenants = routing?.neighbours.some(({ tenant }) => tenant !== undefined)
   return {
     as: routing?.as,
     router_id: routing?.router_id,
@@ -21,7 +21,7 @@ export function startPartOf(site: Site, node: string): Readonly<Record<string, u
     listen: routing?.listen,
     history: routing?.history,
     'route targets': vpnTargetsOf(site),
-    'address of the relay': relay && [relay.address, relay.mac],
+    'session relay': own && hasTenants && [own.address, gateway.mac],
   }
 }
 

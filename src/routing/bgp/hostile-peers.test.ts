@@ -8,7 +8,7 @@ import { plainNeighbours, SpeakerBed } from './speaker-bed.ts'
 
 suite('a peer', () => {
   test('that never reads keeps nobody else from anything, and costs bounded memory', async () => {
-    const bed = await SpeakerBed.start(plainNeighbours(3))
+    await using bed = await SpeakerBed.start(plainNeighbours(3))
     const [sender, deaf, reader] = await Promise.all([bed.peer(2), bed.peer(3), bed.peer(4)])
     deaf.stopReading()
     const before = process.memoryUsage.rss()
@@ -18,12 +18,10 @@ suite('a peer', () => {
     }
     ok(process.memoryUsage.rss() - before < 300e6, `${(process.memoryUsage.rss() - before) / 1e6} MB more`)
     deepEqual(bed.lost(), [])
-    for (const peer of [sender, deaf, reader]) peer.close()
-    await bed.speaker.close()
   })
 
   test('that sends a byte a second is silent to us: its session ends with the hold time, and no other', async () => {
-    const bed = await SpeakerBed.start(plainNeighbours(2, 3))
+    await using bed = await SpeakerBed.start(plainNeighbours(2, 3))
     const [good, slow] = await Promise.all([bed.peer(2, 3), bed.peer(3, 3)])
     const bytes = messageOf(MESSAGE.keepalive, new Uint8Array(0))
     for (let i = 0; i < bytes.length && !slow.isClosed; i++) {
@@ -34,13 +32,11 @@ suite('a peer', () => {
     while (bed.lost().length === 0) await once(bed.news, 'event')
     equal(bed.lost().length, 1)
     match(bed.lost()[0]!, /peer-3: nothing came from the peer for 3 s/)
-    good.close()
-    await bed.speaker.close()
   })
 })
 
 test('ten thousand connections of strangers in a moment cost no session, and are told of with their number', async () => {
-  const bed = await SpeakerBed.start(plainNeighbours(1))
+  await using bed = await SpeakerBed.start(plainNeighbours(1))
   const good = await bed.peer(2)
   const before = process.memoryUsage.rss()
   const ATTEMPTS = 10_000
@@ -62,6 +58,4 @@ test('ten thousand connections of strangers in a moment cost no session, and are
   equal((await bed.speaker.sessions()).filter(({ state }) => state === 'established').length, 1)
   good.announce(10, 0)
   while ((await bed.speaker.counts()).paths < 10) await sleep(10)
-  good.close()
-  await bed.speaker.close()
 })

@@ -33,9 +33,8 @@ function lastWordsTo(
   hasMoved: (neighbour: Neighbour) => boolean,
 ): Notification | undefined {
   if (!now) return notification(CEASE.code, CEASE.deconfigured)
-  if (now.shutdown !== false) return before.shutdown === now.shutdown ? undefined : shutdownWords(now)
   if (isDeepStrictEqual(sessionPart(before), sessionPart(now)) && !hasMoved(now)) return undefined
-  return notification(CEASE.code, CEASE.configurationChange)
+  return now.shutdown === false ? notification(CEASE.code, CEASE.configurationChange) : shutdownWords(now)
 }
 
 function shutdownWords({ shutdown }: Neighbour): Notification {

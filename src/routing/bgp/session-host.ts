@@ -40,6 +40,7 @@ import { UpdateChunks, type UpdateChunksParts } from './update-chunks.ts'
 
 /** Sessions in one turn: about 5 ms of connecting. */
 const STARTED_AT_ONCE = 50
+
 export interface HostEvent {
   readonly peer: string
   readonly remote: string

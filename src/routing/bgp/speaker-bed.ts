@@ -2,12 +2,15 @@
 
 import { EventEmitter, once } from 'node:events'
 import { createServer } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseSite } from '../../config/load.ts'
 import type { Routing } from '../../config/routing.ts'
 import { PlainPeer } from './plain-peer.ts'
 import type { PolicyReload } from './route-engine.ts'
 import type { HostEvent } from './session-host.ts'
 import { Speaker } from './speaker.ts'
+
+const LOOK_ms = 5
 
 /** One that nobody has, for a moment. */
 async function freePort(): Promise<number> {
@@ -40,6 +43,7 @@ export class SpeakerBed {
   readonly port: number
   /** Connections of strangers that were told of, and in how many pieces. */
   readonly strangers: number[] = []
+  readonly #peers: PlainPeer[] = []
   #speaker: Speaker | undefined
 
   private constructor(port: number) {
@@ -75,10 +79,24 @@ export class SpeakerBed {
     return await this.speaker.reload({ routing: this.#routing(neighbours, parts) })
   }
 
+  /** Resolves when the session is up for both ends, and with all of the speaker's threads. */
   async peer(number: number, holdTime_s = 90): Promise<PlainPeer> {
-    const peer = new PlainPeer({ local: `127.0.0.${number}`, port: this.port, as: 65_000 + number, holdTime_s })
+    const local = `127.0.0.${number}`
+    const peer = new PlainPeer({ local, port: this.port, as: 65_000 + number, holdTime_s })
+    this.#peers.push(peer)
     await peer.established()
+    while (!(await this.#isUp(local))) await sleep(LOOK_ms)
     return peer
+  }
+
+  async #isUp(address: string): Promise<boolean> {
+    const up = (await this.speaker.sessions()).filter(({ state }) => state === 'established')
+    return up.some((session) => session.address === address) && (await this.speaker.counts()).sessions >= up.length
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const peer of this.#peers) peer.close()
+    await this.speaker.close()
   }
 
   /** Sessions that are no more, and why. */

@@ -18,19 +18,17 @@ async function stateOf(bed: SpeakerBed, name: string): Promise<string | undefine
 
 suite('a speaker that takes another site file', () => {
   test('says what came of its policies, and resets nobody for them', async () => {
-    const bed = await SpeakerBed.start([TWO])
-    const peer = await bed.peer(2)
+    await using bed = await SpeakerBed.start([TWO])
+    await bed.peer(2)
     const parts = { policies: [{ name: 'all', terms: [{ match: { med: 1 } }] }] }
     const changed = { ...TWO, import: ['all'] }
     deepEqual(await bed.reload([changed], parts), { ...NOTHING, imports: 1, tables: 1 })
     deepEqual(await bed.reload([changed], parts), NOTHING)
     deepEqual(bed.lost(), [])
-    peer.close()
-    await bed.speaker.close()
   })
 
   test('lets new neighbours in, takes leave of those that are gone, resets those that changed, and no other', async () => {
-    const bed = await SpeakerBed.start([TWO, THREE, FOUR])
+    await using bed = await SpeakerBed.start([TWO, THREE, FOUR])
     const [kept, gone, changed] = await Promise.all([bed.peer(2), bed.peer(3), bed.peer(4)])
     kept.announce(10, 0)
     const { sessionsReset } = await bed.reload([TWO, { ...FOUR, hold_time_s: 30 }, plainNeighbour(5)])
@@ -45,13 +43,11 @@ suite('a speaker that takes another site file', () => {
     await stranger.closed()
     ok(!kept.isClosed)
     equal(bed.lost().length, 2)
-    for (const peer of [kept, fresh, again]) peer.close()
-    await bed.speaker.close()
   })
 
   test('has no session with a neighbour that is shut down, which is told in words, until it is not any more', async () => {
-    const bed = await SpeakerBed.start([TWO, THREE])
-    const [kept, shut] = await Promise.all([bed.peer(2), bed.peer(3)])
+    await using bed = await SpeakerBed.start([TWO, THREE])
+    const [, shut] = await Promise.all([bed.peer(2), bed.peer(3)])
     const words = 'fibre works until 18:00'
     equal((await bed.reload([TWO, { ...THREE, shutdown: words }])).sessionsReset, 1)
     await shut.closed()
@@ -62,23 +58,24 @@ suite('a speaker that takes another site file', () => {
     deepEqual(early.notifications, [`${CEASE.code}.${CEASE.rejected}`])
     const [shown] = (await bed.speaker.sessions()).filter(({ name }) => name === 'peer-3')
     deepEqual([shown?.state, shown?.last], ['idle', 'shut down here'])
+    await bed.reload([TWO, { ...THREE, address: '127.0.0.7', shutdown: words }])
+    deepEqual(
+      (await bed.speaker.sessions()).filter(({ name }) => name === 'peer-3').map(({ address }) => address),
+      ['127.0.0.7'],
+    )
     equal((await bed.reload([TWO, THREE])).sessionsReset, 0)
-    const again = await bed.peer(3)
-    for (const peer of [kept, again]) peer.close()
-    await bed.speaker.close()
+    await bed.peer(3)
   })
 
   test('begins with neighbours that are shut down from the start without a word', async () => {
-    const bed = await SpeakerBed.start([TWO, { ...THREE, passive: false, port: 1, shutdown: true }])
-    const peer = await bed.peer(2)
+    await using bed = await SpeakerBed.start([TWO, { ...THREE, passive: false, port: 1, shutdown: true }])
+    await bed.peer(2)
     equal(await stateOf(bed, 'peer-3'), 'idle')
-    peer.close()
-    await bed.speaker.close()
   })
 
   test('asks for the password that a neighbour has now, of those that come from then on', async () => {
-    const bed = await SpeakerBed.start([TWO, THREE])
-    const kept = await bed.peer(3)
+    await using bed = await SpeakerBed.start([TWO, THREE])
+    await bed.peer(3)
     await bed.reload([{ ...TWO, password: 'secret' }, THREE])
     const port = { address: parseAddress('127.0.0.1')!, port: bed.port }
     const key = { peers: { address: port.address, length: 32 }, key: Buffer.from('secret') }
@@ -93,24 +90,22 @@ suite('a speaker that takes another site file', () => {
     ok(signed.connected())
     equal(plain.connected(), false)
     await bed.reload([TWO, THREE])
-    const open = await bed.peer(2)
-    for (const peer of [kept, open]) peer.close()
+    await bed.peer(2)
     for (const socket of [signed, plain]) socket.reset()
     deepEqual(
       bed.lost().filter((line) => line.startsWith('peer-3')),
       [],
     )
-    await bed.speaker.close()
   })
 
   test('knows a range that is new, and forgets one that is gone with those that came from it', async () => {
     const range = { name: 'range', prefix: '127.0.0.0/28', as_range: { from: 65_000, to: 65_100 } }
-    const bed = await SpeakerBed.start([TWO])
+    await using bed = await SpeakerBed.start([TWO])
     const early = new PlainPeer({ local: '127.0.0.9', port: bed.port, as: 65_009 })
     await early.closed()
     await bed.reload([TWO, range])
     const dynamic = await bed.peer(9)
-    const named = await bed.peer(2)
+    await bed.peer(2)
     equal((await bed.reload([TWO])).sessionsReset, 1)
     await dynamic.closed()
     deepEqual(dynamic.notifications, [`${CEASE.code}.${CEASE.deconfigured}`])
@@ -118,7 +113,5 @@ suite('a speaker that takes another site file', () => {
       (await bed.speaker.sessions()).map(({ name }) => name),
       ['peer-2'],
     )
-    named.close()
-    await bed.speaker.close()
   })
 })

@@ -76,14 +76,14 @@ export class Relay {
       dynamic: this.#dynamic,
       isHere: (way) => this.#placement.isHere(way),
     })
-    this.#add(setup)
+    this.#add()
   }
 
   /** Another site file. Who is gone is known for a while yet: his session takes leave through here. */
   take(setup: RelaySetup): void {
     this.#placement.take(setup)
     this.#setup = setup
-    this.#add(setup)
+    this.#add()
     this.#forgetting?.cancel()
     this.#forgetting = this.#clock.after(LINGER_ms, () => this.#forgetGone())
   }
@@ -114,13 +114,13 @@ export class Relay {
     this.#place()
   }
 
-  #add({ ways, segments, nodes }: RelaySetup): void {
+  #add(): void {
+    const { ways, nodes } = this.#setup
     for (const way of ways)
       if (way.number !== 0 && !this.#peers.numbered(way.number))
         this.#peers.add(new Peer(way, way.number, way.peers.address))
     for (const [vni, segment] of segmentsOf(this.#setup, this.#packetMax)) this.#segments.set(vni, segment)
-    const rows = Math.max(segments.length, this.#segments.size)
-    this.#answers.setSegments(rows)
+    this.#answers.setSegments(this.#segments.size)
     this.#inbound.setNodes(nodes)
     this.#place()
   }
