@@ -3,26 +3,18 @@ import { readdirSync } from 'node:fs'
 import { before, suite, test } from 'node:test'
 import { needs } from '../lab/needs.ts'
 import { benchBgp } from './bgp.ts'
-import type { BenchDocument } from './report.ts'
+import { ShortRun } from './short-run.ts'
 
-// Nothing here says how fast: a machine that runs tests is busy.
 suite('a short run of the BGP benchmark', { skip: needs('ip', 'vtysh', 'bird') }, () => {
-  const plots = new Map<string, string>()
-  let document: BenchDocument
-
+  let run: ShortRun
   before(async () => {
-    document = await benchBgp({ quick: true, say() {}, plot: (name, svg) => void plots.set(name, svg) })
+    run = await ShortRun.of(benchBgp)
   })
-
-  const figure = (what: RegExp) => {
-    const found = document.rows.filter((row) => what.test(row.what))
-    ok(found.length > 0, `no row ${what}`)
-    return found
-  }
+  const figure = (what: RegExp) => run.figure(what)
   const peersOf = (what: RegExp) => figure(what).map(({ peer }) => peer)
 
   test('what is measured has a value, and what is compared a peer in the same run', () => {
-    for (const { what, value, peer, peer_value } of document.rows) {
+    for (const { what, value, peer, peer_value } of run.rows) {
       ok(value !== null && Number.isFinite(value), what)
       ok(peer === null || peer_value! > 0, what)
     }
@@ -59,8 +51,13 @@ suite('a short run of the BGP benchmark', { skip: needs('ip', 'vtysh', 'bird') }
   })
 
   test('a plot a figure', () => {
-    deepEqual([...plots.keys()].sort(), ['bgp-announce.svg', 'bgp-vrfs-peers.svg', 'bgp-vrfs.svg', 'bgp-withdraw.svg'])
-    for (const svg of plots.values()) ok(svg.includes('</svg>') && !svg.includes('NaN'))
+    deepEqual([...run.plots.keys()].sort(), [
+      'bgp-announce.svg',
+      'bgp-vrfs-peers.svg',
+      'bgp-vrfs.svg',
+      'bgp-withdraw.svg',
+    ])
+    for (const svg of run.plots.values()) ok(svg.includes('</svg>') && !svg.includes('NaN'))
   })
 
   test('nothing is left behind', () => {

@@ -1,22 +1,14 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { before, suite, test } from 'node:test'
 import { benchFib } from './fib.ts'
-import type { BenchDocument } from './report.ts'
+import { ShortRun } from './short-run.ts'
 
-// Nothing here says how fast: a machine that runs tests is busy.
 suite('a short run of the benchmark of the FIB', () => {
-  const plots = new Map<string, string>()
-  let document: BenchDocument
-
+  let run: ShortRun
   before(async () => {
-    document = await benchFib({ quick: true, say() {}, plot: (name, svg) => void plots.set(name, svg) })
+    run = await ShortRun.of(benchFib)
   })
-
-  const figure = (what: RegExp) => {
-    const found = document.rows.filter((row) => what.test(row.what))
-    ok(found.length > 0, `no row ${what}`)
-    return found
-  }
+  const figure = (what: RegExp) => run.figure(what)
 
   test('the promises of the design are among the rows, with their bars', () => {
     const bars = (what: RegExp) => figure(what).map(({ bar, aim }) => [bar, aim])
@@ -31,7 +23,7 @@ suite('a short run of the benchmark of the FIB', () => {
   })
 
   test('what is measured has a value, and what is compared a peer in the same run', () => {
-    for (const { what, value, ratio, peer } of document.rows) {
+    for (const { what, value, ratio, peer } of run.rows) {
       ok(value! > 0 && Number.isFinite(value), what)
       ok(ratio === null || peer !== null, what)
     }
@@ -45,7 +37,7 @@ suite('a short run of the benchmark of the FIB', () => {
   })
 
   test('a plot a figure', () => {
-    deepEqual([...plots.keys()].sort(), ['fib-lookups.svg', 'fib-memory.svg'])
-    for (const svg of plots.values()) ok(svg.includes('</svg>') && !svg.includes('NaN'))
+    deepEqual([...run.plots.keys()].sort(), ['fib-lookups.svg', 'fib-memory.svg'])
+    for (const svg of run.plots.values()) ok(svg.includes('</svg>') && !svg.includes('NaN'))
   })
 })

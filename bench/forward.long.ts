@@ -3,22 +3,14 @@ import { readdirSync } from 'node:fs'
 import { before, suite, test } from 'node:test'
 import { needs } from '../lab/needs.ts'
 import { benchForward } from './forward.ts'
-import type { BenchDocument } from './report.ts'
+import { ShortRun } from './short-run.ts'
 
-// Nothing here says how fast: a machine that runs tests is busy.
 suite('a short run of the forwarding benchmark', { skip: needs('ip') }, () => {
-  const plots = new Map<string, string>()
-  let document: BenchDocument
-
+  let run: ShortRun
   before(async () => {
-    document = await benchForward({ quick: true, say() {}, plot: (name, svg) => void plots.set(name, svg) })
+    run = await ShortRun.of(benchForward)
   })
-
-  const figure = (what: RegExp) => {
-    const found = document.rows.filter((row) => what.test(row.what))
-    ok(found.length > 0, `no row ${what}`)
-    return found
-  }
+  const figure = (what: RegExp) => run.figure(what)
 
   test('every packet is accounted for between sender, node and receiver', () => {
     deepEqual(
@@ -38,7 +30,7 @@ suite('a short run of the forwarding benchmark', { skip: needs('ip') }, () => {
   })
 
   test('what is measured has a value, and what is compared a peer in the same run', () => {
-    for (const row of document.rows) {
+    for (const row of run.rows) {
       ok(row.value === null || Number.isFinite(row.value), row.what)
       ok(row.ratio === null || row.peer !== null, row.what)
     }
@@ -52,8 +44,8 @@ suite('a short run of the forwarding benchmark', { skip: needs('ip') }, () => {
 
   test('a plot a figure', () => {
     const names = ['latency-full-load', 'latency-half-load', 'loss', 'throughput-by-load', 'throughput']
-    deepEqual([...plots.keys()].sort(), names.map((name) => `forward-${name}.svg`).sort())
-    for (const svg of plots.values()) ok(svg.includes('</svg>') && !svg.includes('NaN'))
+    deepEqual([...run.plots.keys()].sort(), names.map((name) => `forward-${name}.svg`).sort())
+    for (const svg of run.plots.values()) ok(svg.includes('</svg>') && !svg.includes('NaN'))
   })
 
   test('nothing is left behind', () => {

@@ -2,15 +2,12 @@
 
 import { EventEmitter, once } from 'node:events'
 import { createServer } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { parseSite } from '../../config/load.ts'
 import type { Routing } from '../../config/routing.ts'
 import { PlainPeer } from './plain-peer.ts'
 import type { PolicyReload } from './route-engine.ts'
 import type { HostEvent } from './session-host.ts'
 import { Speaker } from './speaker.ts'
-
-const LOOK_ms = 5
 
 /** One that nobody has, for a moment. */
 async function freePort(): Promise<number> {
@@ -85,7 +82,7 @@ export class SpeakerBed {
     const peer = new PlainPeer({ local, port: this.port, as: 65_000 + number, holdTime_s })
     this.#peers.push(peer)
     await peer.established()
-    while (!(await this.#isUp(local))) await sleep(LOOK_ms)
+    while (!(await this.#isUp(local)));
     return peer
   }
 

@@ -101,7 +101,8 @@ export class Outbound {
     packet.isUnfinished = bytes.length > HEADER && (view.getUint8(0) & NEEDS_CHECKSUM) !== 0
     const protocol = readIp(packet)
     if (protocol === PROTOCOL.none) return Refusal['kernel-noise']
-    if (view.getUint8(1) === 0 && packet.end - packet.ip > DEVICE_MTU) return Refusal['kernel-noise']
+    const isTrain = protocol === PROTOCOL.tcp && view.getUint8(1) !== 0
+    if (!isTrain && packet.end - packet.ip > DEVICE_MTU) return Refusal['kernel-noise']
     const destination = addressesAt(packet.ip, packet.addressBytes) + packet.addressBytes
     const peer = this.#parts.peers.numbered(innerNumber(view, destination, packet.addressBytes))
     if (!peer || peer.remote.length !== packet.addressBytes) return Refusal['kernel-noise']

@@ -335,7 +335,12 @@ suite('from the kernel to peers', () => {
     )
     bed.packet(new Uint8Array(3))
     bed.packet(new Uint8Array(0))
-    equal(bed.refused('kernel-noise'), 4)
+    const long = build.udp({ destinationPort: 3784 }, new Uint8Array(3000))
+    bed.packet(
+      build.ipv4({ source: INNER, destination: '240.0.0.2' }, long).bytes,
+      needsChecksum({ segmentation: 5, segmentBytes: 1000 }),
+    )
+    equal(bed.refused('kernel-noise'), 5)
   })
 })
 
