@@ -4,7 +4,7 @@
  */
 
 import { equal } from 'node:assert/strict'
-import { formatPrefix, ipv4Bytes, parsePrefix } from '../../base/address.ts'
+import { formatAddress, formatPrefix, ipv4Bytes, parsePrefix } from '../../base/address.ts'
 import { ManualClock } from '../../base/clock.ts'
 import { parseSite } from '../../config/load.ts'
 import { formatSegments } from '../../wire/bgp/as-path.ts'
@@ -61,12 +61,15 @@ export class PolicyBed {
   readonly sent = new Map<number, number>()
   /** Of those, messages' bytes that the network has not taken. */
   readonly waiting = new Map<number, number>()
+  /** Next hops that were asked about. */
+  readonly asked: string[] = []
 
   constructor(policies: PolicySource) {
     this.engine = new RouteEngine({
       settings: { ...plainSettings, policies },
       clock: this.clock,
       send: (message) => this.#take(message),
+      askNextHop: (address) => this.asked.push(formatAddress(address)),
       pace: (slot) => ({ received: this.sent.get(slot) ?? 0, waiting: this.waiting.get(slot) ?? 0 }),
     })
   }

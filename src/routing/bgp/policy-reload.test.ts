@@ -198,6 +198,26 @@ suite('other policies', () => {
     bed.run()
     equal(told(bed, 4)[FIRST], '65102 7 via 192.0.2.1 preference 100')
   })
+
+  test('that lead routes elsewhere ask whether one gets there', () => {
+    const bed = bedOf(neighbours({}))
+    bed.announce(1, [FIRST], { path: [65_101] })
+    bed.announce(2, [FIRST], { path: [65_102, 7] })
+    bed.run()
+    const reload = (names: readonly string[]): void => {
+      bed.engine.reloadPolicies(policiesOf(neighbours({ import: names }), PARTS))
+      bed.run()
+    }
+    reload(['mark'])
+    equal(bed.asked.at(-1), '192.0.2.99')
+    bed.engine.nextHopChanged(Uint8Array.of(192, 0, 2, 99), undefined)
+    bed.run()
+    equal(told(bed, 4)[FIRST], '65102 7 via 192.0.2.1 preference 100')
+    reload([])
+    equal(told(bed, 4)[FIRST], '65101 via 192.0.2.1 preference 100')
+    reload(['mark'])
+    equal(told(bed, 4)[FIRST], '65102 7 via 192.0.2.1 preference 100')
+  })
 })
 
 test('after any reloads every peer has what it would have had from the beginning', (t) => {

@@ -31,10 +31,9 @@ import { PolicyReviews } from './policy-review.ts'
 import { Purges } from './purges.ts'
 import { AttributeSets } from './rib/attribute-sets.ts'
 import { Inbound } from './rib/inbound.ts'
-import type { Reach } from './rib/next-hops.ts'
+import type { NextHops, Reach } from './rib/next-hops.ts'
 import { RibPeers } from './rib/rib-peers.ts'
-import type { RoutePolicy } from './rib/route-policy.ts'
-import type { RoutingTable } from './rib/routing-table.ts'
+import type { RoutingTable, WayIn } from './rib/routing-table.ts'
 import { SetAssembler } from './rib/set-assembler.ts'
 import { keyOf, policyOf, type RouteSession } from './route-session.ts'
 import { type Publisher, Tables } from './tables.ts'
@@ -279,7 +278,7 @@ export class RouteEngine {
         allowAsIn: handling.allowAsIn,
         firstAs: external && handling.enforceFirstAs ? negotiated.remoteAs : 0,
         policies: tables.map((table, family) => table && policyOf(imports, family as Family)),
-        nextHops: isTracked(handling) ? this.#tables.nextHops : undefined,
+        nextHops: this.#nextHopsFor(handling),
         onEndOfRib: (family) => {
           if (this.#kept.endOfRib(keyOf(up), family as Family)) inbound.before = 0
         },
@@ -381,9 +380,15 @@ export class RouteEngine {
 
   #review(table: RoutingTable, sessions: readonly RouteSession[]): void {
     const concerned = sessions.filter((session) => session.tables.includes(table))
-    const policyIn = ({ tables, inbound }: RouteSession): RoutePolicy | undefined =>
-      inbound.policies[tables.indexOf(table)]
-    this.#reviews.add(table, new Map(concerned.map((session) => [session.rib, policyIn(session)])))
+    const wayIn = ({ tables, inbound, up }: RouteSession): WayIn => ({
+      policy: inbound.policies[tables.indexOf(table)],
+      nextHops: this.#nextHopsFor(up.handling),
+    })
+    this.#reviews.add(table, new Map(concerned.map((session) => [session.rib, wayIn(session)])))
+  }
+
+  #nextHopsFor(handling: RouteHandling): NextHops | undefined {
+    return isTracked(handling) ? this.#tables.nextHops : undefined
   }
 
   #retire(rib: number): void {

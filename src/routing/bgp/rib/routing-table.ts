@@ -31,6 +31,14 @@ export interface RouteFollower {
   changed(prefix: number): void
 }
 
+/** What a peer's routes meet on their way in. */
+export interface WayIn {
+  /** None: all are accepted as they are. */
+  readonly policy: RoutePolicy | undefined
+  /** Where they are of use only while their next hops can be reached. */
+  readonly nextHops: NextHops | undefined
+}
+
 export class RoutingTable implements PathColumns {
   readonly prefixes: PrefixTable
   readonly sets: AttributeSets
@@ -188,17 +196,17 @@ export class RoutingTable implements PathColumns {
   }
 
   /**
-   * Asks policy anew about the paths of these peers, as they were received, at prefixes `from` to before `to`. Returns how
-   * many of them have become others.
+   * Asks anew about the paths of these peers, as they were received, at prefixes `from` to before `to`. Returns how many of
+   * them have become others.
    */
-  reconsider(policies: ReadonlyMap<number, RoutePolicy | undefined>, from: number, to: number): number {
+  reconsider(ways: ReadonlyMap<number, WayIn>, from: number, to: number): number {
     let changed = 0
     const end = Math.min(to, this.prefixes.end, this.first.length)
     for (let prefix = from; prefix < end; prefix++) {
       const before = changed
       for (let path = this.first[prefix]!; path !== NONE; path = this.next[path]!) {
-        const peer = this.peer[path]!
-        if (policies.has(peer) && this.#reconsiderPath(prefix, path, policies.get(peer))) changed++
+        const way = ways.get(this.peer[path]!)
+        if (way && this.#reconsiderPath(prefix, path, way)) changed++
       }
       if (changed > before) this.#decide(prefix)
     }
@@ -223,13 +231,15 @@ export class RoutingTable implements PathColumns {
     }
   }
 
-  #reconsiderPath(prefix: number, path: number, policy: RoutePolicy | undefined): boolean {
+  #reconsiderPath(prefix: number, path: number, { policy, nextHops }: WayIn): boolean {
     const received = this.received[path]!
     let chosen = policy === undefined ? received : policy.ofSet(received)
     if (chosen === ASK_ROUTE) chosen = policy!.ofRoute(this.prefixes, prefix, received, this.peer[path]!)
     const isDenied = chosen === NO_SET
     const set = isDenied ? received : chosen
-    const flags = (this.flags[path]! & ~PATH_FLAG.denied) | (isDenied ? PATH_FLAG.denied : 0)
+    let flags = this.flags[path]! & ~(PATH_FLAG.denied | PATH_FLAG.unreachable)
+    if (isDenied) flags |= PATH_FLAG.denied
+    if (nextHops && !nextHops.isReachable(set)) flags |= PATH_FLAG.unreachable
     if (set === this.set[path] && flags === this.flags[path]) return false
     this.sets.use(set)
     this.sets.drop(this.set[path]!)
