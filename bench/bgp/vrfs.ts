@@ -7,7 +7,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { plainHandling, plainNegotiated, plainSettings, type Updates } from '../../src/routing/bgp/messages.ts'
 import { RouteEngine } from '../../src/routing/bgp/route-engine.ts'
 import { FAMILY } from '../../src/wire/bgp/family.ts'
-import { median } from '../measure.ts'
+import { collectGarbage, median } from '../measure.ts'
 import { type BenchRow, benchRow } from '../report.ts'
 import { importersOf, VPN_AS, type VpnLoad, vpnUpdates } from './vpn-routes.ts'
 
@@ -27,31 +27,34 @@ export function vrfRows(quick: boolean): BenchRow[] {
   const rounds = quick ? 1 : 5
   const vrfs = quick ? 100 : 10_000
   const many = { routes, vrfs, targets: 300, targetsPerRoute: 1 }
-  const wide = middle(rounds, many)
-  const perSecond = (seconds: number): number => wide.entries / seconds
+  const [wide] = middles(rounds, [many])
+  const perSecond = (seconds: number): number => wide!.entries / seconds
   const bars = { unit: 'routes/s', bar: 500_000, aim: 1_000_000 } as const
   const what = `routes into VRFs, 300 route targets, ${vrfs.toLocaleString('en-US')} VRFs`
   // As many entries of a route, among few VRFs and among all.
-  const few = middle(rounds, { routes, vrfs: 10, targets: 10, targetsPerRoute: 10 })
-  const all = middle(rounds, { routes, vrfs, targets: vrfs, targetsPerRoute: 10 })
+  const [few, all] = middles(rounds, [
+    { routes, vrfs: 10, targets: 10, targetsPerRoute: 10 },
+    { routes, vrfs, targets: vrfs, targetsPerRoute: 10 },
+  ])
   return [
-    benchRow({ what, value: perSecond(wide.announce_s), ...bars }),
-    benchRow({ what: `${what}: withdrawn`, value: perSecond(wide.withdraw_s), unit: 'routes/s' }),
+    benchRow({ what, value: perSecond(wide!.announce_s), ...bars }),
+    benchRow({ what: `${what}: withdrawn`, value: perSecond(wide!.withdraw_s), unit: 'routes/s' }),
     benchRow({
       what: `${routes.toLocaleString('en-US')} routes of 10 targets into ${vrfs.toLocaleString('en-US')} VRFs`,
-      ...{ value: all.announce_s, unit: 's', better: 'lower', bar: 1.2 },
-      ...{ peer: 'into 10 VRFs', peerValue: few.announce_s },
+      ...{ value: all!.announce_s, unit: 's', better: 'lower', bar: 1.2 },
+      ...{ peer: 'into 10 VRFs', peerValue: few!.announce_s },
     }),
   ]
 }
 
-function middle(rounds: number, load: VrfLoad): Outcome {
-  const outcomes = Array.from({ length: rounds }, () => measure(load))
-  return {
-    announce_s: median(outcomes.map(({ announce_s }) => announce_s)),
-    withdraw_s: median(outcomes.map(({ withdraw_s }) => withdraw_s)),
-    entries: outcomes[0]!.entries,
-  }
+/** Of loads that are measured in turn. */
+function middles(rounds: number, loads: readonly VrfLoad[]): Outcome[] {
+  const outcomes = Array.from({ length: rounds }, () => loads.map(measure))
+  return loads.map((_, i) => ({
+    announce_s: median(outcomes.map((round) => round[i]!.announce_s)),
+    withdraw_s: median(outcomes.map((round) => round[i]!.withdraw_s)),
+    entries: outcomes[0]![i]!.entries,
+  }))
 }
 
 function measure(load: VrfLoad): Outcome {
@@ -69,6 +72,7 @@ function measure(load: VrfLoad): Outcome {
     handling: plainHandling,
   })
   while (engine.step());
+  collectGarbage()
   const [announced, withdrawn] = [false, true].map((withdraws) => vpnUpdates(load, withdraws).map(whole))
   const announce_s = timed(engine, announced!)
   const entries = engine.counts().paths - load.routes
