@@ -46,6 +46,10 @@ suite('a short run of the BGP benchmark', { skip: needs('ip', 'vtysh', 'bird') }
       ok(figure(new RegExp(`VRFs with 8 neighbours each.*, .* routes, ${kind}: time$`))[0]!.value! > 0)
   })
 
+  test('what the history costs a load is told', () => {
+    deepEqual(new Set(peersOf(/each update recorded$/)), new Set(['without history']))
+  })
+
   test('no session flaps', () => {
     for (const { what, value } of figure(/sessions flapped$/)) equal(value, 0, what)
   })

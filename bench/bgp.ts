@@ -9,7 +9,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Lab } from '../lab/namespaces.ts'
 import { ensurePackage, isRoot } from '../lab/packages.ts'
-import { ADDRESS, type BgpDaemon, gatehouse, NAMESPACE, peersOrWhy, residentBytes, SUBNET } from './bgp/daemons.ts'
+import {
+  ADDRESS,
+  type BgpDaemon,
+  forgetful,
+  gatehouse,
+  NAMESPACE,
+  peersOrWhy,
+  residentBytes,
+  SUBNET,
+} from './bgp/daemons.ts'
 import { manyVrfRows } from './bgp/many-vrfs.ts'
 import { Peer, passOn } from './bgp/peers.ts'
 import { showRows } from './bgp/shows.ts'
@@ -36,6 +45,8 @@ const FULL: readonly Size[] = [
   { routes: 4_000_000, rounds: 3, withFrr: false },
 ]
 const QUICK: readonly Size[] = [{ routes: 10_000, rounds: 1, withFrr: true }]
+/** With the history and without, in turn. */
+const HISTORY_TURNS = 3
 
 /** Of one daemon with a table of one size. */
 interface Figures {
@@ -66,10 +77,10 @@ export const benchBgp: Bench = async (options) => {
   plotFigures(figures, options)
   const peers = daemons.map(({ name }) => name)
   const largest = sizes.at(-1)!.routes
-  options.say(`what an operator asks while ${largest.toLocaleString('en-US')} routes load`)
   const rows = [
     ...sizes.flatMap(({ routes }) => rowsOf(routes, figures)),
-    ...(await showRows(lab, largest)),
+    ...(await historyRows(lab, sizes.findLast(({ withFrr }) => withFrr)!, options)),
+    ...(await showRows(lab, largest, options)),
     ...vrfRows(options.quick),
     ...(await vpnImportRows(lab, options.quick, peers.includes('FRR'))),
     ...(await manyVrfRows(lab, options, peers)),
@@ -97,6 +108,24 @@ async function measure(lab: Lab, daemon: BgpDaemon, { routes, rounds }: Size): P
     await Promise.all([sender.stop(), receiver.stop()])
     await running.stop()
   }
+}
+
+/** What recording every update costs the load. */
+async function historyRows(lab: Lab, { routes, rounds }: Size, { say }: BenchOptions): Promise<BenchRow[]> {
+  const count = routes.toLocaleString('en-US')
+  say(`${count} routes with the history and without`)
+  const figures = new Map<BgpDaemon, Figures[]>([gatehouse, forgetful].map((daemon) => [daemon, []]))
+  for (let turn = 0; turn < HISTORY_TURNS; turn++)
+    for (const [daemon, of] of figures)
+      of.push(await measure(lab, daemon, { routes, rounds: Math.ceil(rounds / 2), withFrr: false }))
+  const [ours, without] = [...figures.values()]
+  return (['announce', 'withdraw'] as const).map((kind) => {
+    const perSecond = (of: readonly Figures[]): number => routes / median(of.map((one) => one[`${kind}_s`]))
+    return benchRow({
+      what: `BGP, ${count} routes, ${kind}, each update recorded`,
+      ...{ value: perSecond(ours!), unit: 'routes/s', peer: 'without history', peerValue: perSecond(without!) },
+    })
+  })
 }
 
 function rowsOf(routes: number, figures: ReadonlyMap<string, ReadonlyMap<number, Figures>>): BenchRow[] {

@@ -67,6 +67,11 @@ export const gatehouse: BgpDaemon = {
   start: (lab) => RoutingModule.start(lab, NAMESPACE, gatehouseSite()),
 }
 
+export const forgetful: BgpDaemon = {
+  name: 'Gatehouse without its history',
+  start: (lab) => RoutingModule.start(lab, NAMESPACE, `${gatehouseSite()}  history: { size_mb: 0 }\n`),
+}
+
 const bird: BgpDaemon = {
   name: 'BIRD',
   async start(lab) {

@@ -3,12 +3,13 @@
 import { once } from 'node:events'
 import { join } from 'node:path'
 import type { Lab } from '../../lab/namespaces.ts'
-import { type BenchRow, benchRow } from '../report.ts'
+import { type BenchOptions, type BenchRow, benchRow } from '../report.ts'
 import type { Asked, FromAsked } from './asked-speaker.ts'
 import { gatehouseSite, NAMESPACE } from './daemons.ts'
 import { Peer, passOn } from './peers.ts'
 
-export async function showRows(lab: Lab, routes: number): Promise<BenchRow[]> {
+export async function showRows(lab: Lab, routes: number, { say }: BenchOptions): Promise<BenchRow[]> {
+  say(`what an operator asks while ${routes.toLocaleString('en-US')} routes load`)
   const file = join(import.meta.dirname, 'asked-speaker.ts')
   const args = ['--disable-warning=ExperimentalWarning', file, gatehouseSite()]
   const child = lab.spawn(NAMESPACE, process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
