@@ -12,7 +12,10 @@ import type { Clock, Timer } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import { header, u32 } from '../wire/header.ts'
 
-/** Longer than it needs: FRR looks at nothing that is shorter than its own, of 26 bytes. */
+/**
+ * Longer than it needs: FRR looks at nothing that is shorter than its own, of 26 bytes. The last four are free for whoever
+ * carries it (forwarding/routing-traffic.ts).
+ */
 const PACKET_BYTES = 32
 
 /** Version and length stand where FRR has them too, so that a peer that reads ours finds a discriminator. */

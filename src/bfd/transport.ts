@@ -4,7 +4,8 @@
  * listens; each session sends from a port of its own in the dynamic range.
  *
  * Echo packets (port 3785) over IPv6 go to the peer from that port and come back to it with a smaller hop limit, from a
- * peer that returns them by program, as FRR does. Over IPv4 peers expect them addressed to ourselves (wire-echo.ts).
+ * peer that returns them by program, as FRR does. Over IPv4 peers expect them addressed to ourselves (wire-echo.ts); for
+ * peers behind a tunnel that is done at its other end, and they go as over IPv6.
  */
 
 import { formatAddress, type IpAddress } from '../base/address.ts'
@@ -14,7 +15,7 @@ import { type Watch, watch } from '../linux/poll.ts'
 import { hasFamily, UdpSocket } from '../linux/socket.ts'
 import { type Endpoint, sockaddr } from '../linux/socket-address.ts'
 import { UDP_PORT } from '../wire/udp.ts'
-import { WireEcho } from './wire-echo.ts'
+import { isOnTunnel, WireEcho } from './wire-echo.ts'
 
 export interface BfdTransport {
   /** Whoever wants the packets: as they came, those of a single hop only if they came over one. Valid during the call. */
@@ -97,8 +98,9 @@ export class UdpBfdTransport implements BfdTransport {
   sender(from: IpAddress, to: IpAddress, isMultihop = false): BfdSender {
     const port = isMultihop ? UDP_PORT.bfdMultiHop : UDP_PORT.bfdSingleHop
     const hasEcho = this.#isForNeighbours && !isMultihop
-    const wire = (): WireEcho | undefined => (hasEcho && from.length === 4 ? this.#wireOf(from, to) : undefined)
-    const echo = (): UdpSocket | undefined => (hasEcho && from.length === 16 ? this.#echoPort(from) : undefined)
+    const isByFrame = from.length === 4 && !isOnTunnel(from)
+    const wire = (): WireEcho | undefined => (hasEcho && isByFrame ? this.#wireOf(from, to) : undefined)
+    const echo = (): UdpSocket | undefined => (hasEcho && !isByFrame ? this.#echoPort(from) : undefined)
     // The peer's packets may come from now on, if the address is there.
     const listen = (): void => {
       if (this.#isForNeighbours) this.#listenAt(from, port)
@@ -284,8 +286,8 @@ class UdpBfdSender implements BfdSender {
 
   sendEcho(packet: Uint8Array): void {
     const { wire, echo, to } = this.#way
-    if (to.length === 4) wire()?.send(to, packet)
-    else echo()?.send(packet, this.#echoTo)
+    wire()?.send(to, packet)
+    echo()?.send(packet, this.#echoTo)
   }
 
   returnEcho(packet: Uint8Array): void {

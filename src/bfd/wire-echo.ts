@@ -19,6 +19,7 @@ const TTL = 255
 const TRAFFIC_CLASS = 0xc0
 const HEAD_BYTES = ethernet.BYTES + ipv4.BYTES + udp.BYTES
 const FRAME_BYTES_MAX = 256
+const NO_MAC = '00:00:00:00:00:00'
 
 /** Classic BPF (linux/filter.h): IPv4, UDP, no later fragment, to BFD's ports of a single hop. */
 const FILTER: readonly (readonly [code: number, jumpTrue: number, jumpFalse: number, value: number])[] = [
@@ -53,12 +54,8 @@ export class WireEcho {
 
   /** `came`: what has come back to us. Undefined where the address is on no wire. */
   static open(local: IpAddress, came: (packet: Uint8Array) => void): WireEcho | undefined {
-    const text = formatAddress(local)
-    for (const [device, addresses] of Object.entries(networkInterfaces())) {
-      const own = addresses?.find(({ address, internal }) => address === text && !internal)
-      if (own) return new WireEcho(local, device, own.mac, came)
-    }
-    return undefined
+    const at = deviceOf(local)
+    return at && at.mac !== NO_MAC ? new WireEcho(local, at.device, at.mac, came) : undefined
   }
 
   private constructor(local: IpAddress, device: string, mac: string, came: (packet: Uint8Array) => void) {
@@ -143,6 +140,20 @@ export class WireEcho {
     frame.set(payload, HEAD_BYTES)
     return frame
   }
+}
+
+/** The address is one of a device that carries packets and no frames: whoever is behind that knows about echo packets. */
+export function isOnTunnel(local: IpAddress): boolean {
+  return deviceOf(local)?.mac === NO_MAC
+}
+
+function deviceOf(local: IpAddress): { readonly device: string; readonly mac: string } | undefined {
+  const text = formatAddress(local)
+  for (const [device, addresses] of Object.entries(networkInterfaces())) {
+    const own = addresses?.find(({ address, internal }) => address === text && !internal)
+    if (own) return { device, mac: own.mac }
+  }
+  return undefined
 }
 
 /** struct sock_filter: u16, u8, u8, u32. */

@@ -8,15 +8,8 @@ import { suggest } from './suggestion.ts'
 
 export function checkTracks(site: Loose<Site>, complain: Complain): void {
   const things = new Unique(complain)
-  each(site.routing?.neighbours, ({ name, bfd, tenant, address, prefix }, i) => {
-    if (!bfd) return
-    things.add(name, ['routing', 'neighbours', i, 'name'], undefined)
-    // Over IPv4 they are addressed to ourselves, and forwarding nodes route what is addressed to the gateway to the gateway.
-    if (bfd.echo && tenant !== undefined && !(address ?? prefix)?.includes(':'))
-      complain(
-        ['routing', 'neighbours', i, 'bfd', 'echo'],
-        "echo packets over IPv4 do not pass forwarding nodes: not for tenants' neighbours",
-      )
+  each(site.routing?.neighbours, ({ name, bfd }, i) => {
+    if (bfd) things.add(name, ['routing', 'neighbours', i, 'name'], undefined)
   })
   const nodes = new Set(site.routing?.nodes?.flatMap((node) => node?.name ?? []))
   const onNode = (name: string | undefined, path: readonly (string | number)[]): void => {

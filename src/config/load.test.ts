@@ -340,20 +340,6 @@ test('ten thousand tenants are read and checked in seconds', () => {
   ok(performance.now() - start < 20_000)
 })
 
-test("BFD's echo is there for tenants' neighbours over IPv6", () => {
-  const echoing = (connection: string, address: string): string[] =>
-    tenantErrors(
-      `connections: [${connection}]`,
-      `routing: { as: 65001, router_id: 10.0.0.1, nodes: [{ name: r1, address: 10.0.3.1 }],
-        neighbours: [{ name: n, tenant: acme, address: '${address}', as: 65002, bfd: { echo: true } }] }\n`,
-    )
-  deepEqual(echoing(CONNECTION, '192.168.1.2'), [
-    "routing.neighbours[0].bfd.echo: echo packets over IPv4 do not pass forwarding nodes: not for tenants' neighbours",
-  ])
-  const six = CONNECTION.replace('192.168.1.1/24', "'fd00:1::1/64'").replace('192.168.1.2', "'fd00:1::2'")
-  deepEqual(echoing(six, 'fd00:1::2'), [])
-})
-
 test('probes, BFD and what is tied to them are checked where they stand', () => {
   const routing = (fields: string): string => `site: s\nrouting:\n  as: 65001\n  router_id: 10.0.0.1\n${fields}`
   const neighbour = (bfd: string): string =>

@@ -103,6 +103,54 @@ describe("what a neighbour sends to the gateway's address goes on to the routing
   })
 })
 
+describe('an echo packet of BFD over IPv4', () => {
+  const [GATEWAY, NEIGHBOUR] = ['192.168.1.1', '192.168.1.2']
+  const content = (address?: string) => {
+    const bytes = new Uint8Array(32).fill(7, 0, 20)
+    if (address !== undefined) bytes.set(parseAddress(address)!, 28)
+    return bytes
+  }
+  const echo = (ends: { source: string; destination: string; ttl: number }, bytes: Uint8Array) =>
+    ipv4(ends, udp({ sourcePort: 3785, destinationPort: 3785, checksum: false }, bytes))
+
+  test('goes to the neighbour addressed to whom it is from', () => {
+    const site = node()
+    const told = echo({ source: GATEWAY, destination: NEIGHBOUR, ttl: 255 }, content())
+    const [frame, ...more] = site.send(fromSpeaker(told))
+    deepEqual(more, [])
+    const wanted = echo({ source: GATEWAY, destination: GATEWAY, ttl: 255 }, content(NEIGHBOUR))
+    deepEqual(frame, toEdge(toPeer(wanted), ACME.vni, fromPort(frame!)))
+    conserved(site)
+  })
+
+  test('comes back to the routing node as from the neighbour', () => {
+    const site = node()
+    const came = echo({ source: GATEWAY, destination: GATEWAY, ttl: 254 }, content(NEIGHBOUR))
+    const [frame, ...more] = site.send(fromCustomer(came))
+    deepEqual(more, [])
+    const wanted = echo({ source: NEIGHBOUR, destination: GATEWAY, ttl: 254 }, content(NEIGHBOUR))
+    deepEqual(frame, toSpeaker(ethernet({ source: PEER_MAC, destination: GATEWAY_MAC }, wanted), fromPort(frame!)))
+    conserved(site)
+  })
+
+  test("that is the neighbour's own is sent back to it as it was", () => {
+    const site = node()
+    const returned = echo({ source: GATEWAY, destination: NEIGHBOUR, ttl: 254 }, content())
+    const [frame] = site.send(fromSpeaker(returned))
+    deepEqual(frame, toEdge(toPeer(returned), ACME.vni, fromPort(frame!)))
+    conserved(site)
+  })
+
+  test('that nobody can have sent, or that is too short to say whose it is, is for nobody', () => {
+    const site = node()
+    const ends = { source: GATEWAY, destination: GATEWAY, ttl: 254 }
+    deepEqual(site.send(fromCustomer(echo(ends, content('192.168.1.77')))), [])
+    deepEqual(site.send(fromCustomer(echo(ends, new Uint8Array(3)))), [])
+    equal(drops(site)['no-listener'], 2)
+    conserved(site)
+  })
+})
+
 describe('it stays a packet for the gateway, where nobody listens,', () => {
   const refused = (what: string, frame: Uint8Array, tenant = 'acme') =>
     test(what, () => {

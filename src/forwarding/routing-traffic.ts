@@ -7,6 +7,10 @@
  *
  *   neighbour --(edge switch, VNI)--> forwarding node --(VNI)--> routing node
  *
+ * BFD's echo packets over IPv4 are addressed to whom they come from (RFC 5881 section 4), and so for the FIB lead nowhere. They
+ * travel between nodes and routing nodes as if they were to and from the neighbour. A node makes them what the neighbour is to
+ * send back, with the neighbour's address at their end, where it is found again when they return.
+ *
  * A tenant's limits keep what it sends, were it a flood of SYNs to port 179, from being the other tenants' trouble.
  */
 
@@ -18,7 +22,7 @@ import { Drop } from '../dataplane/drop.ts'
 import { encapsulate } from '../dataplane/encapsulate.ts'
 import { ETHERTYPE, ethernet } from '../wire/ethernet.ts'
 import { Fault } from '../wire/fault.ts'
-import { ipv4, ipv4HeaderBytes, isIpv4Fragment, PROTOCOL } from '../wire/ipv4.ts'
+import { ipv4, ipv4HeaderBytes, isIpv4Fragment, PROTOCOL, writeIpv4Checksum } from '../wire/ipv4.ts'
 import { FRAGMENT, ipv6, ipv6Walk, trafficClass, walkIpv6 } from '../wire/ipv6.ts'
 import { checkTcp, TCP_FLAG, tcp } from '../wire/tcp.ts'
 import { UDP_PORT, udp } from '../wire/udp.ts'
@@ -28,8 +32,14 @@ import { REWRITTEN, type Shared } from './shared.ts'
 /** RFC 4271 section 8.2.1. */
 const BGP_PORT = 179
 
+const IPV4_BYTES = 4
+const IPV6_BYTES = 16
+
 /** What a packet is, as far as a routing node is concerned. */
 const Kind = { none: 0, opening: 1, bgp: 2, bfd: 3 } as const
+
+/** Of an echo packet that has not been anywhere (RFC 5881 section 4 leaves it open; what comes back has less). */
+const FRESH_TTL = 255
 
 /**
  * Of a tenant and worker. Openings: routers try once in seconds, a segment of many after a failure all at once. The others:
@@ -64,8 +74,12 @@ export class RoutingTraffic {
     const kind = this.#kindOf(batch, row, etherType)
     if (kind === Kind.none) return false
     const isIpv4 = etherType === ETHERTYPE.ipv4
+    if (isIpv4 && kind === Kind.bfd && this.#isToItsSender(batch, row)) {
+      batch.verdict[row] = this.#carryReturned(batch, row)
+      return true
+    }
     const source = batch.l3[row]! + (isIpv4 ? ipv4.source.offset : ipv6.source.offset)
-    const slot = segments.speakerSlot(segment, frames.view, source, isIpv4 ? 4 : 16)
+    const slot = segments.speakerSlot(segment, frames.view, source, isIpv4 ? IPV4_BYTES : IPV6_BYTES)
     if (slot === 0) return false
     batch.verdict[row] = this.#carry(batch, row, etherType, kind, slot)
     return true
@@ -80,8 +94,56 @@ export class RoutingTraffic {
       this.#spread(batch, row)
       batch.action[row] = actions.resolve(columns.slot[row]!, batch.hash[row]!)
       if (actions.words[batch.action[row]!] !== ActionKind.send) return Drop['underlay-unresolved']
+      if (etherType === ETHERTYPE.ipv4 && this.#isFreshEcho(batch, row)) this.#addressToSender(batch, row)
     }
     return FORWARD
+  }
+
+  // ---- echo packets over IPv4
+
+  #isFreshEcho(batch: Batch, row: number): boolean {
+    return ipv4.ttl.get(this.#shared.frames.view, batch.l3[row]!) === FRESH_TTL && this.#isEcho(batch, row)
+  }
+
+  #isToItsSender(batch: Batch, row: number): boolean {
+    const view = this.#shared.frames.view
+    const l3 = batch.l3[row]!
+    return ipv4.source.get(view, l3) === ipv4.destination.get(view, l3)
+  }
+
+  /** Is from the neighbour from now on, whose address is at its end. */
+  #carryReturned(batch: Batch, row: number): number {
+    const { segments, columns, frames } = this.#shared
+    if (!this.#isEcho(batch, row)) return Drop['no-listener']
+    const neighbour = columns.end[row]! - IPV4_BYTES
+    const slot = segments.speakerSlot(batch.segment[row]!, frames.view, neighbour, IPV4_BYTES)
+    if (slot === 0) return Drop['no-listener']
+    this.#readdress(batch, row, ipv4.source, frames.view.getUint32(neighbour))
+    return this.#carry(batch, row, ETHERTYPE.ipv4, Kind.bfd, slot)
+  }
+
+  /** With room for an address at its end. */
+  #isEcho(batch: Batch, row: number): boolean {
+    const { frames, columns } = this.#shared
+    const l4 = batch.l3[row]! + ipv4HeaderBytes(frames.view, batch.l3[row]!)
+    if (udp.destinationPort.get(frames.view, l4) !== UDP_PORT.bfdEcho) return false
+    return columns.end[row]! <= columns.readable[row]! && columns.end[row]! - l4 >= udp.BYTES + IPV4_BYTES
+  }
+
+  #addressToSender(batch: Batch, row: number): void {
+    const view = this.#shared.frames.view
+    const l3 = batch.l3[row]!
+    view.setUint32(this.#shared.columns.end[row]! - IPV4_BYTES, ipv4.destination.get(view, l3))
+    this.#readdress(batch, row, ipv4.destination, ipv4.source.get(view, l3))
+  }
+
+  // No checksum (RFC 768): the sender knows what comes back by a secret.
+  #readdress(batch: Batch, row: number, end: typeof ipv4.source, address: number): void {
+    const view = this.#shared.frames.view
+    const l3 = batch.l3[row]!
+    end.set(view, l3, address)
+    writeIpv4Checksum(view, l3)
+    udp.checksum.set(view, l3 + ipv4HeaderBytes(view, l3), 0)
   }
 
   #carry(batch: Batch, row: number, etherType: number, kind: number, slot: number): number {

@@ -129,7 +129,7 @@ export class Inbound {
     if (protocol !== PROTOCOL.udp) return Refusal['not-a-session']
     if (checkUdp(view, at, end) !== Fault.none) return Refusal.malformed
     const port = udp.destinationPort.get(view, at)
-    if (!isBfd(port, addressBytes)) return Refusal['not-a-session']
+    if (!isBfd(port)) return Refusal['not-a-session']
     const peer = this.#parts.peers.find(segment.vni, view, addressesAt(ip, addressBytes), addressBytes)
     if (!peer) return Refusal.stranger
     const refusal = wrongEnd(view, ip, addressBytes, peer)
@@ -225,10 +225,8 @@ export function mssFor({ way, key }: Peer, { packetMax }: Segment, addressBytes:
   return Math.min(way.mtu, packetMax) - headers
 }
 
-/** Over IPv4, echo packets are addressed to ourselves and do not come here. */
-function isBfd(port: number, addressBytes: number): boolean {
-  if (port === UDP_PORT.bfdEcho) return addressBytes === 16
-  return port === UDP_PORT.bfdSingleHop || port === UDP_PORT.bfdMultiHop
+function isBfd(port: number): boolean {
+  return port === UDP_PORT.bfdSingleHop || port === UDP_PORT.bfdMultiHop || port === UDP_PORT.bfdEcho
 }
 
 function wrongEnd(view: DataView, ip: number, addressBytes: number, { way, isHere }: Peer): number {
