@@ -10,12 +10,14 @@ import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { needs } from '../../lab/needs.ts'
 import { UP } from '../../lab/observe.ts'
+import type { Bird } from '../../lab/peers/bird.ts'
+import { Frr } from '../../lab/peers/frr.ts'
 import { Surroundings } from '../../lab/site.ts'
 import { failedConnections, underTraffic, until, withSite } from './live-site.ts'
 import { surroundingsOf } from './site-of.ts'
-import { lostRoutes, SITE, SITE_OF_TWO, unnoticed } from './tenant-routers.ts'
+import { lostRoutes, SITE, SITE_OF_TWO, stateOf, unnoticed } from './tenant-routers.ts'
 
-suite("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird') }, () => {
+suite("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird', 'vtysh') }, () => {
   test('sessions of a routing node that stands still move to the other one and back, and traffic goes on', async (t) => {
     await withSite({ build: () => Surroundings.build(SITE_OF_TWO) }, async (site) => {
       const { made, gateway } = site
@@ -75,6 +77,39 @@ suite("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird') }, (
         await sleep(3000)
       }
       deepEqual(await states(), Array(2).fill(`${UP} up 0`))
+    })
+  })
+
+  test("a customer that forwards sends BFD's echo packets back, and is down when it does not", async () => {
+    const text = readFileSync(SITE, 'utf8').replace(
+      /(name: acme-dc, .* hold_time_s: 30,)/,
+      '$1 bfd: { interval_ms: 100, multiplier: 5, echo: true },',
+    )
+    await withSite({ build: () => surroundingsOf(text) }, async ({ made, gateway }) => {
+      // BIRD has no echo.
+      await (made.routers.get('acme-dc') as Bird).kill()
+      const [local, remote] = ['192.168.1.2', '192.168.1.1']
+      await made.lab.run('acme-dc', 'sysctl', '-qw', 'net.ipv4.ip_forward=1')
+      const frr = await Frr.start({
+        ...{ lab: made.lab, namespace: 'acme-dc', name: 'acme-frr', as: 65_010, routerId: local },
+        nextHops: { ipv4: local, ipv6: '::1' },
+        neighbours: [{ local, remote, as: 65_001, families: ['ipv4'], extra: ['bfd profile echo'] }],
+        bfd: [
+          ...['bfd', ' profile echo', '  detect-multiplier 5', '  transmit-interval 100', '  receive-interval 100'],
+          ...['  echo-mode', '  echo transmit-interval 100', '  echo receive-interval 100'],
+        ],
+      })
+      const row = async () => (await stateOf(gateway, 'acme-dc'))?.row
+      await until('BFD is up', async () => (await row())?.bfd === 'up' && (await row())?.state === UP)
+      const { flaps } = (await row())!
+      // Echoes that went astray would end it within half a second.
+      await sleep(3000)
+      deepEqual([(await row())?.bfd, (await row())?.flaps], ['up', flaps])
+      const [session] = JSON.parse(await frr.bfdCommand('show bfd peers json'))
+      ok(session['remote-echo-receive-interval'] > 0)
+
+      await made.lab.run('acme-dc', 'sysctl', '-qw', 'net.ipv4.ip_forward=0')
+      await until('BFD is down', async () => (await row())?.flaps === flaps! + 1)
     })
   })
 
