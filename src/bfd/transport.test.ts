@@ -9,6 +9,7 @@ import { interfaceIndex } from '../linux/libc.ts'
 import { withNamespace } from '../linux/namespace.ts'
 import { ip, ScratchNetwork, unprivileged } from '../linux/scratch.ts'
 import { UdpSocket } from '../linux/socket.ts'
+import { Tun } from '../linux/tun.ts'
 import * as build from '../wire/build.ts'
 import { defaultBfdTimers } from './session.ts'
 import { type BfdNews, BfdSpeaker } from './speaker.ts'
@@ -199,4 +200,31 @@ test('BFD with neighbours leaves other addresses of the host to others', {
   peer.close()
   for (const transport of [node, routing]) transport.close()
   deepEqual(heard.sort(), ['node 10.9.0.2', 'routing 10.9.0.3'])
+})
+
+test('into a tunnel, whose address may come later, echo packets go to the peer as over IPv6', {
+  skip: unprivileged,
+}, () => {
+  using network = new ScratchNetwork()
+  const namespace = network.namespace()
+  const [local, remote] = [address('240.0.0.1'), address('240.0.0.2')]
+  const packet = new Uint8Array(2048)
+  withNamespace(namespace, () => {
+    const transport = new UdpBfdTransport({ neighbours: true })
+    const sender = transport.sender(local, remote)
+    sender.sendEcho!(Buffer.from('too early'))
+    const tun = new Tun('tun')
+    ip('-n', namespace, 'addr', 'add', '240.0.0.1/8', 'dev', 'tun')
+    ip('-n', namespace, 'link', 'set', 'tun', 'up')
+    sender.sendEcho!(Buffer.from('hello'))
+    let length = 0
+    do length = tun.read(packet)
+    while (length > 0 && packet[0] !== 0x45)
+    const view = new DataView(packet.buffer)
+    deepEqual(packet.subarray(16, 20), Uint8Array.from(remote))
+    deepEqual([view.getUint8(8), view.getUint16(20), view.getUint16(22)], [255, 3785, 3785])
+    equal(Buffer.from(packet.subarray(28, length)).toString(), 'hello')
+    transport.close()
+    tun.close()
+  })
 })

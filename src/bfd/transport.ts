@@ -98,9 +98,8 @@ export class UdpBfdTransport implements BfdTransport {
   sender(from: IpAddress, to: IpAddress, isMultihop = false): BfdSender {
     const port = isMultihop ? UDP_PORT.bfdMultiHop : UDP_PORT.bfdSingleHop
     const hasEcho = this.#isForNeighbours && !isMultihop
-    const isByFrame = from.length === 4 && !isOnTunnel(from)
-    const wire = (): WireEcho | undefined => (hasEcho && isByFrame ? this.#wireOf(from, to) : undefined)
-    const echo = (): UdpSocket | undefined => (hasEcho && !isByFrame ? this.#echoPort(from) : undefined)
+    const wire = (): WireEcho | undefined => (hasEcho && from.length === 4 ? this.#wireOf(from, to) : undefined)
+    const echo = (): UdpSocket | undefined => (hasEcho && this.#isByPort(from) ? this.#echoPort(from) : undefined)
     // The peer's packets may come from now on, if the address is there.
     const listen = (): void => {
       if (this.#isForNeighbours) this.#listenAt(from, port)
@@ -161,9 +160,14 @@ export class UdpBfdTransport implements BfdTransport {
     return socket
   }
 
+  #isByPort(local: IpAddress): boolean {
+    return local.length === 16 || this.#echoPorts.has(formatAddress(local)) || isOnTunnel(local)
+  }
+
   /** Undefined while the address is on no wire that works. */
   #wireOf(local: IpAddress, remote: IpAddress): WireEcho | undefined {
     const key = formatAddress(local)
+    if (this.#echoPorts.has(key)) return undefined
     const came = (packet: Uint8Array): void => this.onEcho(packet, local, local, false)
     const wire = this.#wires.get(key) ?? WireEcho.open(local, came)
     if (wire) this.#wires.set(key, wire)
@@ -286,8 +290,9 @@ class UdpBfdSender implements BfdSender {
 
   sendEcho(packet: Uint8Array): void {
     const { wire, echo, to } = this.#way
-    wire()?.send(to, packet)
-    echo()?.send(packet, this.#echoTo)
+    const byFrame = wire()
+    if (byFrame) byFrame.send(to, packet)
+    else echo()?.send(packet, this.#echoTo)
   }
 
   returnEcho(packet: Uint8Array): void {
