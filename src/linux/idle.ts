@@ -1,10 +1,8 @@
 /** For tests: how much of a core a process takes while it has nothing to do. */
 
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { systemClock } from '../base/clock.ts'
 
-/** Of proc(5)'s times of a process: hundredths of a second. */
-const TICKS_per_s = 100
 const WINDOW_s = 2
 const WINDOWS_MAX = 10
 
@@ -15,15 +13,16 @@ const WINDOWS_MAX = 10
 export async function idleShare(pid: number, limit: number): Promise<number> {
   let least = Number.POSITIVE_INFINITY
   for (let window = 0; window < WINDOWS_MAX && least >= limit; window++) {
-    const before = ticksOf(pid)
+    const before_s = busy_s(pid)
     await new Promise<void>((resolve) => systemClock.after(WINDOW_s * 1000, resolve))
-    least = Math.min(least, (ticksOf(pid) - before) / (WINDOW_s * TICKS_per_s))
+    least = Math.min(least, (busy_s(pid) - before_s) / WINDOW_s)
   }
   return least
 }
 
-/** User and system time. */
-function ticksOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-  return Number(fields[11]) + Number(fields[12])
+/** Of all its threads, as the scheduler counts: the times in proc(5)'s stat are samples, and too coarse for so little. */
+function busy_s(pid: number): number {
+  const ofThread = (thread: string): number =>
+    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0])
+  return readdirSync(`/proc/${pid}/task`).reduce((sum_ns, thread) => sum_ns + ofThread(thread), 0) / 1e9
 }
