@@ -351,6 +351,8 @@ test('probes, BFD and what is tied to them are checked where they stand', () => 
     probe('icmp: {}, limits: { loss_percent: { down: 10, up: 2 } }'),
     probe('udp: { port: 7 }, bandwidth: {}, limits: { bandwidth_kbps: { down: 1000, up: 2000 } }'),
     probe('tcp: { port: 22 }, fall: 5'),
+    probe('tcp: { port: 9 }, bandwidth: { packets: 200 }'),
+    probe('http: {}, bandwidth: {}'),
     probe('http: { path: /health, status: 204 }'),
   ]
   for (const text of sound) deepEqual(errorsOf(text), [], text)
@@ -372,10 +374,6 @@ test('probes, BFD and what is tied to them are checked where they stand', () => 
     [
       probe('icmp: {}, limits: { bandwidth_kbps: { down: 10, up: 20 } }'),
       'routing.probes[0].limits: a limit of the bandwidth needs it measured: bandwidth: {}',
-    ],
-    [
-      probe('tcp: { port: 1 }, bandwidth: {}'),
-      'routing.probes[0].bandwidth: bandwidth is measured with packets: by probes with icmp or udp',
     ],
     [probe('icmp: {}, node: r1'), 'routing.probes[0].node: there is no routing node "r1"'],
     [

@@ -79,15 +79,14 @@ export const probe = z
         bandwidth_kbps: limit('bandwidth', 1_000_000_000, true),
       })
       .prefault({}),
-    /** Available bandwidth is measured with trains of packets. */
+    /**
+     * Available bandwidth is measured with trains of packets; with http, by as many bytes of the answer's body; with tcp, by as
+     * many that are sent, to a port that takes whatever comes (discard, echo).
+     */
     bandwidth: train.optional(),
   })
   .refine(({ icmp, udp, tcp, http }) => [icmp, udp, tcp, http].filter(Boolean).length === 1, {
     error: 'a probe is one of icmp, udp, tcp and http',
-  })
-  .refine(({ bandwidth, icmp, udp }) => !bandwidth || icmp || udp, {
-    error: 'bandwidth is measured with packets: by probes with icmp or udp',
-    path: ['bandwidth'],
   })
   .refine(({ limits, bandwidth }) => !limits.bandwidth_kbps || bandwidth, {
     error: 'a limit of the bandwidth needs it measured: bandwidth: {}',

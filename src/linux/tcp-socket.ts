@@ -19,6 +19,9 @@ import { SO_REUSEADDR, setNoDelay, setPortAtConnect, setTcpOptions, type TcpOpti
 
 const SOCK_STREAM_CLOEXEC_NONBLOCK = 0o2004001
 const IPPROTO_TCP = 6
+const TCP_INFO = 11
+/** struct tcp_info of linux/tcp.h. */
+const DELIVERY_RATE_AT = 160
 const SO_ERROR = 4
 const SO_LINGER = 13
 const MSG_NOSIGNAL = 0x4000
@@ -115,6 +118,16 @@ export class TcpSocket {
     const bytes = new Int32Array(1)
     must('ioctl(SIOCOUTQ)', libc.ioctl(this.fd, SIOCOUTQ, bytes))
     return bytes[0]!
+  }
+
+  /**
+   * How fast what was sent has arrived of late, in bytes a second, by its acknowledgements (tcp_info's tcpi_delivery_rate); 0
+   * before the first. Of the best sample where the sender had less to send than the path could take.
+   */
+  deliveryRate(): number {
+    const info = getOption(this.fd, IPPROTO_TCP, TCP_INFO, DELIVERY_RATE_AT + 8)
+    if (info.length < DELIVERY_RATE_AT + 8) return 0
+    return Number(new DataView(info.buffer, info.byteOffset).getBigUint64(DELIVERY_RATE_AT, true))
   }
 
   /** See `watch` in poll.ts. Ends with the socket. */

@@ -102,7 +102,7 @@ export class ProbeRunner {
 
   async #train(): Promise<void> {
     const { bandwidth, timeout_ms } = this.#parts.rules
-    const rate_kbps = await this.#prober.train?.(bandwidth!.packets, bandwidth!.bytes, timeout_ms)
+    const rate_kbps = await this.#prober.train(bandwidth!.packets, bandwidth!.bytes, timeout_ms)
     if (rate_kbps !== undefined && !this.#isClosed) this.#bandwidth.add(rate_kbps)
   }
 }

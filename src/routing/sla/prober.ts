@@ -3,8 +3,11 @@
 export interface Prober {
   /** Sends a probe; its answer comes with the number, or never. */
   send(sequence: number): void
-  /** A train of packets back to back, and the rate at which it arrived; undefined when too little of it did. */
-  train?(packets: number, bytes: number, within_ms: number): Promise<number | undefined>
+  /**
+   * A train of packets back to back, or as many bytes of a stream, and the rate at which it arrived in kbit/s; undefined when
+   * too little of it did.
+   */
+  train(packets: number, bytes: number, within_ms: number): Promise<number | undefined>
   /** Hands over what was received and not yet read. */
   drain(): void
   close(): void

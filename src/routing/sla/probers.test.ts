@@ -12,6 +12,7 @@ import { probe as schema } from '../../config/probe.ts'
 import { withNamespace } from '../../linux/namespace.ts'
 import { ip, ScratchNetwork, unprivileged } from '../../linux/scratch.ts'
 import { UdpSocket } from '../../linux/socket.ts'
+import { TcpListener } from '../../linux/tcp-listener.ts'
 import type { Prober } from './prober.ts'
 import { proberOf } from './probers.ts'
 import { Sla } from './sla.ts'
@@ -31,6 +32,12 @@ class Scene {
       { namespace: this.here, name: 'wire', addresses: ['10.9.0.1/24', 'fd00:9::1/64'] },
       { namespace: this.there, name: 'wire', addresses: ['10.9.0.2/24', 'fd00:9::2/64'] },
     )
+  }
+
+  /** Closes it at the end. */
+  keep<T extends { close(): void }>(one: T): T {
+    this.#open.push(one)
+    return one
   }
 
   responder(): UdpResponder {
@@ -103,7 +110,7 @@ suite('probes', { skip: unprivileged }, () => {
       const estimate = new BandwidthEstimate()
       const prober = scene.prober(kind, () => {})
       for (let i = 0; i < 5; i++) {
-        const rate_kbps = await prober.train!(50, 1400, 2000)
+        const rate_kbps = await prober.train(50, 1400, 2000)
         if (rate_kbps !== undefined) estimate.add(rate_kbps)
       }
       return estimate.kbps!
@@ -130,6 +137,58 @@ suite('probes', { skip: unprivileged }, () => {
     ok(rate_kbps > 7000 && rate_kbps < 13_000, `${rate_kbps} kbit/s over a wire of 10 Mbit/s`)
     ok(Math.min(...wide) > 2 * rate_kbps, `${wide} kbit/s over a wire without a limit`)
     equal(responder.refused, 0)
+  })
+
+  test('a burst of TCP tells a rate where it is taken, and none where it is not', async () => {
+    using scene = new Scene()
+    const where = { address: address('10.9.0.2'), port: 9 }
+    const listener = scene.keep(withNamespace(scene.there, () => new TcpListener(where)))
+    let isReading = true
+    listener.watch((socket) => {
+      scene.keep(socket)
+      const scratch = new Uint8Array(1 << 16)
+      if (isReading)
+        socket.watch(() => {
+          while (socket.receive(scratch) > 0);
+        })
+    })
+    const rateOf = async (port: number, packets: number, within_ms: number): Promise<number | undefined> => {
+      const prober = scene.prober({ tcp: { port } }, () => {})
+      return await withNamespace(scene.here, () => prober.train(packets, 1400, within_ms))
+    }
+    const wide = (await rateOf(9, 200, 5000))!
+    ip('netns', 'exec', scene.here, ...'tc qdisc add dev wire root tbf rate 10mbit burst 3200 latency 1s'.split(' '))
+    const narrow = (await rateOf(9, 200, 5000))!
+    ok(narrow > 5000 && narrow < 13_000, `${narrow} kbit/s over a wire of 10 Mbit/s`)
+    ok(wide > 2 * narrow, `${wide} kbit/s over a wire without a limit`)
+    equal(await rateOf(10, 10, 5000), undefined, 'refused')
+    isReading = false
+    equal(await rateOf(9, 20_000, 300), undefined, 'not taken')
+  })
+
+  test("HTTP's body tells a rate, and none where it is too short or of another status", async () => {
+    using scene = new Scene()
+    // A piece each 10 ms is 4 Mbit/s at most.
+    const PIECE = new Uint8Array(5000)
+    const server = createHttpServer((request, response) => {
+      response.writeHead(request.url === '/broken' ? 503 : 200)
+      let left = request.url === '/short' ? 3 : 20
+      const pieces = setInterval(() => {
+        if (left-- > 0) response.write(PIECE)
+        else response.end()
+      }, 10)
+      response.on('close', () => clearInterval(pieces))
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const rateOf = async (path: string): Promise<number | undefined> =>
+      await scene.prober({ http: { port, path } }, () => {}, '127.0.0.1').train(20, 5000, 5000)
+    const rate_kbps = await rateOf('/')
+    ok(rate_kbps! > 0 && rate_kbps! < 8000, `${rate_kbps} kbit/s`)
+    equal(await rateOf('/short'), undefined)
+    equal(await rateOf('/broken'), undefined)
+    server.closeAllConnections()
+    server.close()
   })
 
   // What Node's own sockets open, opens in the thread's namespace too, but later: these meet their servers on this host.

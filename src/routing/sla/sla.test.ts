@@ -4,7 +4,7 @@ import { ManualClock } from '../../base/clock.ts'
 import { type ProbeRules, ProbeRunner, type ProbeState } from './probe-runner.ts'
 import { ProbeWindow } from './probe-window.ts'
 import type { Prober } from './prober.ts'
-import { BandwidthEstimate, TrainArrivals } from './train.ts'
+import { BandwidthEstimate, StreamArrivals, TrainArrivals } from './train.ts'
 import { Verdict } from './verdict.ts'
 
 suite('the window of a probe', () => {
@@ -95,6 +95,25 @@ suite('a train', () => {
     for (const ms of [1, 3, 2, 5, 4]) arrivals.arrived(ms * 1000)
     equal(arrivals.isComplete, true)
     equal(arrivals.rate_kbps(), 10_000)
+  })
+
+  test('of a stream tells the rate of what came behind the first piece', () => {
+    const arrivals = new StreamArrivals(5000)
+    for (const [ms, bytes] of [
+      [1, 3000],
+      [2, 1000],
+      [3, 1000],
+    ] as const)
+      arrivals.arrived(ms * 1000, bytes)
+    equal(arrivals.isComplete, true)
+    equal(arrivals.rate_kbps(), 8000)
+    const few = new StreamArrivals(5000)
+    few.arrived(1000, 1000)
+    few.arrived(2000, 1000)
+    equal(few.rate_kbps(), undefined)
+    const once = new StreamArrivals(5000)
+    once.arrived(1000, 5000)
+    equal(once.rate_kbps(), undefined)
   })
 
   test('of which less than half arrived, or all at once, tells nothing', () => {

@@ -1,12 +1,17 @@
 /**
  * TCP connect and HTTP: does the service answer, and how soon. A connection that is refused is an answer of its host and
- * none of the service, so it counts as lost.
+ * none of the service, so it counts as lost. Their trains are as many bytes of a stream: sent to a TCP port that takes them,
+ * or read from the body of HTTP's answer.
  */
 
-import { Agent, type ClientRequest, get } from 'node:http'
+import { Agent, type ClientRequest, get, type IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
+import { parseAddress } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
+import type { Endpoint } from '../../linux/socket-address.ts'
 import type { Answered, Prober } from './prober.ts'
+import { TcpBurst } from './tcp-burst.ts'
+import { StreamArrivals } from './train.ts'
 
 export interface StreamOptions {
   readonly to: string
@@ -21,6 +26,7 @@ export interface StreamOptions {
 export class TcpProber implements Prober {
   readonly #options: StreamOptions
   readonly #open = new Set<Socket>()
+  #burst: TcpBurst | undefined
 
   constructor(options: StreamOptions) {
     this.#options = options
@@ -44,11 +50,23 @@ export class TcpProber implements Prober {
     })
   }
 
+  async train(packets: number, bytes: number, within_ms: number): Promise<number | undefined> {
+    const { to, port, from, clock } = this.#options
+    const local = from === undefined ? undefined : endpoint(from, 0)
+    this.#burst = new TcpBurst({ to: endpoint(to, port), from: local, bytes: packets * bytes, within_ms, clock })
+    return await this.#burst.rate_kbps
+  }
+
   drain(): void {}
 
   close(): void {
     for (const socket of this.#open) socket.destroy()
+    this.#burst?.close()
   }
+}
+
+function endpoint(address: string, port: number): Endpoint {
+  return { address: parseAddress(address)!, port }
 }
 
 export interface HttpOptions extends StreamOptions {
@@ -58,7 +76,7 @@ export interface HttpOptions extends StreamOptions {
   readonly status?: number | undefined
 }
 
-/** To the head of the answer, over a connection of its own. */
+/** To the head of the answer, over a connection of its own each. */
 export class HttpProber implements Prober {
   readonly #options: HttpOptions
   readonly #agent = new Agent({ keepAlive: false, maxSockets: Number.POSITIVE_INFINITY })
@@ -69,19 +87,43 @@ export class HttpProber implements Prober {
   }
 
   send(sequence: number): void {
-    const { to, port, from, path, host, timeout_ms, clock, answered } = this.#options
+    const { clock, answered } = this.#options
     const begin_us = clock.now_us()
-    const where = { host: to, port, path, agent: this.#agent, timeout: timeout_ms }
-    const options = { ...where, ...(from !== undefined && { localAddress: from }), ...(host && { headers: { host } }) }
-    const request = get(options, (answer) => {
+    this.#get((answer) => {
       if (this.#isGood(answer.statusCode ?? 0)) answered(sequence, clock.now_us() - begin_us)
       // Whatever the body is, it is not asked for.
       answer.destroy()
     })
+  }
+
+  async train(packets: number, bytes: number, within_ms: number): Promise<number | undefined> {
+    const { clock } = this.#options
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const arrivals = new StreamArrivals(packets * bytes)
+    const request = this.#get((answer) => {
+      if (!this.#isGood(answer.statusCode ?? 0)) answer.destroy()
+      answer.on('data', (piece: Uint8Array) => {
+        arrivals.arrived(clock.now_us(), piece.length)
+        if (arrivals.isComplete) answer.destroy()
+      })
+    })
+    request.on('close', resolve)
+    const late = clock.after(within_ms, () => request.destroy())
+    await promise
+    late.cancel()
+    return arrivals.rate_kbps()
+  }
+
+  #get(answered: (answer: IncomingMessage) => void): ClientRequest {
+    const { to, port, from, path, host, timeout_ms } = this.#options
+    const where = { host: to, port, path, agent: this.#agent, timeout: timeout_ms }
+    const options = { ...where, ...(from !== undefined && { localAddress: from }), ...(host && { headers: { host } }) }
+    const request = get(options, answered)
     this.#open.add(request)
     request.on('timeout', () => request.destroy())
     request.on('error', () => {})
     request.on('close', () => this.#open.delete(request))
+    return request
   }
 
   drain(): void {}

@@ -45,6 +45,38 @@ export class TrainArrivals {
   }
 }
 
+/** The same of a stream, whose pieces are of any size. */
+export class StreamArrivals {
+  readonly #bytes: number
+  #arrived = 0
+  #behindFirst = 0
+  #first_us = 0
+  #last_us = 0
+
+  /** `bytes` that are waited for. */
+  constructor(bytes: number) {
+    this.#bytes = bytes
+  }
+
+  get isComplete(): boolean {
+    return this.#arrived >= this.#bytes
+  }
+
+  arrived(at_us: number, bytes: number): void {
+    if (this.#arrived === 0) this.#first_us = at_us
+    else this.#behindFirst += bytes
+    this.#arrived += bytes
+    this.#last_us = at_us
+  }
+
+  /** In kbit/s. Undefined when less than half came, or all in the same instant. */
+  rate_kbps(): number | undefined {
+    const time_us = this.#last_us - this.#first_us
+    if (this.#arrived < this.#bytes * ARRIVED_MIN || time_us <= 0) return undefined
+    return (this.#behindFirst * 8 * 1000) / time_us
+  }
+}
+
 /** The median of the last few trains. */
 export class BandwidthEstimate {
   readonly #rates: number[] = []
