@@ -3,12 +3,21 @@
  * back as text, as is what the control module was told.
  */
 
-import { deepEqual } from 'node:assert/strict'
+import { deepEqual, equal, ok } from 'node:assert/strict'
 import { formatAddress, formatPrefix, ipv4Bytes, parseAddress, parsePrefix } from '../../base/address.ts'
 import { ManualClock } from '../../base/clock.ts'
-import { attributeContext } from '../../wire/bgp/facts.ts'
+import { checkAttributes } from '../../wire/bgp/check-attributes.ts'
+import { type AttributeContext, AttributeFacts, attributeContext, OUTCOME } from '../../wire/bgp/facts.ts'
 import { FAMILY, type Family } from '../../wire/bgp/family.ts'
-import { BGP_HEADER_BYTES, checkHeader, MESSAGE, MESSAGE_BYTES_MAX, openBody } from '../../wire/bgp/message.ts'
+import {
+  BGP_HEADER_BYTES,
+  checkHeader,
+  EXTENDED_MESSAGE_BYTES_MAX,
+  MESSAGE,
+  messageOf,
+  openBody,
+} from '../../wire/bgp/message.ts'
+import { splitUpdate, UpdateParts } from '../../wire/bgp/update.ts'
 import { UpdateBuilder, writeEndOfRib } from '../../wire/bgp/update-builder.ts'
 import { decodeUpdate, formatUpdate } from '../../wire/bgp/update-message.ts'
 import { RouteColumnsBuilder } from '../../wire/control/columns.ts'
@@ -26,6 +35,7 @@ import {
 } from './messages.ts'
 import { attributeBytes, type RouteText } from './rib/rib-harness.ts'
 import { RouteEngine } from './route-engine.ts'
+import type { Negotiated } from './session/negotiate.ts'
 
 const LOCAL_AS = 65_001
 
@@ -36,6 +46,8 @@ export interface SessionText extends Partial<RouteHandling> {
   readonly extendedNextHop?: boolean
   /** Whose session it is, by the number of its first one. */
   readonly of?: number
+  /** What else was agreed on with it. */
+  readonly agreed?: Partial<Negotiated>
   /** What the peer says of its restart. */
   readonly restart?: { readonly forwarding: number }
 }
@@ -66,12 +78,11 @@ export class EngineBed {
   hasRoom = true
   /** What the control module holds of it: next hops by tenant and prefix. */
   readonly held = new Map<string, string>()
-  readonly #families = new Map<number, number>()
+  /** By session: how what it is told is read. */
+  readonly #contexts = new Map<number, AttributeContext>()
   /** Bytes that each session was sent, all of which the network has taken but for one's. */
   readonly #sent = new Map<number, number>()
   #held = 0
-  /** Those that are told several paths of a prefix. */
-  readonly #withIds = new Set<number>()
 
   constructor(settings: Partial<RouteSettings> = {}) {
     this.engine = new RouteEngine({
@@ -101,14 +112,17 @@ export class EngineBed {
       of = session,
       restart,
       extendedNextHop,
+      agreed,
       ...handling
     } = how
     this.told.set(session, new Map())
     this.updates.set(session, 0)
     this.marks.set(session, [])
     const bits = families.reduce((all: number, family) => all | (1 << family), 0)
-    this.#families.set(session, bits)
-    if (handling.addPathSend) this.#withIds.add(session)
+    const as4 = agreed?.as4 ?? true
+    const addPath = handling.addPathSend ? bits : 0
+    const read = { external: !internal, as4, families: bits, addPath, extendedNextHop: bits }
+    this.#contexts.set(session, attributeContext(read))
     this.engine.take({
       kind: 'up',
       session,
@@ -122,10 +136,11 @@ export class EngineBed {
         remoteId: of + 1,
         external: !internal,
         families: bits,
-        addPathSend: (handling.addPathSend ?? 0) > 0 ? bits : 0,
+        addPathSend: addPath,
         extendedNextHop: extendedNextHop ? bits : 0,
         enhancedRefresh: true,
         ...(restart && { gracefulRestart: { ...plainRestart, families: bits, ...restart } }),
+        ...agreed,
       },
       handling: { ...plainHandling, ...handling },
     })
@@ -150,6 +165,17 @@ export class EngineBed {
 
   withdraw(session: number, prefix: string): void {
     this.#send(session, FAMILY.ipv4Unicast, (builder) => addPrefix4(builder, prefix), undefined)
+  }
+
+  /** The body of an UPDATE. */
+  update(session: number, body: Uint8Array): void {
+    this.engine.take(
+      written((bytes) => {
+        bytes.set(messageOf(MESSAGE.update, body))
+        return BGP_HEADER_BYTES + body.length
+      }, session),
+    )
+    this.run()
   }
 
   endOfRib(session: number): void {
@@ -236,13 +262,11 @@ export class EngineBed {
 
   #read(session: number, bytes: Uint8Array, from: number, to: number): void {
     const told = this.told.get(session)!
-    const families = this.#families.get(session)!
-    const addPath = this.#withIds.has(session) ? families : 0
-    const context = attributeContext({ external: false, families, addPath, extendedNextHop: families })
+    const context = this.#contexts.get(session)!
     const reader = new Reader(bytes)
     for (let at = from; at < to; ) {
       reader.window(at, to)
-      const length = checkHeader(reader, MESSAGE_BYTES_MAX)
+      const length = checkHeader(reader, EXTENDED_MESSAGE_BYTES_MAX)
       openBody(reader, at, length)
       const type = bytes[at + BGP_HEADER_BYTES - 1]
       const mark = type === MESSAGE.routeRefresh ? MARKS[bytes[at + BGP_HEADER_BYTES + 2]!] : undefined
@@ -252,6 +276,7 @@ export class EngineBed {
         continue
       }
       this.updates.set(session, this.updates.get(session)! + 1)
+      checkSound(bytes.subarray(at - length + BGP_HEADER_BYTES, at), context)
       const lines = formatUpdate(decodeUpdate(reader, context)!, context)
       const prefixes = lines.filter((line) => /^(withdrawn )?([\d.:]+ )?[\d.a-f:]+\/\d+/.test(line))
       const attributes = lines.filter((line) => !prefixes.includes(line)).join('; ')
@@ -279,8 +304,19 @@ export class EngineBed {
   }
 }
 
+const parts = new UpdateParts()
+const facts = new AttributeFacts()
+
+/** What we send is as its RFC asks for it, to the letter: no attribute is there twice, for instance. */
+function checkSound(body: Uint8Array, context: AttributeContext): void {
+  const reader = new Reader(body)
+  ok(splitUpdate(reader, parts))
+  equal(checkAttributes(reader, parts, context, facts), OUTCOME.fine)
+  ok(facts.inOrder)
+}
+
 function written(write: (bytes: Uint8Array) => number, session: number) {
-  const memory = new SharedArrayBuffer(2 * MESSAGE_BYTES_MAX)
+  const memory = new SharedArrayBuffer(EXTENDED_MESSAGE_BYTES_MAX)
   return { kind: 'updates' as const, memory, runs: Int32Array.of(session, 0, write(new Uint8Array(memory))) }
 }
 

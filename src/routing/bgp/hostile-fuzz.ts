@@ -68,7 +68,7 @@ class Hostile {
       },
       clock: new ManualClock(),
       send: (message) => {
-        if (message.kind === 'reset') this.#reset.add(message.session)
+        if (message.kind === 'failed') this.#reset.add(message.session)
         if (message.kind === 'chunk' && ++this.#chunks % READ_EVERY === 0) readSound(message)
       },
       publish: { room: () => true, send: () => {} },

@@ -67,6 +67,24 @@ suite('routes of a session that broke (RFC 4724)', () => {
     equal(toldTo2(bed).length, 0)
   })
 
+  test('go in the end when their End-of-RIB never comes, and the next session harms nobody who comes after them', () => {
+    const bed = broken()
+    bed.up(3, { of: 1, restart: { forwarding: IPV4 } })
+    bed.announce(3, '10.0.0.0/8', ROUTE)
+    bed.clock.advance(360_000)
+    bed.run()
+    deepEqual(toldTo2(bed), ['10.0.0.0/8'])
+    // It has the number in the RIB that the broken session had.
+    bed.up(4)
+    bed.announce(4, '12.0.0.0/8', { ...ROUTE, path: [65_104] })
+    bed.announce(3, '12.0.0.0/8', ROUTE)
+    bed.withdraw(3, '12.0.0.0/8')
+    deepEqual(toldTo2(bed), ['10.0.0.0/8', '12.0.0.0/8'])
+    bed.down(4)
+    bed.down(3)
+    deepEqual([toldTo2(bed), bed.engine.counts().paths], [[], 0])
+  })
+
   test('of two that broke one after another only the last stay', () => {
     const bed = broken()
     bed.up(3, { of: 1, restart: { forwarding: IPV4 } })

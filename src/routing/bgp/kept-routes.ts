@@ -66,17 +66,17 @@ export class KeptRoutes {
     return kept.rib
   }
 
-  /** All routes of the family have come again: what is left of the old ones goes. True when nothing is kept any more. */
-  endOfRib(peer: string, family: Family): boolean {
+  /** All routes of the family have come again: what is left of the old ones goes. */
+  endOfRib(peer: string, family: Family): void {
     const kept = this.#byPeer.get(peer)
     const table = kept?.tables[family]
-    if (!kept || !table) return false
+    if (!kept || !table) return
     kept.tables[family] = undefined
     const isLast = kept.tables.every((one) => one === undefined)
     this.#purge(kept.rib, [table], isLast)
-    if (!isLast) return false
+    if (!isLast) return
     kept.timer.cancel()
-    return this.#byPeer.delete(peer)
+    this.#byPeer.delete(peer)
   }
 
   #drop(peer: string): void {

@@ -3,7 +3,7 @@
  * what one thread still has to say of a session that is gone can harm no other.
  *
  *   session thread  -- up, updates ..., refresh, down -->  route thread
- *                   <-- chunks of updates, reset, taken --
+ *                   <-- chunks of updates, failed, taken --
  *
  * Updates travel as bytes in shared memory, whole messages one behind the other, as they came and as they are to be sent.
  */
@@ -140,11 +140,17 @@ export interface OutChunk {
   readonly runs: readonly OutRun[]
 }
 
-/** The session is to end, and why. */
-export interface Reset {
-  readonly kind: 'reset'
+/** The peer has sent what cannot be: the session is to end with this. */
+export interface Failed {
+  readonly kind: 'failed'
   readonly session: number
   readonly notification: Notification
+}
+
+/** The session has more routes than it may: it is to end (RFC 4486), and to rest. */
+export interface OverMaximum {
+  readonly kind: 'over-maximum'
+  readonly session: number
 }
 
 /** The session comes near to the number of routes that it may have. */
@@ -160,7 +166,7 @@ export interface Taken {
   readonly bytes: number
 }
 
-export type FromRoutes = OutChunk | Reset | NearMaximum | Taken
+export type FromRoutes = OutChunk | Failed | OverMaximum | NearMaximum | Taken
 
 /** A summary that we bring up while there is something in it. */
 export interface AggregateSetting {

@@ -126,7 +126,7 @@ export class PolicyBed {
   }
 
   #take(message: FromRoutes): void {
-    if (message.kind === 'reset') this.resets++
+    if (message.kind === 'failed') this.resets++
     if (message.kind === 'chunk') this.#deliver(message)
   }
 

@@ -3,6 +3,7 @@ import { suite, test } from 'node:test'
 import { ManualClock } from '../../base/clock.ts'
 import { FAMILY } from '../../wire/bgp/family.ts'
 import { BGP_HEADER_BYTES } from '../../wire/bgp/message.ts'
+import { notification, UPDATE_ERROR } from '../../wire/bgp/notification.ts'
 import { REFRESH } from '../../wire/bgp/refresh.ts'
 import { UpdateBuilder } from '../../wire/bgp/update-builder.ts'
 import {
@@ -244,9 +245,10 @@ suite('the route engine', () => {
     bed.updates(1, 11, ROUTE)
     bed.updates(1, 500, ROUTE)
     bed.run()
-    const resets = bed.messages.filter((message) => message.kind === 'reset')
-    equal(resets.length, 1)
-    deepEqual([resets[0]!.notification.code, resets[0]!.notification.subcode], [6, 1])
+    deepEqual(
+      bed.messages.filter((message) => message.kind === 'over-maximum'),
+      [{ kind: 'over-maximum', session: 1 }],
+    )
     equal(bed.engine.counts().paths, 11)
   })
 
@@ -259,7 +261,8 @@ suite('the route engine', () => {
     bytes.set([...Array(16).fill(0xff), 0, 23, 2, 0, 0, 0, 200])
     bed.engine.take({ kind: 'updates', memory, runs: Int32Array.of(1, 0, 23) })
     bed.run()
-    const resets = bed.messages.filter((message) => message.kind === 'reset')
-    deepEqual([resets[0]?.notification.code, resets[0]?.notification.subcode], [3, 1])
+    const [failed] = bed.messages.filter((message) => message.kind === 'failed')
+    // The list of attributes goes without data (RFC 4271 section 6.3).
+    deepEqual(failed?.notification, notification(UPDATE_ERROR.code, UPDATE_ERROR.malformedList))
   })
 })

@@ -7,10 +7,10 @@
 
 import type { IpAddress } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
+import { errorNotification } from '../../wire/bgp/check-attributes.ts'
 import { attributeContext, OUTCOME } from '../../wire/bgp/facts.ts'
 import { type Family, families, hasFamily } from '../../wire/bgp/family.ts'
 import { MESSAGE } from '../../wire/bgp/message.ts'
-import { notification } from '../../wire/bgp/notification.ts'
 import { REFRESH } from '../../wire/bgp/refresh.ts'
 import type { RouteBatch } from '../../wire/control/route.ts'
 import { Reader } from '../../wire/cursor.ts'
@@ -18,7 +18,9 @@ import { PolicyBook, type PolicySource } from '../policy/policy-book.ts'
 import { Workbench } from '../policy/workbench.ts'
 import { KeptRoutes } from './kept-routes.ts'
 import type {
+  Failed,
   FromRoutes,
+  OverMaximum,
   RefreshSaid,
   RouteHandling,
   RouteSettings,
@@ -45,8 +47,6 @@ const STEP_us = 4000
 const LOOK_BYTES = 4096
 /** Prefixes of a table that are marked in one step. */
 const MARK_PREFIXES = 50_000
-/** RFC 4486: what a session ends with that has sent more prefixes than it may. */
-const CEASE = { code: 6, maximumPrefixes: 1 } as const
 
 /** What other policies came to. */
 export interface PolicyReload {
@@ -110,6 +110,9 @@ export class RouteEngine {
       touched: (table) => this.#tables.touched.add(table),
     })
     this.#kept = new KeptRoutes(clock, (rib, tables, isLast) => {
+      // The number will be another session's.
+      const next = this.#byRib.get(this.#peers.current[rib]!)
+      if (isLast && next?.inbound.before === rib) next.inbound.before = 0
       const done = (): void => this.#retire(rib)
       this.#purges.add({ rib, tables, ...(isLast && { done }) })
       options.wake?.()
@@ -221,8 +224,8 @@ export class RouteEngine {
   #update(session: RouteSession, reader: Reader, view: DataView, at: number, bytes: number): void {
     const outcome = session.inbound.update(reader, view, at, bytes)
     if (outcome === OUTCOME.reset) {
-      const { errorCode, errorSubcode, errorAt, errorEnd } = session.inbound.facts
-      this.#reset(session, errorCode || 3, errorSubcode, new Uint8Array(view.buffer.slice(errorAt, errorEnd)))
+      const notification = errorNotification(reader, session.inbound.facts)
+      this.#end(session, { kind: 'failed', session: session.number, notification })
       return
     }
     const { maximumPrefixes, warningPrefixes } = session.up.handling
@@ -232,13 +235,13 @@ export class RouteEngine {
       this.#options.send({ kind: 'near-maximum', session: session.number, routes })
     }
     if (maximumPrefixes > 0 && routes > maximumPrefixes)
-      this.#reset(session, CEASE.code, CEASE.maximumPrefixes, new Uint8Array(0))
+      this.#end(session, { kind: 'over-maximum', session: session.number })
   }
 
-  #reset(session: RouteSession, code: number, subcode: number, data: Uint8Array): void {
+  #end(session: RouteSession, why: Failed | OverMaximum): void {
     session.isEnding = true
     this.#resets++
-    this.#options.send({ kind: 'reset', session: session.number, notification: notification(code, subcode, data) })
+    this.#options.send(why)
   }
 
   // ---- sessions
@@ -279,9 +282,7 @@ export class RouteEngine {
         firstAs: external && handling.enforceFirstAs ? negotiated.remoteAs : 0,
         policies: tables.map((table, family) => table && policyOf(imports, family as Family)),
         nextHops: this.#nextHopsFor(handling),
-        onEndOfRib: (family) => {
-          if (this.#kept.endOfRib(keyOf(up), family as Family)) inbound.before = 0
-        },
+        onEndOfRib: (family) => this.#kept.endOfRib(keyOf(up), family as Family),
       },
       this.#sets,
       this.#assembler,

@@ -25,14 +25,16 @@ export function keptOfMoving(negotiated: Negotiated | undefined) {
   return negotiated ? { keep: negotiated.families, keep_s: MOVE_KEEP_s } : {}
 }
 
-const HARD: readonly number[] = [CEASE.hardReset, CEASE.shutdown, CEASE.deconfigured, CEASE.bfdDown]
+const HARD: readonly number[] = [
+  CEASE.hardReset,
+  CEASE.maximumPrefixes,
+  CEASE.shutdown,
+  CEASE.deconfigured,
+  CEASE.bfdDown,
+]
 
-/** Ends that are meant to last (RFC 8538 section 3), and such as break the path that routes lead along (RFC 5882). */
+/** Ends that are meant to last (RFC 8538 sections 3 and 4), and such as break the path that routes lead along (RFC 5882). */
 function isHard(said: Notification | undefined): boolean {
   if (said?.code !== CEASE.code) return false
   return HARD.includes(said.subcode)
-}
-
-export function isOverMaximum({ cause, notification: said }: Down): boolean {
-  return cause === 'error' && said?.code === CEASE.code && said.subcode === CEASE.maximumPrefixes
 }

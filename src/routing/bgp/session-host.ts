@@ -27,12 +27,13 @@ import { Listeners } from './listeners.ts'
 import { type FromRoutes, type NearMaximum, type OutChunk, PACE_WORDS, Pace, type ToRoutes } from './messages.ts'
 import { lastWords } from './neighbour-changes.ts'
 import { connectOptionsOf, handlingOf, rangesOf, sessionOptionsOf, socketOptionsOf } from './neighbour-options.ts'
+import { RestingPeers } from './resting-peers.ts'
 import type { Message } from './session/connection.ts'
 import type { Down } from './session/down.ts'
 import type { Negotiated } from './session/negotiate.ts'
 import { BgpSession, COLLISION_US } from './session/session.ts'
 import type { State } from './session/states.ts'
-import { isOverMaximum, keptAfter, keptOfMoving } from './session-end.ts'
+import { keptAfter, keptOfMoving } from './session-end.ts'
 import { siblingAddress } from './sibling-address.ts'
 import { type StrangerNews, Strangers } from './strangers.ts'
 import { TcpConnection } from './tcp-connection.ts'
@@ -92,8 +93,6 @@ interface Held {
   negotiated?: Negotiated
   /** Another routing node has it from now on. */
   isMoving?: boolean
-  /** It is on its way out, or was. */
-  isDismissed?: boolean
   /** While it is established. */
   number: number
   slot: number
@@ -124,6 +123,7 @@ export class SessionHost {
   #nextSlot = 0
   readonly #updates: UpdateChunks
   readonly #strangers: Strangers
+  readonly #resting: RestingPeers
 
   constructor(options: SessionHostOptions) {
     this.#options = options
@@ -131,6 +131,7 @@ export class SessionHost {
     this.#ranges = rangesOf(options.routing)
     const { toRoutes: send, history } = options
     this.#updates = new UpdateChunks({ send, history, paused: (isPaused) => this.#pause(isPaused) })
+    this.#resting = new RestingPeers(options.clock)
     this.#strangers = new Strangers(options.clock, (news) => options.strangers?.(news))
     this.#relay = options.relay && new RelayedPeers(options.relay)
     for (const neighbour of options.routing.neighbours) this.#holdNamed(neighbour)
@@ -158,6 +159,7 @@ export class SessionHost {
     if (relay) this.#relay?.take(relay)
     const hasMoved = ({ name }: Neighbour): boolean => this.#relay?.wayTo(name)?.index !== ways.get(name)
     const words = lastWords(before.neighbours, routing.neighbours, hasMoved)
+    for (const name of words.keys()) this.#resting.release(name)
     let ended = 0
     for (const [known, held] of this.#byAddress) {
       const last = words.get(held.neighbour.name)
@@ -200,7 +202,8 @@ export class SessionHost {
     if (message.kind === 'chunk') this.#send(message)
     else if (message.kind === 'taken') this.#updates.taken(message.bytes)
     else if (message.kind === 'near-maximum') this.#nearMaximum(message)
-    else this.#byNumber.get(message.session)?.session.reset(message.notification)
+    else if (message.kind === 'over-maximum') this.#rest(message.session)
+    else this.#byNumber.get(message.session)?.session.fail(message.notification)
   }
 
   /**
@@ -228,7 +231,6 @@ export class SessionHost {
   /** It is not held here any more. */
   #dismiss(known: string, held: Held, last: Notification): void {
     this.#unstarted.delete(held)
-    held.isDismissed = true
     held.session.stop(last)
     // One that is there for one connection is forgotten when that has ended.
     if (held.session.options.once) return
@@ -295,7 +297,7 @@ export class SessionHost {
 
   #holdDynamic(address: IpAddress): Held | undefined {
     const neighbour = this.#ranges.find(({ prefix }) => prefixContains(parseInterface(prefix!)!, address))
-    if (!neighbour || this.#dynamic >= DYNAMIC_MAX) return undefined
+    if (!neighbour || this.#dynamic >= DYNAMIC_MAX || this.#resting.has(neighbour.name, address)) return undefined
     this.#dynamic++
     const held = this.#hold(neighbour, address, true)
     held.session.start()
@@ -318,7 +320,7 @@ export class SessionHost {
   #holdClaimed(peer: RelayedPeer | undefined): Held | undefined {
     if (!peer) return undefined
     const neighbour = this.#routing.neighbours.find(({ name }) => name === peer.way.neighbour)
-    if (neighbour?.shutdown !== false) {
+    if (neighbour?.shutdown !== false || this.#resting.has(neighbour.name, peer.remote)) {
       this.#relay!.release(peer)
       return undefined
     }
@@ -417,20 +419,21 @@ export class SessionHost {
     this.#updates.flush()
     const kept = held.isMoving ? keptOfMoving(held.negotiated) : keptAfter(reason, held.negotiated)
     this.#options.toRoutes({ kind: 'down', session: held.number, ...kept })
-    const { maximum_prefixes: maximum } = held.neighbour
-    if (maximum && isOverMaximum(reason)) this.#rest(held, maximum.restart_s)
     this.#byNumber.delete(held.number)
     this.#freeSlots.push(held.slot)
     held.number = 0
   }
 
   // A peer that sent too many routes would send them again: its session rests, for good unless it is said for how long.
-  #rest(held: Held, restart_s: number | undefined): void {
-    const { clock } = this.#options
-    const { session } = held
-    // Behind the end of the session, which is being told.
-    clock.after(0, () => session.stop(notification(CEASE.code, CEASE.maximumPrefixes)))
-    if (restart_s !== undefined) clock.after(restart_s * 1000, () => held.isDismissed || session.start())
+  #rest(number: number): void {
+    const held = this.#byNumber.get(number)
+    if (!held) return
+    const { neighbour, remote, session } = held
+    const { restart_s } = neighbour.maximum_prefixes!
+    const { once } = session.options
+    if (once) this.#resting.add(neighbour.name, remote, restart_s)
+    const startAfter_ms = once ? 0 : (restart_s ?? 0) * 1000
+    session.stop(notification(CEASE.code, CEASE.maximumPrefixes), { startAfter_ms })
   }
 
   #nearMaximum({ session, routes }: NearMaximum): void {
@@ -444,7 +447,7 @@ export class SessionHost {
   #refresh(held: Held, message: Message): void {
     const refresh = decodeRefresh(message.body())
     if (isNotification(refresh)) {
-      held.session.reset(refresh)
+      held.session.fail(refresh)
       return
     }
     const family = familyOf(refresh.afi, refresh.safi)

@@ -5,6 +5,7 @@
 
 import { checkAttributes } from '../../wire/bgp/check-attributes.ts'
 import { AttributeFacts, attributeContext } from '../../wire/bgp/facts.ts'
+import { ATTRIBUTES_BYTES_MAX } from '../../wire/bgp/message.ts'
 import { nextHopHeadBytes } from '../../wire/bgp/multiprotocol.ts'
 import { UpdateParts } from '../../wire/bgp/update.ts'
 import { Reader } from '../../wire/cursor.ts'
@@ -17,8 +18,6 @@ const TRANSITIVE = 0x40
 const EXTENDED_LENGTH = 0x10
 const AS_SEQUENCE = 2
 const SEGMENT_MAX = 255
-/** Of all attributes: an extended message without its header and prefixes (RFC 8654). */
-const ATTRIBUTES_MAX_BYTES = 65_535 - 19 - 4 - 21
 
 const PLACES: readonly (readonly [code: number, bit: number])[] = [
   [CODE.origin, CHANGED.origin],
@@ -52,7 +51,7 @@ export class DraftWriter {
     this.#reserve(draft)
     this.#write(draft)
     const length = this.#length
-    if (length > ATTRIBUTES_MAX_BYTES) return NO_SET
+    if (length > ATTRIBUTES_BYTES_MAX) return NO_SET
     const nextHopBytes = this.#copyNextHop(draft)
     this.#parts.attributesEnd = length
     this.#parts.nlriAt = this.#parts.nlriEnd = length

@@ -183,6 +183,7 @@ export class Evaluator implements RoutePolicy {
         ? ours
         : ours |
           ((changed & CHANGED.med) !== 0 ? FIXED.med : 0) |
+          ((changed & CHANGED.extendedCommunities) !== 0 ? FIXED.extendedCommunities : 0) |
           ((changed & CHANGED.nextHop) !== 0 ? FIXED.nextHop : 0)
     return writer.intern(draft, fixed)
   }

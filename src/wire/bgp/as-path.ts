@@ -9,6 +9,7 @@
 
 import { assert } from '../../base/assert.ts'
 import type { Reader, Writer } from '../cursor.ts'
+import { CODE_AS_PATH } from './attribute-row.ts'
 import type { AttributeContext, AttributeFacts } from './facts.ts'
 import { UPDATE_ERROR } from './notification.ts'
 import { AS_TRANS } from './open.ts'
@@ -23,18 +24,14 @@ export interface Segment {
 
 /** So many numbers in one segment. */
 const SEGMENT_MAX = 255
-const ATTRIBUTE_BYTES_MAX = 0xffff
 
 const TRANSITIVE = 0x40
 const TRANSITIVE_EXTENDED = 0x50
-const CODE_AS_PATH = 2
 
 /** RFC 7606 section 7.2. An empty path is sound: what it means is the session's to say. */
 export function checkAsPath(from: Reader, facts: AttributeFacts, context: AttributeContext): number {
   facts.asPathAt = from.at
   facts.asPathEnd = from.at + from.remaining
-  // Widened to four octets it must still be an attribute.
-  if (!context.as4 && from.remaining > ATTRIBUTE_BYTES_MAX / 2) return UPDATE_ERROR.malformedAsPath
   let length = 0
   let last = 0
   let isFirst = true
@@ -116,6 +113,14 @@ export function adoptFourOctets(facts: AttributeFacts): void {
   if (facts.as4PathLength !== facts.asPathLength) return
   if (facts.firstAs === facts.neighbourAs) facts.firstAs = facts.as4FirstAs
   facts.neighbourAs = facts.as4FirstAs
+}
+
+/**
+ * So many bytes more than they came in do attributes of two octets take with four, at most: numbers double, beside them
+ * there is what AS4_PATH holds, and the lengths before them may need an octet more.
+ */
+export function widenedMoreBytes({ asPathAt, asPathEnd }: AttributeFacts): number {
+  return asPathEnd - asPathAt + 4
 }
 
 /**

@@ -67,6 +67,7 @@ export interface AttributeRow<T = unknown> {
   print(value: T): string
 }
 
+export const CODE_AS_PATH = 2
 export const CODE_MP_REACH = 14
 export const CODE_MP_UNREACH = 15
 

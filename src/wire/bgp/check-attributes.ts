@@ -7,11 +7,12 @@
  */
 
 import type { Reader } from '../cursor.ts'
-import { adoptFourOctets } from './as-path.ts'
+import { adoptFourOctets, widenedMoreBytes } from './as-path.ts'
 import { attributes } from './attribute.ts'
-import { CODE_MP_REACH, CODE_MP_UNREACH, EXTENDED_LENGTH, FLAG, SCOPE } from './attribute-row.ts'
+import { CODE_AS_PATH, CODE_MP_REACH, CODE_MP_UNREACH, EXTENDED_LENGTH, FLAG, SCOPE } from './attribute-row.ts'
 import { type AttributeContext, type AttributeFacts, OUTCOME, type Outcome, SEEN } from './facts.ts'
 import { FAMILY, hasFamily } from './family.ts'
+import { ATTRIBUTES_BYTES_MAX } from './message.ts'
 import { type Notification, notification, UPDATE_ERROR } from './notification.ts'
 import { checkNlri, isHost4 } from './prefix.ts'
 import type { UpdateParts } from './update.ts'
@@ -27,7 +28,10 @@ export function checkAttributes(
   walk(from, parts.attributesAt, parts.attributesEnd, context, facts)
   facts.seen &= ~facts.droppedSeen
   facts.seenHigh &= ~facts.droppedSeenHigh
-  if (!context.as4) adoptFourOctets(facts)
+  if (!context.as4) {
+    adoptFourOctets(facts)
+    checkWidened(parts, facts)
+  }
   checkPrefixes(from, parts, context, facts)
   checkWhole(parts, facts)
   return facts.outcome
@@ -35,6 +39,7 @@ export function checkAttributes(
 
 function walk(from: Reader, begin: number, end: number, context: AttributeContext, facts: AttributeFacts): void {
   let at = begin
+  let last = 0
   while (at < end) {
     from.window(at, end)
     const flags = from.u8()
@@ -50,6 +55,10 @@ function walk(from: Reader, begin: number, end: number, context: AttributeContex
     facts.attributeAt = at
     facts.attributeEnd = at = valueAt + bytes
     facts.attributeCode = code
+    if (code !== CODE_MP_REACH && code !== CODE_MP_UNREACH) {
+      if (code < last) facts.inOrder = false
+      last = code
+    }
     from.window(valueAt, at)
     checkAttribute(from, flags, code, context, facts)
   }
@@ -100,6 +109,13 @@ function checkOpaque(flags: number, known: number, facts: AttributeFacts): void 
     else facts.judge(OUTCOME.reset, UPDATE_ERROR.unrecognisedWellKnown)
   } else if ((flags & FLAG.transitive) !== 0) facts.keepUnknown()
   else facts.drop(false)
+}
+
+/** With AS numbers of four octets (RFC 6793 section 4.2.3) it must still be a list that a message has room for. */
+function checkWidened({ attributesAt, attributesEnd }: UpdateParts, facts: AttributeFacts): void {
+  if (attributesEnd - attributesAt + widenedMoreBytes(facts) <= ATTRIBUTES_BYTES_MAX) return
+  const { asPathAt, asPathEnd } = facts
+  facts.judgeRange(OUTCOME.withdraw, UPDATE_ERROR.malformedAsPath, CODE_AS_PATH, asPathAt, asPathEnd)
 }
 
 /** RFC 7606 sections 3 i, 3 j and 5.3: routes that cannot all be read cannot be withdrawn either. */

@@ -7,7 +7,7 @@ import {
   formatLargeCommunity,
   isLinkBandwidth,
   isRouteTarget,
-  isTransitive,
+  isTransitiveType,
   linkBandwidth,
   linkBandwidthCommunity,
   parseCommunity,
@@ -94,7 +94,7 @@ test('what a route target and a link bandwidth are', () => {
     false,
   ])
   deepEqual([0x4004_0000, 0x0004_0000, 0x4104_0000, 0x4002_0000].map(isLinkBandwidth), [true, true, false, false])
-  deepEqual([0x0002_0000, 0x4004_0000, 0x8002_0000, 0xc002_0000].map(isTransitive), [true, false, true, false])
+  deepEqual([0x00, 0x40, 0x80, 0xc0].map(isTransitiveType), [true, false, true, false])
 })
 
 test('large communities between words and text', () => {

@@ -71,9 +71,9 @@ function subtypeOf(high: number): number {
   return (high >>> 16) & 0xff
 }
 
-/** It may leave the AS. */
-export function isTransitive(high: number): boolean {
-  return (typeOf(high) & NON_TRANSITIVE) === 0
+/** It may leave the AS, says its first byte (RFC 4360 section 2; RFC 5701 section 2). */
+export function isTransitiveType(type: number): boolean {
+  return (type & NON_TRANSITIVE) === 0
 }
 
 /** In which VRFs a VPN route belongs (RFC 4364 section 4.3.1). */
@@ -107,7 +107,7 @@ export function formatExtendedCommunity({ high, low }: ExtendedCommunity): strin
   const subtype = subtypeOf(high)
   if (isRouteTarget(high)) return `rt:${formatPair(type, high, low)}`
   if (type <= PAIR.as4 && subtype === SUBTYPE.routeOrigin) return `ro:${formatPair(type, high, low)}`
-  if (isLinkBandwidth(high) && !isTransitive(high) && (linkBandwidth(low) !== 0 || low === 0))
+  if (isLinkBandwidth(high) && !isTransitiveType(typeOf(high)) && (linkBandwidth(low) !== 0 || low === 0))
     return `link-bandwidth:${high & 0xffff}:${linkBandwidth(low)}`
   if (high === COLOR) return `color:${low}` // RFC 9012 section 4.3
   return `0x${hexWord(high)}${hexWord(low)}`

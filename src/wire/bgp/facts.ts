@@ -83,6 +83,8 @@ export class AttributeFacts {
   seenHigh = 0
   /** There is an attribute whose code is larger. */
   seenBeyond = false
+  /** Attributes stand in the order of their codes, but for MP_REACH_NLRI and MP_UNREACH_NLRI, which mostly come first. */
+  inOrder = true
 
   origin = 0
   asPathAt = 0
@@ -174,6 +176,7 @@ export class AttributeFacts {
     if (this.seenBeyond) this.#beyond.fill(0)
     this.seen = this.seenHigh = this.droppedSeen = this.droppedSeenHigh = 0
     this.seenBeyond = false
+    this.inOrder = true
     this.origin = this.asPathAt = this.asPathEnd = this.asPathLength = 0
     this.firstAs = this.neighbourAs = this.lastAs = 0
     this.nextHopAt = this.nextHopEnd = 0

@@ -8,16 +8,11 @@ import { suite, test } from 'node:test'
 import { Reader } from '../cursor.ts'
 import { drawn, EVERYTHING, judge, updateBody } from './drawn.ts'
 import { attributeContext } from './facts.ts'
+import { HOSTILE_NLRI, HOSTILE_ORIGIN, HOSTILE_PATH, hostileUpdates } from './hostile-updates.ts'
 import { isNotification, OPEN_ERROR } from './notification.ts'
 import { decodeOpen } from './open.ts'
 import { endOfRib } from './update.ts'
 import { decodeUpdate, formatUpdate } from './update-message.ts'
-
-const ORIGIN = '40 01 01 00'
-const AS_PATH = '40 02 06 02 01 0000fde9'
-const NEXT_HOP = '40 03 04 c0000201'
-const GOOD = `${ORIGIN} ${AS_PATH} ${NEXT_HOP}`
-const NLRI = '18 0a0102'
 
 suite('OPENs', () => {
   const FIXED = '04 fde9 005a 0a000001'
@@ -51,144 +46,7 @@ suite('OPENs', () => {
 })
 
 suite('UPDATEs', () => {
-  for (const [name, what, parts, outcome, context = {}] of [
-    ['CVE-2023-46752', 'MP_REACH_NLRI of one byte', { attributes: `80 0e 01 00 ${GOOD}`, nlri: NLRI }, 'reset'],
-    ['CVE-2023-46752', 'MP_REACH_NLRI without its next hop', { attributes: '80 0e 05 0002 01 20 00' }, 'reset'],
-    [
-      'CVE-2023-46753',
-      'an unknown transitive attribute alone',
-      { attributes: `c0 1f 10 ${'00'.repeat(16)}`, nlri: NLRI },
-      'withdraw',
-    ],
-    [
-      'CVE-2023-47234',
-      'MP_UNREACH_NLRI and a route without attributes',
-      { attributes: '80 0f 06 0001 01 10 0a01', nlri: NLRI },
-      'withdraw',
-    ],
-    ['CVE-2023-47235', 'an End-of-RIB with a route', { attributes: '80 0f 03 0002 01', nlri: NLRI }, 'withdraw'],
-    [
-      'CVE-2023-47235',
-      'an End-of-RIB with a malformed attribute',
-      { attributes: '80 0f 03 0002 01 40 01 00' },
-      'reset',
-    ],
-    ['CVE-2023-41358', 'a route and no attributes', { nlri: NLRI }, 'withdraw'],
-    [
-      'CVE-2023-41358',
-      'a route and an attribute of no bytes',
-      { attributes: `${GOOD} c0 08 00`, nlri: NLRI },
-      'withdraw',
-    ],
-    [
-      'CVE-2023-38406',
-      'a flow specification of no bytes',
-      { attributes: `80 0e 06 0001 85 00 00 00 ${ORIGIN} ${AS_PATH}` },
-      'fine',
-    ],
-    [
-      'CVE-2023-38406',
-      'a flow specification that lies',
-      { attributes: `80 0e 07 0001 85 00 00 ffff ${ORIGIN} ${AS_PATH}` },
-      'fine',
-    ],
-    [
-      'CVE-2023-38802',
-      'a tunnel encapsulation that lies',
-      { attributes: `${GOOD} c0 17 07 0008 00ff 01 ff 00`, nlri: NLRI },
-      'fine',
-    ],
-    [
-      'CVE-2024-44070',
-      'a tunnel encapsulation cut before a value',
-      { attributes: `${GOOD} c0 17 04 0008 0004`, nlri: NLRI },
-      'fine',
-    ],
-    ['CVE-2024-44070', 'a tunnel encapsulation of a byte', { attributes: `${GOOD} c0 17 01 00`, nlri: NLRI }, 'fine'],
-    [
-      'CVE-2023-38283',
-      'an attribute longer than the rest',
-      { attributes: `${GOOD} c0 1c 09 00`, nlri: NLRI },
-      'withdraw',
-    ],
-    [
-      'CVE-2023-38283',
-      'an extended length longer than the rest',
-      { attributes: `${GOOD} d0 1c 0100 00`, nlri: NLRI },
-      'withdraw',
-    ],
-    [
-      'CVE-2023-38283',
-      'communities of a wrong length',
-      { attributes: `${GOOD} c0 20 0b ${'00'.repeat(11)}`, nlri: NLRI },
-      'withdraw',
-    ],
-    [
-      'attribute 40',
-      'a prefix SID of zeros',
-      { attributes: `${GOOD} c0 28 0a ${'00'.repeat(10)}`, nlri: NLRI },
-      'fine',
-    ],
-    ['attribute 40', 'a prefix SID of no bytes', { attributes: `${GOOD} c0 28 00`, nlri: NLRI }, 'fine'],
-    ['attribute 28', 'an entropy label capability', { attributes: `${GOOD} c0 1c 00`, nlri: NLRI }, 'fine'],
-    [
-      'attribute 28',
-      'an entropy label capability with bytes',
-      { attributes: `${GOOD} c0 1c 04 00000000`, nlri: NLRI },
-      'fine',
-    ],
-    [
-      'CVE-2026-41642',
-      'a well-known attribute that nobody knows',
-      { attributes: `${GOOD} 40 63 00`, nlri: NLRI },
-      'reset',
-    ],
-    [
-      'CVE-2026-41643',
-      'AS4_PATH of a byte before AS_PATH',
-      { attributes: 'c0 11 01 02 40 02 04 ffffdead', nlri: NLRI },
-      'withdraw',
-      { as4: false },
-    ],
-    [
-      'CVE-2026-41643',
-      'the same with wrong flags and no routes',
-      { attributes: '40 11 01 02 40 02 04 ffffdead' },
-      'reset',
-      { as4: false },
-    ],
-    [
-      'GHSA-frrj-87jh-2772',
-      'an empty AS_PATH of a confederation',
-      { attributes: `${ORIGIN} 40 02 00 ${NEXT_HOP}`, nlri: NLRI },
-      'fine',
-      { external: false },
-    ],
-    [
-      'gobgp 3392',
-      'ORIGIN that is not transitive',
-      { attributes: `00 01 01 00 ${AS_PATH} ${NEXT_HOP}`, nlri: NLRI },
-      'withdraw',
-    ],
-    [
-      'CVE-2026-42285',
-      'lengths that do not agree',
-      { attributes: `${ORIGIN} ${AS_PATH} 40 03 06 c0000201`, nlri: NLRI },
-      'withdraw',
-    ],
-    [
-      'CVE-2026-37461',
-      'an IPv6 extended community that is cut',
-      { attributes: `${GOOD} c0 19 08 0002200100000000`, nlri: NLRI },
-      'withdraw',
-    ],
-    [
-      'CVE-2026-37461',
-      'an IPv6 extended community of its type alone',
-      { attributes: `${GOOD} c0 19 02 0002`, nlri: NLRI },
-      'withdraw',
-    ],
-  ] as const)
+  for (const [name, what, parts, outcome, context = {}] of hostileUpdates)
     test(`${name}: ${what}: ${outcome}`, () => {
       const body = updateBody(parts)
       const agreed = { ...EVERYTHING, ...context }
@@ -202,8 +60,8 @@ suite('UPDATEs', () => {
 
   for (let bytes = 0; bytes < 4; bytes++)
     test(`CVE-2026-30405: NEXT_HOP of ${bytes} bytes`, () => {
-      const attributes = `${ORIGIN} ${AS_PATH} 40 03 0${bytes} ${'c0'.repeat(bytes)}`
-      equal(judge(updateBody({ attributes, nlri: NLRI })).outcome, 'withdraw')
+      const attributes = `${HOSTILE_ORIGIN} ${HOSTILE_PATH} 40 03 0${bytes} ${'c0'.repeat(bytes)}`
+      equal(judge(updateBody({ attributes, nlri: HOSTILE_NLRI })).outcome, 'withdraw')
     })
 
   for (const body of ['0000', '0001 0000', '0000 0001', 'ffff 0000', '0000 ffff', '0003 0000 00', '0002 0000'])

@@ -8,11 +8,14 @@
  *   NEXT_HOP           ours, or as it is        as it is                 as it is, or ours
  *   MED                left out                 as it is                 as it is
  *   LOCAL_PREF         left out                 left out                 always there
+ *   extended           without those that are   as they are              as they are
+ *     communities      of one AS (RFC 4360)
  *   ORIGINATOR_ID ...  left out                 left out                 as a reflector adds them (RFC 4456)
  *
- * A next hop or MED that policy has set for these peers is sent as it is.
+ * A next hop, MED or extended communities that policy has set for these peers are sent as they are.
  */
 
+import { isTransitiveType } from '../../../wire/bgp/community.ts'
 import { FAMILY, type Family } from '../../../wire/bgp/family.ts'
 import { nextHopHeadBytes } from '../../../wire/bgp/multiprotocol.ts'
 import { AS_TRANS } from '../../../wire/bgp/open.ts'
@@ -41,10 +44,21 @@ export interface ExportForm {
   readonly extendedNextHop: boolean
 }
 
-const CODE = { asPath: 2, nextHop: 3, med: 4, localPref: 5, originatorId: 9, clusterList: 10, aigp: 26 } as const
+const CODE = {
+  asPath: 2,
+  nextHop: 3,
+  med: 4,
+  localPref: 5,
+  originatorId: 9,
+  clusterList: 10,
+  extended: 16,
+  ipv6Extended: 25,
+} as const
 const NOTHING = new Uint8Array(0)
 const IPV4_BYTES = 4
 const IPV6_BYTES = 16
+const EXTENDED_COMMUNITY_BYTES = 8
+const IPV6_COMMUNITY_BYTES = 20
 const OPTIONAL = 0x80
 const TRANSITIVE = 0x40
 const EXTENDED_LENGTH = 0x10
@@ -98,7 +112,7 @@ export class AttributeRewriter {
       const isLong = (flags & EXTENDED_LENGTH) !== 0
       const value = from + (isLong ? 4 : 3)
       const length = isLong ? (this.#source[from + 2]! << 8) | this.#source[from + 3]! : this.#source[from + 2]!
-      // In the order of their codes, as they mostly came.
+      // In the order of their codes, as they are.
       if (needsNextHop && code >= CODE.nextHop) {
         this.#classicNextHop()
         needsNextHop = false
@@ -125,6 +139,8 @@ export class AttributeRewriter {
       } else if (code === CODE.nextHop) {
         // The one that the peers are told is there already.
       } else if (code === CODE_AGGREGATOR && !form.as4) this.#aggregator2(flags, value)
+      else if (code === CODE.extended || code === CODE.ipv6Extended)
+        this.#communities(from, value, value + length, form)
       else if (this.#passes(code, flags, form)) this.#copy(from, value + length)
       from = value + length
     }
@@ -169,6 +185,18 @@ export class AttributeRewriter {
     if (code === CODE.localPref || code === CODE.originatorId || code === CODE.clusterList) return false
     // Optional and not transitive: for the next AS only what we understand to be for it.
     return (flags & OPTIONAL) === 0 || (flags & TRANSITIVE) !== 0
+  }
+
+  // RFC 4360 section 6; RFC 5701 section 2.
+  #communities(from: number, value: number, end: number, form: ExportForm): void {
+    const bytes = this.#source[from + 1] === CODE.extended ? EXTENDED_COMMUNITY_BYTES : IPV6_COMMUNITY_BYTES
+    const isWhole = !form.external || form.transparent || (this.#fixed & FIXED.extendedCommunities) !== 0
+    let kept = 0
+    for (let at = value; at < end; at += bytes) if (isWhole || isTransitiveType(this.#source[at]!)) kept++
+    if (kept === 0) return
+    this.#head(this.#source[from]! & ~EXTENDED_LENGTH, this.#source[from + 1]!, kept * bytes)
+    for (let at = value; at < end; at += bytes)
+      if (isWhole || isTransitiveType(this.#source[at]!)) this.#copy(at, at + bytes)
   }
 
   #copy(from: number, end: number): void {

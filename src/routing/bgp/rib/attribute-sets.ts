@@ -29,6 +29,7 @@ export const FIXED = {
   nextHop: 2,
   /** Not of policy: the route is our own, and its next hop is ours whoever is told. */
   ours: 4,
+  extendedCommunities: 8,
 } as const
 
 /** Well-known communities that say where a route must not go (RFC 1997), and that it is about to go (RFC 8326). */
@@ -69,6 +70,7 @@ export class AttributeSets {
   localPref: Uint32Array = new Uint32Array(16)
   /** ORIGINATOR_ID, or 0. */
   originatorId: Uint32Array = new Uint32Array(16)
+  /** 255 for as many or more. */
   clusterListLength: Uint8Array = new Uint8Array(16)
   #uses: Int32Array = new Int32Array(16)
   #hash: Int32Array = new Int32Array(16)
@@ -184,7 +186,7 @@ export class AttributeSets {
     this.med[set] = facts.hasMed ? facts.med : 0
     this.localPref[set] = facts.hasLocalPref ? facts.localPref : LOCAL_PREF_DEFAULT
     this.originatorId[set] = facts.originatorId
-    this.clusterListLength[set] = (facts.clusterListEnd - facts.clusterListAt) >> 2
+    this.clusterListLength[set] = Math.min((facts.clusterListEnd - facts.clusterListAt) >> 2, 255)
   }
 
   #same(set: number, source: DataView, from: number, length: number): boolean {

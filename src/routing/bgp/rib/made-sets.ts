@@ -9,9 +9,10 @@ import { isRouteTarget } from '../../../wire/bgp/community.ts'
 import type { Words } from '../../../wire/bgp/distinguisher.ts'
 import { AttributeFacts, attributeContext } from '../../../wire/bgp/facts.ts'
 import { FAMILY, type Family } from '../../../wire/bgp/family.ts'
+import { ATTRIBUTES_BYTES_MAX } from '../../../wire/bgp/message.ts'
 import { UpdateParts } from '../../../wire/bgp/update.ts'
 import { Reader } from '../../../wire/cursor.ts'
-import { type AttributeSets, FIXED } from './attribute-sets.ts'
+import { type AttributeSets, FIXED, NO_SET } from './attribute-sets.ts'
 
 const ORIGIN_IGP = [0x40, 1, 1, 0]
 const EMPTY_PATH = [0x40, 2, 0]
@@ -46,7 +47,10 @@ export function ownSet(sets: AttributeSets, family: Family, aggregator?: Aggrega
   return intern(sets, attributes, isClassic ? 0 : IPV6_BYTES)
 }
 
-/** The number of the set with these route targets and no others, and ours as its next hop. To be used at once. */
+/**
+ * The number of the set with these route targets and no others, and ours as its next hop. To be used at once. NO_SET when
+ * no message could hold it.
+ */
 export function withTargets(sets: AttributeSets, set: number, targets: readonly Words[]): number {
   const { arena, at, bytes } = sets
   const added = targets.flatMap(({ high, low }) => [...octets(high), ...octets(low)])
@@ -68,7 +72,7 @@ export function withTargets(sets: AttributeSets, set: number, targets: readonly 
     from = next
   }
   if (!isWritten) attributes.push(...communitiesOf(communities))
-  return intern(sets, attributes, VPN4_BYTES)
+  return attributes.length > ATTRIBUTES_BYTES_MAX ? NO_SET : intern(sets, attributes, VPN4_BYTES)
 }
 
 // A customer does not say into whose VRFs its routes go (RFC 4364 section 4.3.1).

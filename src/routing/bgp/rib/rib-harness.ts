@@ -68,6 +68,13 @@ export function attributeBytes(route: RouteText): Uint8Array {
   ])
 }
 
+function reversed(attributes: Uint8Array): Uint8Array {
+  let bytes: number[] = []
+  for (let at = 0; at < attributes.length; at += 3 + attributes[at + 2]!)
+    bytes = [...attributes.subarray(at, at + 3 + attributes[at + 2]!), ...bytes]
+  return Uint8Array.from(bytes)
+}
+
 export class RibHarness {
   readonly sets = new AttributeSets()
   readonly peers = new RibPeers()
@@ -133,8 +140,10 @@ export class RibHarness {
     this.peers.remove(peer.number)
   }
 
-  announce(peer: HarnessPeer, prefixes: readonly string[], route: RouteText): number {
-    return this.#send(peer, prefixes, attributeBytes(route))
+  /** `inOrder`: whose attributes stand in the order of their codes, or from the last to the first. */
+  announce(peer: HarnessPeer, prefixes: readonly string[], route: RouteText, inOrder = true): number {
+    const bytes = attributeBytes(route)
+    return this.#send(peer, prefixes, inOrder ? bytes : reversed(bytes))
   }
 
   withdraw(peer: HarnessPeer, prefixes: readonly string[]): number {

@@ -59,6 +59,7 @@ export class RibPeers {
 
   /** No path is of it any more, and nothing that was sent. */
   remove(number: number): void {
+    assert(this.#peers[number] !== undefined, 'a session that goes twice')
     this.#peers[number] = undefined
     this.#free.push(number)
   }

@@ -64,7 +64,7 @@ class Run {
     // Lengths differ between peers, so that the model needs no tie-breakers but the first one.
     const path = [peer.as, ...Array.from({ length: this.#random.below(5) }, () => 1 + this.#random.below(9))]
     const route = { path, ...(this.#random.chance(0.5) ? { med: this.#random.below(3) } : {}) }
-    equal(this.#rib.announce(peer, prefixes, route), 0)
+    equal(this.#rib.announce(peer, prefixes, route, this.#random.chance(0.5)), 0)
     for (const prefix of prefixes) peer.routes.set(prefix, route)
   }
 

@@ -1,8 +1,9 @@
 /**
  * The bytes by which a set of attributes is known, from those of a message. Mostly they are the message's own, as they
  * lie. What is put together here first is the rest: without MP_REACH_NLRI and MP_UNREACH_NLRI, whose prefixes are no
- * attributes, without what was to be discarded, with AS numbers of four octets (RFC 6793 section 4.2.3), and with the
- * partial bit of what we pass on without knowing it (RFC 4271 section 5).
+ * attributes, without what was to be discarded, with AS numbers of four octets (RFC 6793 section 4.2.3), with the partial
+ * bit of what we pass on without knowing it, and in the order of their codes (RFC 4271 section 5), in which they stay
+ * wherever they go.
  */
 
 import { mergeAs4Path } from '../../../wire/bgp/as-path.ts'
@@ -22,11 +23,18 @@ const CODE = {
 const EXTENDED_LENGTH = 0x10
 const PARTIAL = 0x20
 const SCRATCH_BYTES = 2 * 65_536
+/** One of each code. */
+const ATTRIBUTES_MAX = 256
+/** Bits of an offset in the scratch. */
+const OFFSET_BITS = 17
 
 export class SetAssembler {
   readonly #sets: AttributeSets
   readonly #scratch = new Uint8Array(SCRATCH_BYTES)
   readonly #scratchView = new DataView(this.#scratch.buffer)
+  readonly #sorted = new Uint8Array(SCRATCH_BYTES)
+  /** Codes, with the offsets of their attributes behind them. */
+  readonly #places = new Uint32Array(ATTRIBUTES_MAX)
 
   constructor(sets: AttributeSets) {
     this.#sets = sets
@@ -46,12 +54,14 @@ export class SetAssembler {
       (facts.seen & (SEEN.mpReach | SEEN.mpUnreach)) === 0 &&
       facts.droppedCount === 0 &&
       facts.unknownCount === 0 &&
+      facts.inOrder &&
       context.as4
     if (isPlain) {
       const { attributesAt, attributesEnd } = parts
       return this.#sets.intern(view, view, attributesAt, attributesEnd - attributesAt, nextHopAt, nextHopBytes, facts)
     }
     const length = this.#assemble(view, parts, facts, context, multiprotocol)
+    if (!facts.inOrder) this.#sort(length)
     return this.#sets.intern(view, this.#scratchView, 0, length, nextHopAt, nextHopBytes, facts)
   }
 
@@ -86,6 +96,25 @@ export class SetAssembler {
       at = end
     }
     return length
+  }
+
+  #sort(length: number): void {
+    let count = 0
+    for (let at = 0; at < length; at = this.#endOf(at))
+      this.#places[count++] = (this.#scratch[at + 1]! << OFFSET_BITS) | at
+    let end = 0
+    for (const place of this.#places.subarray(0, count).sort()) {
+      const at = place & ((1 << OFFSET_BITS) - 1)
+      const attribute = this.#scratch.subarray(at, this.#endOf(at))
+      this.#sorted.set(attribute, end)
+      end += attribute.length
+    }
+    this.#scratch.set(this.#sorted.subarray(0, end))
+  }
+
+  #endOf(at: number): number {
+    const isLong = (this.#scratch[at]! & EXTENDED_LENGTH) !== 0
+    return isLong ? at + 4 + this.#scratchView.getUint16(at + 2) : at + 3 + this.#scratch[at + 2]!
   }
 
   // What has AS numbers of two octets, with what its companion of four knows better, of which the facts tell already.

@@ -47,12 +47,22 @@ export class VpnExport implements RouteFollower {
     this.#table.prefixes.address(prefix, this.#words)
     const length = this.#table.prefixes.length(prefix)
     const found = this.#prefixes.findVpn(high, low, this.#words, length, peer !== 0)
-    if (before !== 0 && before !== peer && found !== NO_PREFIX && this.#vpn.withdraw(found, before, 0))
-      this.#touched(this.#vpn)
+    if (before !== 0 && before !== peer) this.#withdraw(found, before)
     this.#peer[prefix] = peer
     if (peer === 0) return
     const set = this.#withTargets(this.#table.set[path]!)
-    this.#vpn.announce(found, peer, 0, set, set, 0, this.#vrf.label)
+    if (set !== NO_SET) {
+      this.#vpn.announce(found, peer, 0, set, set, 0, this.#vrf.label)
+      return
+    }
+    // With the targets it is more than a message holds.
+    if (before === peer) this.#withdraw(found, peer)
+    this.#touched(this.#vpn)
+    this.#peer[prefix] = 0
+  }
+
+  #withdraw(found: number, peer: number): void {
+    if (found !== NO_PREFIX && this.#vpn.withdraw(found, peer, 0)) this.#touched(this.#vpn)
   }
 
   #withTargets(set: number): number {

@@ -1,9 +1,10 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { KEEPALIVE, MESSAGE, messageOf } from '../../../wire/bgp/message.ts'
-import { CEASE, ceaseWithText, encodeNotification, notification } from '../../../wire/bgp/notification.ts'
+import { CEASE, ceaseWithText, encodeNotification, notification, UPDATE_ERROR } from '../../../wire/bgp/notification.ts'
 import { encodeOpen } from '../../../wire/bgp/open.ts'
 import type { Connection } from './connection.ts'
+import { downByError } from './down.ts'
 import type { MemoryConnection } from './memory-network.ts'
 import { offerOf, Speakers } from './memory-speakers.ts'
 import { openOf } from './negotiate.ts'
@@ -244,6 +245,20 @@ suite('a session ends', () => {
     site.clock.advance(3000)
     deepEqual(site.states, UP)
     equal(site.two.session.counters.flaps, 1)
+  })
+
+  test('for what a message of the peer said, as is found out later, and waits longer each time (RFC 4271 event 28)', () => {
+    const site = new Speakers()
+    const { one, two, clock } = site
+    site.up()
+    const error = notification(UPDATE_ERROR.code, UPDATE_ERROR.malformedList)
+    for (let i = 0; i < 10 * 60; i++, clock.advance(1000)) one.session.fail(error)
+    const { flaps, lastDown } = one.session.counters
+    deepEqual(lastDown, downByError(error))
+    equal(two.session.counters.lastDown?.cause, 'notification')
+    ok(flaps > 5 && flaps < 30, `${flaps} times in ten minutes`)
+    clock.advance(2 * MINUTE_MS)
+    deepEqual(site.states, UP)
   })
 
   test('from within its own events, without losing its way', () => {

@@ -125,6 +125,11 @@ export class BgpSession implements MachineOwner {
     this.start()
   }
 
+  /** The peer has sent what cannot be, as is found out after the message has gone by (RFC 4271 section 8.1.5, event 28). */
+  fail(error: Notification): void {
+    this.#established()?.handle({ type: 'error', notification: error })
+  }
+
   /**
    * One of the peer's connections. What cannot be taken now is refused with a Cease; in the idle hold time it waits,
    * for a peer that is told no comes back after minutes.
