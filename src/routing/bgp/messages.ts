@@ -2,7 +2,7 @@
  * What the threads of the BGP speaker tell each other. Sessions are known by numbers that are never given twice, so that
  * what one thread still has to say of a session that is gone can harm no other.
  *
- *   session thread  -- up, updates ..., refresh, down -->  route thread
+ *   session thread  -- expected, up, updates ..., refresh, down -->  route thread
  *                   <-- chunks of updates, failed, taken --
  *
  * Updates travel as bytes in shared memory, whole messages one behind the other, as they came and as they are to be sent.
@@ -94,6 +94,12 @@ export interface SessionUp {
   readonly handling: RouteHandling
 }
 
+/** Peers with which sessions are to come up here after a start, dynamic ones and those of other nodes not among them. */
+export interface Expected {
+  readonly kind: 'expected'
+  readonly peers: readonly { readonly peer: string; readonly vrf: number }[]
+}
+
 /** Whole messages of sessions: three numbers each, the session, from and to. */
 export interface Updates {
   readonly kind: 'updates'
@@ -122,7 +128,7 @@ export interface Room {
   readonly kind: 'room'
 }
 
-export type ToRoutes = SessionUp | Updates | RefreshSaid | SessionDown | Room
+export type ToRoutes = Expected | SessionUp | Updates | RefreshSaid | SessionDown | Room
 
 /** A part of a chunk and who gets it: sessions by number. */
 export interface OutRun {

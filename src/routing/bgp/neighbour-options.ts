@@ -12,9 +12,14 @@ import { defaultSessionOptions, type SessionOptions } from './session/session-op
 
 const GTSM_TTL = 255
 /** RFC 4724: for so long a tenant's neighbour keeps what it has from us when its session ends without a word. */
-const RESTART_TIME_s = 120
+export const RESTART_TIME_s = 120
 
-export function sessionOptionsOf(routing: Routing, neighbour: Neighbour, once: boolean): SessionOptions {
+/** `once`: for one connection; `restarting`: of a speaker that may have been here before. */
+export function sessionOptionsOf(
+  routing: Routing,
+  neighbour: Neighbour,
+  { once, restarting }: { once: boolean; restarting: boolean },
+): SessionOptions {
   const { as, as_range: range } = neighbour
   const { receive, send } = neighbour.add_paths
   const isOverIpv6 = (neighbour.address ?? neighbour.prefix)!.includes(':')
@@ -39,7 +44,7 @@ export function sessionOptionsOf(routing: Routing, neighbour: Neighbour, once: b
       // Packets are forwarded by others, who go on when a routing node or a route server ends.
       ...(neighbour.graceful_restart && {
         gracefulRestart: {
-          ...{ restartTime_s: RESTART_TIME_s, restarting: false, notification: true },
+          ...{ restartTime_s: RESTART_TIME_s, restarting, notification: true },
           forwarding: families.reduce((bits, { family }) => bits | familyBit(family), 0),
         },
       }),

@@ -31,6 +31,11 @@ export interface NeighbourText {
   readonly export?: readonly string[]
 }
 
+/** A term of a policy. `then` as a key of an object in a program is taken for a promise's. */
+export function term(then: string, of: object = {}): object {
+  return { ...of, ...Object.fromEntries([['then', then]]) }
+}
+
 /** The policies of a site of these neighbours; `parts` are lists and policies as the site file has them. */
 export function policiesOf(neighbours: readonly NeighbourText[], parts: object): PolicySource {
   const routing = {

@@ -1,14 +1,11 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { freshSeed, Random } from '../../base/random.ts'
-import { type NeighbourText, PolicyBed, policiesOf, prefixNumbered } from './policy-bed.ts'
+import { type NeighbourText, PolicyBed, policiesOf, prefixNumbered, term } from './policy-bed.ts'
 
 const GRACEFUL_SHUTDOWN = 0xffff_0000
 const [FIRST, SECOND, THIRD] = ['10.0.1.0/24', '10.0.2.0/24', '10.0.3.0/24'] as const
 const PREFIXES = [FIRST, SECOND, THIRD]
-
-/** `then` as a key of an object in a program is taken for a promise's. */
-const term = (then: string, of: object = {}): object => ({ ...of, ...Object.fromEntries([['then', then]]) })
 
 /** The list and the policies that most of these tests use. */
 const PARTS = {

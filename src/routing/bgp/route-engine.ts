@@ -31,6 +31,7 @@ import type {
 } from './messages.ts'
 import { PolicyReviews } from './policy-review.ts'
 import { Purges } from './purges.ts'
+import { Restart } from './restart.ts'
 import { AttributeSets } from './rib/attribute-sets.ts'
 import { Inbound } from './rib/inbound.ts'
 import type { NextHops, Reach } from './rib/next-hops.ts'
@@ -38,7 +39,7 @@ import { RibPeers } from './rib/rib-peers.ts'
 import type { RoutingTable, WayIn } from './rib/routing-table.ts'
 import { SetAssembler } from './rib/set-assembler.ts'
 import { keyOf, policyOf, type RouteSession } from './route-session.ts'
-import { type Publisher, Tables } from './tables.ts'
+import { NO_VRF, type Publisher, Tables } from './tables.ts'
 import { UpdateGroups } from './update-groups.ts'
 
 /** So long a step takes updates at most, and tells them, give or take a look: who asks waits no longer than a few steps. */
@@ -84,6 +85,7 @@ export class RouteEngine {
   readonly #queue: ToRoutes[] = []
   readonly #purges = new Purges((table) => this.#tables.touched.add(table))
   readonly #kept: KeptRoutes
+  readonly #restart: Restart
   /** By the number of a session that is gone: the tables that its routes are in still. */
   readonly #leaving = new Map<number, readonly RoutingTable[]>()
   /** Numbers of sessions whose routes are gone. */
@@ -104,10 +106,17 @@ export class RouteEngine {
     const { settings, clock, send, pace } = options
     this.#policies = new PolicyBook(new Workbench(this.#sets, this.#peers), settings.policies)
     this.#tables = new Tables(this.#sets, this.#peers, settings, options.publish, options.askNextHop)
+    const inVpn = new Set(settings.targets.map(({ vrf }) => vrf))
+    this.#restart = new Restart(
+      clock,
+      (vrf) => (inVpn.has(vrf) ? NO_VRF : vrf),
+      () => options.wake?.(),
+    )
     this.#groups = new UpdateGroups({
       ...{ settings, sets: this.#sets, peers: this.#peers, clock, send, pace },
       session: (rib) => this.#byRib.get(rib),
       touched: (table) => this.#tables.touched.add(table),
+      isWhole: (vrf, then) => this.#restart.isWhole(vrf, then),
     })
     this.#kept = new KeptRoutes(clock, (rib, tables, isLast) => {
       // The number will be another session's.
@@ -186,6 +195,7 @@ export class RouteEngine {
       if (!this.#takeUpdates(message, until_us)) return
     } else if (message.kind === 'up') this.#up(message)
     else if (message.kind === 'down') this.#down(message)
+    else if (message.kind === 'expected') this.#restart.expect(message)
     else if (message.kind === 'refresh' && !this.#refresh(message)) return
     this.#queue.shift()
   }
@@ -282,7 +292,10 @@ export class RouteEngine {
         firstAs: external && handling.enforceFirstAs ? negotiated.remoteAs : 0,
         policies: tables.map((table, family) => table && policyOf(imports, family as Family)),
         nextHops: this.#nextHopsFor(handling),
-        onEndOfRib: (family) => this.#kept.endOfRib(keyOf(up), family as Family),
+        onEndOfRib: (family) => {
+          this.#kept.endOfRib(keyOf(up), family as Family)
+          this.#restart.endOfRib(up, family)
+        },
       },
       this.#sets,
       this.#assembler,
@@ -305,6 +318,7 @@ export class RouteEngine {
     }
     this.#sessions.set(up.session, session)
     this.#byRib.set(rib, session)
+    this.#restart.up(up)
     this.#groups.join(session)
   }
 

@@ -26,7 +26,14 @@ import type { RelaySetup } from '../relay/ways.ts'
 import { Listeners } from './listeners.ts'
 import { type FromRoutes, type NearMaximum, type OutChunk, PACE_WORDS, Pace, type ToRoutes } from './messages.ts'
 import { lastWords } from './neighbour-changes.ts'
-import { connectOptionsOf, handlingOf, rangesOf, sessionOptionsOf, socketOptionsOf } from './neighbour-options.ts'
+import {
+  connectOptionsOf,
+  handlingOf,
+  RESTART_TIME_s,
+  rangesOf,
+  sessionOptionsOf,
+  socketOptionsOf,
+} from './neighbour-options.ts'
 import { RestingPeers } from './resting-peers.ts'
 import type { Message } from './session/connection.ts'
 import type { Down } from './session/down.ts'
@@ -119,6 +126,8 @@ export class SessionHost {
   #ranges: readonly Neighbour[]
   readonly #freeSlots: number[] = []
   #dynamic = 0
+  /** The process is young: there may have been another one before it, whose peers wait for us (RFC 4724 section 4.1). */
+  #isRestarting = true
   #nextNumber = 1
   #nextSlot = 0
   readonly #updates: UpdateChunks
@@ -143,6 +152,8 @@ export class SessionHost {
   }
 
   start(): void {
+    this.#options.clock.after(RESTART_TIME_s * 1000, () => this.#endRestart())
+    this.#expect()
     for (const held of this.#byAddress.values()) if (held.neighbour.shutdown === false) this.#unstarted.add(held)
     this.#startSome()
   }
@@ -172,8 +183,30 @@ export class SessionHost {
       const held = this.#holdNamed(neighbour)
       if (held && neighbour.shutdown === false) this.#unstarted.add(held)
     }
+    this.#expect()
     this.#startSome()
     return ended
+  }
+
+  /** Who is to come up here, which decides when peers are told that they know everything (RFC 4724 section 4.1). */
+  #expect(): void {
+    if (!this.#isRestarting) return
+    const expected = [...this.#byAddress.values()].filter(
+      ({ neighbour, session }) => neighbour.shutdown === false && !session.options.once && neighbour.graceful_restart,
+    )
+    const peers = expected.map(({ neighbour, relayed }) => ({ peer: neighbour.name, vrf: relayed?.way.vrf ?? 0 }))
+    this.#options.toRoutes({ kind: 'expected', peers })
+  }
+
+  #endRestart(): void {
+    this.#isRestarting = false
+    for (const held of this.#byAddress.values()) this.#hasRestarted(held)
+  }
+
+  /** Its next connection is none after a start of ours. */
+  #hasRestarted({ neighbour, session }: Held): void {
+    if (!session.options.offer.gracefulRestart?.restarting) return
+    session.options = sessionOptionsOf(this.#routing, neighbour, { once: session.options.once, restarting: false })
   }
 
   /** Some of them: in between, peers' own connections are accepted, and what has come about goes on. */
@@ -226,6 +259,7 @@ export class SessionHost {
       const held = neighbour.tenant === undefined ? undefined : this.#holdNamed(neighbour)
       if (held && neighbour.shutdown === false) held.session.start()
     }
+    this.#expect()
   }
 
   /** It is not held here any more. */
@@ -337,7 +371,7 @@ export class SessionHost {
 
   #hold(neighbour: Neighbour, remote: IpAddress, once: boolean, relayed?: RelayedPeer): Held {
     const { clock, random } = this.#options
-    const options = sessionOptionsOf(this.#routing, neighbour, once)
+    const options = sessionOptionsOf(this.#routing, neighbour, { once, restarting: this.#isRestarting })
     const known = relayed ? this.#relay!.innerAddressOf(relayed) : remote
     const connect = relayed ? this.#relayedOptions() : connectOptionsOf(neighbour)
     const link = relayed && this.#relay!.relayedOf(relayed)
@@ -394,6 +428,7 @@ export class SessionHost {
     const connection = held.session.connection as TcpConnection
     if (!held.relayed) this.#watch(held.neighbour, held.remote, connection.local)
     held.negotiated = negotiated
+    this.#hasRestarted(held)
     held.number = this.#nextNumber++
     held.slot = this.#freeSlots.pop() ?? this.#nextSlot++
     this.#byNumber.set(held.number, held)

@@ -36,7 +36,7 @@ const PREFERENCE = 100
 const OURSELVES = { name: 'ourselves', address: new Uint8Array(4), external: true, client: false } as const
 
 /** Of neighbours that are no tenant's; VPN routes are here. */
-const NO_VRF = 0
+export const NO_VRF = 0
 const UNICAST_OF: ReadonlyMap<Family, Family> = new Map<Family, Family>([
   [FAMILY.vpnv4, FAMILY.ipv4Unicast],
   [FAMILY.vpnv6, FAMILY.ipv6Unicast],

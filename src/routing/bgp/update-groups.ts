@@ -38,6 +38,8 @@ export interface UpdateGroupsOptions {
   readonly pace: (slot: number) => { readonly received: number; readonly waiting: number }
   /** Told of tables in which prefixes may be unused now. */
   readonly touched: (table: RoutingTable) => void
+  /** Whether the routes of a VRF are all here: see Restart. */
+  readonly isWhole: (vrf: number, then: () => void) => boolean
 }
 
 export class UpdateGroups {
@@ -150,7 +152,8 @@ export class UpdateGroups {
     let group = this.#groups.get(name)
     if (!group) {
       const defaultRoute = defaultOriginate ? this.#defaultRoute(table, family) : undefined
-      const how = { form, clients, ...(defaultRoute && { defaultRoute }) }
+      const isWhole = (then: () => void): boolean => this.#options.isWhole(vrf, then)
+      const how = { form, clients, isWhole, ...(defaultRoute && { defaultRoute }) }
       const wake = (awake: UpdateGroup): void => void this.#awake.set(awake, NOT_BLOCKED)
       group = new UpdateGroup(table, this.#options.peers, how, wake, policyOf(exports, family))
       this.#groups.set(name, group)

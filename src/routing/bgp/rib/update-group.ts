@@ -31,6 +31,8 @@ export interface GroupOptions {
   readonly clients: boolean
   /** They are told this set at this prefix, the default route, whatever the table has there. */
   readonly defaultRoute?: { readonly prefix: number; readonly set: number }
+  /** Whether the table has all routes that it is to have; if not, `then` is called once it has. Absent, it has. */
+  readonly isWhole?: (then: () => void) => boolean
 }
 
 export class UpdateGroup implements RouteFollower {
@@ -43,6 +45,8 @@ export class UpdateGroup implements RouteFollower {
   #isAwake = false
   #main: Track | undefined
   readonly #others = new Set<Track>()
+  /** Members that have been told everything that there is, and hear so once it is all. */
+  readonly #withheld = new Set<number>()
   /** Of one prefix, where several paths are told. */
   readonly #ranked: Int32Array
 
@@ -125,6 +129,7 @@ export class UpdateGroup implements RouteFollower {
   }
 
   leave(peer: number): void {
+    this.#withheld.delete(peer)
     for (const track of [this.#main, ...this.#others]) {
       if (!track?.drop(peer)) continue
       if (track.members.size > 0) continue
@@ -143,6 +148,7 @@ export class UpdateGroup implements RouteFollower {
     for (const track of [this.#main, ...this.#others]) {
       const going = [...(track?.members ?? [])].filter((peer) => peers.has(peer))
       if (!track || going.length === 0) continue
+      for (const peer of going) if (this.#withheld.delete(peer)) track.awaiting.add(peer)
       if (going.length < track.members.size) {
         const copy = track.copy()
         for (const peer of going) track.move(peer, copy)
@@ -171,6 +177,13 @@ export class UpdateGroup implements RouteFollower {
     track.enqueueAll()
     const { defaultRoute } = this.options
     if (defaultRoute) track.enqueue(defaultRoute.prefix)
+  }
+
+  readonly #isWholeNow = (): void => {
+    for (const track of [this.#main, ...this.#others])
+      for (const peer of track?.members ?? []) if (this.#withheld.has(peer)) track!.awaiting.add(peer)
+    this.#withheld.clear()
+    if (this.#hasBusy()) this.#awake()
   }
 
   // The track is not ours any more. Another may be the main one; it only has to catch up.
@@ -258,7 +271,8 @@ export class UpdateGroup implements RouteFollower {
       else this.#tellBest(track, packer, prefix)
     }
     if (track.waiting === 0 && track.awaiting.size > 0) {
-      packer.endOfRib(track.awaiting)
+      if (this.options.isWhole?.(this.#isWholeNow) ?? true) packer.endOfRib(track.awaiting)
+      else for (const peer of track.awaiting) this.#withheld.add(peer)
       track.awaiting.clear()
     }
     if (track.waiting === 0 && track.toEnd.size > 0) {
