@@ -168,6 +168,7 @@ function tenantOf(tenant: number): FibTenant {
         interfaces: [interfaceOf('192.168.1.1', 24), interfaceOf('2001:db8:ffff::1', 64)],
         peers: [],
         speakers: [],
+        probes: [],
         sessions: [],
       },
       {

@@ -108,3 +108,40 @@ test('a summary of a tenant that is not there, and VPNs of two tenants behind on
     ['tenants[1].vpn.route_distinguisher: "65001:1" is already at tenants[0].vpn.route_distinguisher'],
   )
 })
+
+test('probes in the network of a tenant', () => {
+  const probes = (...texts: string[]): string[] => {
+    const list = texts.map((text, i) => `    - { name: p${i}, tenant: acme, ${text} }\n`).join('')
+    return errorsOf([], NODES, `  probes:\n${list}`).map((error) => error.replace(/^\S+ /, ''))
+  }
+  deepEqual(
+    probes(
+      'to: 192.168.1.2, icmp: { bytes: 1472 }',
+      'to: 192.168.1.2, tcp: { port: 22 }',
+      "to: 'fd00::2', http: {}, bandwidth: { bytes: 1500 }",
+      'to: 192.168.1.3, udp: {}, node: rt-2',
+    ),
+    [],
+  )
+  deepEqual(probes('to: 192.168.3.2, icmp: {}', 'to: 192.168.1.1, icmp: {}'), [
+    'routing.probes[0].to: 192.168.3.2 is in no subnet of a connection of tenant acme',
+    'routing.probes[1].to: 192.168.1.1 is our own address there',
+  ])
+  deepEqual(probes('to: 192.168.1.2, icmp: { bytes: 1473 }', 'to: 192.168.1.2, from: 192.168.1.1, icmp: {}'), [
+    'routing.probes[0].icmp.bytes: packets of 1501 bytes do not fit: the connection has room for 1500',
+    "routing.probes[1].from: what is sent to a tenant comes from the gateway's address on the connection",
+  ])
+  deepEqual(probes('to: 192.168.1.2, tcp: { port: 179 }', 'to: 192.168.1.2, icmp: {}, node: rt-2'), [
+    'routing.probes[0].tcp.port: the port of BGP is left to sessions',
+    'routing.probes[1].node: 192.168.1.2 is probed by rt-1, and answers go to one node',
+  ])
+  deepEqual(
+    errorsOf([], 'nodes: []', '  probes: [{ name: p, tenant: akme, to: 192.168.1.2, icmp: {} }]\n').map((error) =>
+      error.replace(/^\S+ /, ''),
+    ),
+    [
+      'routing.probes[0].tenant: there is no tenant "akme"; did you mean "acme"?',
+      'routing.probes[0].tenant: a tenant is spoken to by routing nodes, and routing.nodes has none',
+    ],
+  )
+})

@@ -17,12 +17,14 @@ import { checkUsable } from './check-tenant.ts'
 import { type Complain, each, Unique } from './complain.ts'
 import type { Loose } from './loose.ts'
 import type { Path } from './position.ts'
+import { type Probe, TENANT_PROBE_BYTES_MAX } from './probe.ts'
 import type { Neighbour, Routing } from './routing.ts'
 import type { Site } from './site.ts'
 import type { Connection, Tenant } from './tenant.ts'
 
 const BGP_PORT = 179
 const ANY = ['0.0.0.0', '::']
+const NO_NODES = 'a tenant is spoken to by routing nodes, and routing.nodes has none'
 
 export function checkRouting(site: Loose<Site>, complain: Complain): void {
   const { routing } = site
@@ -37,8 +39,7 @@ export function checkRouting(site: Loose<Site>, complain: Complain): void {
     hasTenants = true
     const path = ['routing', 'neighbours', i]
     const tenant = tenants.refer('tenant', neighbour.tenant, [...path, 'tenant'])
-    if ((routing.nodes?.length ?? 0) === 0)
-      complain([...path, 'tenant'], 'a tenant is spoken to by routing nodes, and routing.nodes has none')
+    if ((routing.nodes?.length ?? 0) === 0) complain([...path, 'tenant'], NO_NODES)
     each(neighbour.families, (family, j) => {
       if (family.startsWith('vpn'))
         complain(
@@ -53,6 +54,19 @@ export function checkRouting(site: Loose<Site>, complain: Complain): void {
     checkNeighbour(tenant, neighbour, path, complain)
   })
   if (hasTenants) checkListeners(routing, complain)
+  const probing = new Map<string, string | undefined>()
+  each(routing.probes, (probe, i) => {
+    const path = ['routing', 'probes', i]
+    const tenant = probe.tenant && tenants.refer('tenant', probe.tenant, [...path, 'tenant'])
+    if (probe.tenant !== undefined && (routing.nodes?.length ?? 0) === 0) complain([...path, 'tenant'], NO_NODES)
+    if (!tenant) return
+    checkProbe(tenant, probe, path, complain)
+    const target = `${probe.tenant} ${probe.to}`
+    const node = probe.node ?? routing.nodes?.[0]?.name
+    if (probing.has(target) && probing.get(target) !== node)
+      complain([...path, 'node'], `${probe.to} is probed by ${probing.get(target)}, and answers go to one node`)
+    else probing.set(target, node)
+  })
   each(routing.aggregates, ({ tenant }, i) => {
     if (tenant !== undefined) tenants.refer('tenant', tenant, ['routing', 'aggregates', i, 'tenant'])
   })
@@ -83,19 +97,44 @@ function checkNeighbour(tenant: Loose<Tenant>, neighbour: Loose<Neighbour>, path
   const text = address ?? prefix
   if (text === undefined) return
   const peers = peersOf(text)
-  const at = [...path, key]
+  const place = checkPlace(tenant, text, [...path, key], complain)
+  if (place && local !== undefined)
+    checkLocal(place, parseAddress(local)!, peers.address, [...path, 'local_address'], complain)
+}
+
+/** Where on a connection of the tenant an address or a prefix is; undefined, and told, when it is on none. */
+function checkPlace(tenant: Loose<Tenant>, text: string, at: Path, complain: Complain): Place | undefined {
+  const peers = peersOf(text)
   const place = placeOf(tenant, peers)
   if (!place) {
-    if (!hasAllGateways(tenant)) return
-    complain(at, `${text} is in no subnet of a connection of tenant ${tenant.name}`)
-    return
+    if (hasAllGateways(tenant)) complain(at, `${text} is in no subnet of a connection of tenant ${tenant.name}`)
+    return undefined
   }
   const { gateway } = place
-  if (address !== undefined) {
+  if (parseAddress(text)) {
     if (equalBytes(gateway.address, peers.address)) complain(at, `${text} is our own address there`)
     else checkUsable(peers.address, gateway.length, at, complain)
   }
-  if (local !== undefined) checkLocal(place, parseAddress(local)!, peers.address, [...path, 'local_address'], complain)
+  return place
+}
+
+function checkProbe(tenant: Loose<Tenant>, probe: Loose<Probe>, path: Path, complain: Complain): void {
+  const { to, from, icmp, udp, tcp, bandwidth } = probe
+  if (from !== undefined)
+    complain([...path, 'from'], "what is sent to a tenant comes from the gateway's address on the connection")
+  if (tcp?.port === BGP_PORT) complain([...path, 'tcp', 'port'], 'the port of BGP is left to sessions')
+  if (to === undefined) return
+  const place = checkPlace(tenant, to, [...path, 'to'], complain)
+  const is4 = parseAddress(to)!.length === 4
+  const mtu = Math.min(place?.connection.mtu || TENANT_PROBE_BYTES_MAX, TENANT_PROBE_BYTES_MAX)
+  const headers = (is4 ? 20 : 40) + 8
+  for (const [key, bytes] of [
+    ['icmp', icmp?.bytes && icmp.bytes + headers],
+    ['udp', udp?.bytes && udp.bytes + headers],
+    ['bandwidth', bandwidth?.bytes],
+  ] as const)
+    if ((bytes ?? 0) > mtu)
+      complain([...path, key, 'bytes'], `packets of ${bytes} bytes do not fit: the connection has room for ${mtu}`)
 }
 
 /** Where forwarding nodes take packets for the gateway: its own addresses. */

@@ -21,6 +21,9 @@ function limit(what: string, max: number, isFloor: boolean) {
     .optional()
 }
 
+/** Packets of a probe in a tenant's network are not cut in pieces. */
+export const TENANT_PROBE_BYTES_MAX = 1500
+
 const train = z.strictObject({
   /** How often one is sent. */
   interval_ms: whole('interval', 1000, DAY_MS).default(60_000),
@@ -34,6 +37,8 @@ export const probe = z
     name,
     /** The routing node that sends it; by default the first one. */
     node: name.optional(),
+    /** Whose network `to` is in: an address on one of its connections, which hears from the gateway's address there. */
+    tenant: name.optional(),
     to: address,
     /** Ours; by default the one that the kernel chooses. */
     from: address.optional(),
@@ -93,6 +98,11 @@ export const probe = z
     path: ['limits'],
   })
 export type Probe = z.output<typeof probe>
+
+/** Which of the routing nodes sends it: one that names none is the first one's. */
+export function nodeOfProbe({ node }: Probe, nodes: readonly string[]): string | undefined {
+  return node ?? nodes[0]
+}
 
 /** Answers the UDP probes of others. */
 const responder = z.strictObject({

@@ -230,15 +230,19 @@ class NetworkBuilder implements TenantNetwork {
   }
 }
 
-/** Those of the file, and those that BGP is spoken with: the first packet of a session is to find its way. */
-function peersOf({ peers }: Connection, { sessions }: Spoken): FibPeer[] {
+/** Those of the file, and those that are spoken with or probed: the first packet is to find its way. */
+function peersOf({ peers }: Connection, { sessions, probes }: Spoken): FibPeer[] {
   const named = peers.map(({ address, mac }) => ({
     address: parseAddress(address)!,
     mac: mac === undefined ? undefined : parseMac(mac),
   }))
   const isNamed = (peer: IpAddress): boolean => named.some(({ address }) => equalBytes(address, peer))
-  const spoken = sessions.flatMap(({ peer }) => (peer && !isNamed(peer) ? [{ address: peer, mac: undefined }] : []))
-  return [...named, ...spoken]
+  const spoken = new Map(
+    [...sessions, ...probes].flatMap(({ peer }) =>
+      peer && !isNamed(peer) ? [[peer.join('.'), { address: peer, mac: undefined }] as const] : [],
+    ),
+  )
+  return [...named, ...spoken.values()]
 }
 
 /** What a segment is known as to `Ids`. */

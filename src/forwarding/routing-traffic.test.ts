@@ -3,7 +3,19 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { parseAddress } from '../base/address.ts'
-import { arpReply, ethernet, ipv4, ipv6, type Layer, neighbourAdvertisement, tcp, udp, vxlan } from '../wire/build.ts'
+import {
+  arpReply,
+  ethernet,
+  icmpEcho,
+  icmpv6Echo,
+  ipv4,
+  ipv6,
+  type Layer,
+  neighbourAdvertisement,
+  tcp,
+  udp,
+  vxlan,
+} from '../wire/build.ts'
 import { RouteColumnsBuilder } from '../wire/control/columns.ts'
 import { ND_ADVERTISEMENT } from '../wire/neighbour-discovery.ts'
 import { UDP_PORT } from '../wire/udp.ts'
@@ -53,6 +65,9 @@ function toSpeaker(frame: Uint8Array, sourcePort: number): Uint8Array {
   return ethernet(toRouter, ipv4({ source: VIP, destination: SPEAKER, dontFragment: true }, tunnel))
 }
 
+/** By the underlay's address. */
+const isToSpeaker = (frame: Uint8Array): boolean => Buffer.from(frame).includes(parseAddress(SPEAKER)!)
+
 const drops = (site: MemoryNode, tenant = 'acme') => site.totals(tenant)!.drops
 
 describe("what a neighbour sends to the gateway's address goes on to the routing node, the whole frame as it came:", () => {
@@ -100,6 +115,47 @@ describe("what a neighbour sends to the gateway's address goes on to the routing
     equal(new Set(site.send(...frames).map(fromPort)).size > 16, true)
     const back = Array.from({ length: 32 }, () => fromSpeaker(BACK[0][1](255, bfd(3784))))
     equal(new Set(site.send(...back).map(fromPort)).size > 16, true)
+  })
+})
+
+describe('what somebody answers to probes of a routing node', () => {
+  const ANSWERS = [
+    ['a ping', (family: string) => (family === 'IPv4' ? icmpEcho({ reply: true }) : icmpv6Echo({ reply: true }))],
+    ['the opening of a connection', () => tcp({ sourcePort: 22, destinationPort: 40_000, flags: SYN_ACK })],
+    ['a datagram', () => udp({ sourcePort: 8862, destinationPort: 40_000 }, DATA)],
+  ] as const
+
+  const PROBED = [
+    ['IPv4', (payload: Layer) => ipv4({ source: '192.168.1.3', destination: '192.168.1.1' }, payload)],
+    ['IPv6', (payload: Layer) => ipv6({ source: '2001:db8:1::3', destination: '2001:db8:1::1' }, payload)],
+  ] as const
+
+  for (const [family, packet] of PROBED)
+    for (const [what, answerOf] of ANSWERS) {
+      test(`${what} over ${family} goes on to it, the whole frame as it came`, () => {
+        const site = node()
+        const frame = ethernet({ source: PEER_MAC, destination: GATEWAY_MAC }, packet(answerOf(family)))
+        const [sent, ...more] = site.send(fromEdge(frame))
+        deepEqual(more, [])
+        deepEqual(sent, toSpeaker(frame, fromPort(sent!)))
+        deepEqual(drops(site), {})
+        conserved(site)
+      })
+
+      test(`${what} over ${family} is for nobody where none is asked for`, () => {
+        const site = node()
+        const frame = ethernet({ source: PEER_MAC, destination: GATEWAY_MAC }, packet(answerOf(family)))
+        deepEqual(site.send(fromEdge(frame, GLOBEX.vni)).filter(isToSpeaker), [])
+        equal(drops(site, 'globex')['no-listener'], 1)
+        conserved(site)
+      })
+    }
+
+  test('and what it asks itself is not taken for an answer', () => {
+    const site = node()
+    const sent = site.send(fromCustomer(PROBED[0][1](icmpEcho({}))))
+    // It is answered, which waits for whose MAC address that is.
+    deepEqual([sent.filter(isToSpeaker), drops(site)], [[], { 'neighbour-unresolved': 1 }])
   })
 })
 
@@ -303,7 +359,7 @@ describe('where sessions are may change:', () => {
     const [tenant] = whole.tenants
     const segments = tenant!.segments.map((segment) =>
       segment.kind === 'connection'
-        ? { ...segment, speakers: speakers.map((address) => parseAddress(address)!), sessions }
+        ? { ...segment, speakers: speakers.map((address) => parseAddress(address)!), sessions, probes: [] }
         : segment,
     )
     const nothing = {

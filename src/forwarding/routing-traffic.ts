@@ -11,6 +11,9 @@
  * travel between nodes and routing nodes as if they were to and from the neighbour. A node makes them what the neighbour is to
  * send back, with the neighbour's address at their end, where it is found again when they return.
  *
+ * Routing nodes probe addresses of tenants too (IP SLA). What such an address answers goes on in the same way, and the routing
+ * node knows what it has asked.
+ *
  * A tenant's limits keep what it sends, were it a flood of SYNs to port 179, from being the other tenants' trouble.
  */
 
@@ -22,6 +25,8 @@ import { Drop } from '../dataplane/drop.ts'
 import { encapsulate } from '../dataplane/encapsulate.ts'
 import { ETHERTYPE, ethernet } from '../wire/ethernet.ts'
 import { Fault } from '../wire/fault.ts'
+import { ICMP_TYPE, icmpEcho } from '../wire/icmp.ts'
+import { ICMPV6_TYPE } from '../wire/icmpv6.ts'
 import { ipv4, ipv4HeaderBytes, isIpv4Fragment, PROTOCOL, writeIpv4Checksum } from '../wire/ipv4.ts'
 import { FRAGMENT, ipv6, ipv6Walk, trafficClass, walkIpv6 } from '../wire/ipv6.ts'
 import { checkTcp, TCP_FLAG, tcp } from '../wire/tcp.ts'
@@ -36,7 +41,7 @@ const IPV4_BYTES = 4
 const IPV6_BYTES = 16
 
 /** What a packet is, as far as a routing node is concerned. */
-const Kind = { none: 0, opening: 1, bgp: 2, bfd: 3 } as const
+const Kind = { none: 0, opening: 1, bgp: 2, bfd: 3, answer: 4 } as const
 
 /** Of an echo packet that has not been anywhere (RFC 5881 section 4 leaves it open; what comes back has less). */
 const FRESH_TTL = 255
@@ -79,7 +84,11 @@ export class RoutingTraffic {
       return true
     }
     const source = batch.l3[row]! + (isIpv4 ? ipv4.source.offset : ipv6.source.offset)
-    const slot = segments.speakerSlot(segment, frames.view, source, isIpv4 ? IPV4_BYTES : IPV6_BYTES)
+    const addressBytes = isIpv4 ? IPV4_BYTES : IPV6_BYTES
+    const slot =
+      kind === Kind.answer
+        ? segments.probeSlot(segment, frames.view, source, addressBytes)
+        : segments.speakerSlot(segment, frames.view, source, addressBytes)
     if (slot === 0) return false
     batch.verdict[row] = this.#carry(batch, row, etherType, kind, slot)
     return true
@@ -186,9 +195,16 @@ export class RoutingTraffic {
 }
 
 function kindOfTransport(view: DataView, protocol: number, l4: number, readable: number): number {
-  if (protocol === PROTOCOL.udp) return l4 + udp.BYTES <= readable && isBfd(view, l4) ? Kind.bfd : Kind.none
+  if (protocol === PROTOCOL.icmp || protocol === PROTOCOL.icmpv6) {
+    const reply = protocol === PROTOCOL.icmp ? ICMP_TYPE.echoReply : ICMPV6_TYPE.echoReply
+    return l4 + icmpEcho.BYTES <= readable && icmpEcho.type.get(view, l4) === reply ? Kind.answer : Kind.none
+  }
+  if (protocol === PROTOCOL.udp) {
+    if (l4 + udp.BYTES > readable) return Kind.none
+    return isBfd(view, l4) ? Kind.bfd : Kind.answer
+  }
   if (protocol !== PROTOCOL.tcp || checkTcp(view, l4, readable) !== Fault.none) return Kind.none
-  if (tcp.destinationPort.get(view, l4) !== BGP_PORT && tcp.sourcePort.get(view, l4) !== BGP_PORT) return Kind.none
+  if (tcp.destinationPort.get(view, l4) !== BGP_PORT && tcp.sourcePort.get(view, l4) !== BGP_PORT) return Kind.answer
   return (tcp.flags.get(view, l4) & (TCP_FLAG.syn | TCP_FLAG.ack)) === TCP_FLAG.syn ? Kind.opening : Kind.bgp
 }
 

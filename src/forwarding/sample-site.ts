@@ -95,12 +95,20 @@ export function sampleBatch(tenants: readonly SampleTenant[] = TENANTS): FibBatc
   }
 }
 
-/** The neighbours of acme that speak BGP are named, those of initech may be anybody, and the others have none. */
+/**
+ * The neighbours of acme that speak BGP are named, as are two that are probed; those of initech may be anybody, and the
+ * others have none.
+ */
 function spokenOf({ id, vni }: SampleTenant) {
   const speaker = address(underlayOf(vni).speaker)
-  if (id !== ACME.id && id !== INITECH.id) return { speakers: [], sessions: [] }
-  const named = ['192.168.1.2', '2001:db8:1::2'].map((peer) => ({ peer: address(peer), speaker }))
-  return { speakers: [speaker], sessions: id === ACME.id ? named : [{ peer: undefined, speaker }] }
+  if (id !== ACME.id && id !== INITECH.id) return { speakers: [], sessions: [], probes: [] }
+  const carried = (peers: readonly string[]) => peers.map((peer) => ({ peer: address(peer), speaker }))
+  if (id === INITECH.id) return { speakers: [speaker], sessions: [{ peer: undefined, speaker }], probes: [] }
+  return {
+    speakers: [speaker],
+    sessions: carried(['192.168.1.2', '2001:db8:1::2']),
+    probes: carried(['192.168.1.3', '2001:db8:1::3']),
+  }
 }
 
 function tenantOf(tenant: SampleTenant): FibTenant {

@@ -13,13 +13,18 @@ import type { FibHost, FibInterface, FibSegment, FibSession } from '../wire/cont
 import { ethernet } from '../wire/ethernet.ts'
 import type { Gleaner } from './gleaner.ts'
 import type { NodeParts } from './node-parts.ts'
-import { TunnelKind } from './segments.ts'
+import { CarriedKind, TunnelKind } from './segments.ts'
 import { inTunnel, questionFrame } from './solicit.ts'
 import type { TenantState } from './tenant-state.ts'
 
 /** Who may send for a segment. */
 interface Sender extends FibHost {
   readonly isSpeaker: boolean
+}
+
+/** What one neighbour sends to the gateway, of one kind, and the routing node that it goes to. */
+interface Carried extends FibSession {
+  readonly kind: CarriedKind
 }
 
 interface Remote {
@@ -37,8 +42,8 @@ export class SegmentState {
   readonly #parts: NodeParts
   #spec: FibSegment
   readonly #remotes = new Map<string, Remote>()
-  /** Whose BGP and BFD goes to a routing node, by the neighbour's address. */
-  readonly #sessions = new Map<string, FibSession>()
+  /** What goes to a routing node of that which neighbours send to the gateway. */
+  readonly #carried = new Map<string, Carried>()
   /** Of a customer's segment whose subnet the FIB has a next hop for: it keeps the peers. */
   connected: Gleaner | undefined
 
@@ -74,8 +79,8 @@ export class SegmentState {
   release(spec: FibSegment): void {
     const renumbered = spec.kind !== this.#spec.kind || idOf(spec) !== this.id
     const keep = renumbered ? new Map<string, Sender>() : remotesOf(spec)
-    const wanted = sessionsOf(spec)
-    this.#removeSessions((key, { speaker }) => wanted.has(key) && keep.has(speakerKey(speaker)))
+    const wanted = carriedOf(spec)
+    this.#removeCarried((key, { speaker }) => wanted.has(key) && keep.has(speakerKey(speaker)))
     this.#removeRemotes(keep)
   }
 
@@ -91,7 +96,7 @@ export class SegmentState {
       const failed = this.#remotes.has(key) ? undefined : this.#addRemote(key, sender)
       if (failed !== undefined) return failed
     }
-    return this.#setSessions(spec)
+    return this.#setCarried(spec)
   }
 
   /** The tenant's VIP or the segment's MTU has changed: whatever leads back from here is another. */
@@ -101,7 +106,7 @@ export class SegmentState {
 
   close(): void {
     this.#parts.neighbours.forgetSegment(this.number)
-    this.#removeSessions(() => false)
+    this.#removeCarried(() => false)
     this.#removeRemotes(new Map())
     this.#parts.segmentsByNumber.delete(this.number)
     this.#parts.segments.release(this.number)
@@ -138,13 +143,13 @@ export class SegmentState {
     return failed
   }
 
-  #setSessions(spec: FibSegment): string | undefined {
-    for (const [key, session] of sessionsOf(spec)) {
-      const slot = this.#remotes.get(speakerKey(session.speaker))?.way.slot
-      if (slot === undefined) return `${formatAddress(session.speaker)} has sessions and is no speaker of the segment`
-      const failed = this.#parts.segments.setSession(this.number, session.peer, slot)
+  #setCarried(spec: FibSegment): string | undefined {
+    for (const [key, carried] of carriedOf(spec)) {
+      const slot = this.#remotes.get(speakerKey(carried.speaker))?.way.slot
+      if (slot === undefined) return `${formatAddress(carried.speaker)} has sessions and is no speaker of the segment`
+      const failed = this.#parts.segments.setCarried(carried.kind, this.number, carried.peer, slot)
       if (failed !== undefined) return failed
-      this.#sessions.set(key, session)
+      this.#carried.set(key, carried)
     }
     return undefined
   }
@@ -158,11 +163,11 @@ export class SegmentState {
     return action
   }
 
-  #removeSessions(keep: (key: string, session: FibSession) => boolean): void {
-    for (const [key, session] of this.#sessions) {
-      if (keep(key, session)) continue
-      this.#parts.segments.removeSession(this.number, session.peer)
-      this.#sessions.delete(key)
+  #removeCarried(keep: (key: string, carried: Carried) => boolean): void {
+    for (const [key, carried] of this.#carried) {
+      if (keep(key, carried)) continue
+      this.#parts.segments.removeCarried(carried.kind, this.number, carried.peer)
+      this.#carried.delete(key)
     }
   }
 
@@ -206,10 +211,12 @@ function speakerKey(address: IpAddress): string {
   return `speaker ${address.join('.')}`
 }
 
-/** By the neighbour; that of all the others has no name. */
-function sessionsOf(spec: FibSegment): Map<string, FibSession> {
-  const sessions = spec.kind === 'connection' ? spec.sessions : []
-  return new Map(sessions.map((session) => [session.peer?.join('.') ?? '', session]))
+/** By the neighbour; the sessions of all the others have no name. */
+function carriedOf(spec: FibSegment): Map<string, Carried> {
+  if (spec.kind !== 'connection') return new Map()
+  const sessions = spec.sessions.map((one) => ({ ...one, kind: CarriedKind.session }))
+  const probes = spec.probes.map((one) => ({ ...one, kind: CarriedKind.probe }))
+  return new Map([...sessions, ...probes].map((one) => [`${one.kind} ${one.peer?.join('.') ?? ''}`, one]))
 }
 
 // A segment without addresses of its own lends the tenant's: ICMP errors must come from somewhere.

@@ -1,9 +1,9 @@
-import { equal, notEqual, ok } from 'node:assert/strict'
+import { deepEqual, equal, notEqual, ok } from 'node:assert/strict'
 import { test } from 'node:test'
 import { ipv4Bytes, parseAddress, parseMac } from '../base/address.ts'
 import { Random } from '../base/random.ts'
 import { createQsbrMemory, QsbrWriter } from '../dataplane/qsbr.ts'
-import { createSegmentMemory, Segments, SegmentWriter, TunnelKind } from './segments.ts'
+import { CarriedKind, createSegmentMemory, Segments, SegmentWriter, TunnelKind } from './segments.ts'
 
 const row = { tenant: 2, mac: parseMac('02:67:68:00:00:01')! }
 
@@ -105,16 +105,22 @@ test('a session is found by segment and neighbour, else by the segment alone, an
     const bytes = parseAddress(address)!
     return reader.speakerSlot(segment, new DataView(bytes.buffer, bytes.byteOffset), 0, bytes.length)
   }
-  equal(writer.setSession(first, peer, 7), undefined)
+  equal(writer.setCarried(CarriedKind.session, first, peer, 7), undefined)
   equal(slotOf(first, '192.168.1.2'), 7)
   equal(slotOf(first, '192.168.1.3'), 0)
   equal(slotOf(second, '192.168.1.2'), 0)
-  equal(writer.setSession(first, peer, 8), undefined)
+  equal(writer.setCarried(CarriedKind.session, first, peer, 8), undefined)
   equal(slotOf(first, '192.168.1.2'), 8)
-  equal(writer.setSession(first, undefined, 9), undefined)
+  equal(writer.setCarried(CarriedKind.session, first, undefined, 9), undefined)
   equal(slotOf(first, 'fd00::3'), 9)
-  writer.removeSession(first, peer)
+  writer.removeCarried(CarriedKind.session, first, peer)
   equal(slotOf(first, '192.168.1.2'), 9)
+  // What is probed is another matter.
+  equal(writer.setCarried(CarriedKind.probe, first, peer, 10), undefined)
+  const probeOf = (segment: number): number => reader.probeSlot(segment, new DataView(peer.buffer), peer.byteOffset, 4)
+  deepEqual([probeOf(first), probeOf(second), slotOf(first, '192.168.1.2')], [10, 0, 9])
+  writer.removeCarried(CarriedKind.probe, first, peer)
+  equal(probeOf(first), 0)
   writer.release(first)
   qsbr.reclaim()
   equal(slotOf(first, 'fd00::3'), 0)

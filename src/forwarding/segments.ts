@@ -16,8 +16,12 @@ import type { QsbrWriter } from '../dataplane/qsbr.ts'
 
 /** The inner side of a tunnel packet, as found on the wire. */
 export const TunnelKind = { vxlan: 1, gre: 2 } as const
-/** Entries of the same table for what is found by a segment's number and an address in it: neighbours that speak BGP. */
-const SESSION = 3
+/**
+ * Entries of the same table for what is found by a segment's number and an address in it: neighbours that speak BGP, and
+ * whom routing nodes probe.
+ */
+export const CarriedKind = { session: 3, probe: 4 } as const
+export type CarriedKind = (typeof CarriedKind)[keyof typeof CarriedKind]
 
 /** Entry words: state, kind and address family, VNI or key, source address (4), segment, reply slot, is it a speaker. */
 const ENTRY = 16
@@ -142,8 +146,14 @@ export class Segments {
    * neighbour is the address of 4 or 16 bytes at `at`.
    */
   speakerSlot(segment: number, frame: DataView, at: number, addressBytes: number): number {
-    const entry = this.find(SESSION, segment, frame, at, addressBytes)
+    const entry = this.find(CarriedKind.session, segment, frame, at, addressBytes)
     return entry >= 0 ? this.#entries[entry + REPLY_AT]! : this.#rows[segment * ROW + OTHERS]!
+  }
+
+  /** Likewise of what the address answers to probes; 0 when nobody probes it. */
+  probeSlot(segment: number, frame: DataView, at: number, addressBytes: number): number {
+    const entry = this.find(CarriedKind.probe, segment, frame, at, addressBytes)
+    return entry >= 0 ? this.#entries[entry + REPLY_AT]! : NO_SLOT
   }
 
   /** Counter row and VRF of the segment's tenant. */
@@ -260,23 +270,23 @@ export class SegmentWriter {
   }
 
   /**
-   * The BGP and BFD of this neighbour on the segment, or of all who are not named, goes where the slot leads from now on.
-   * Returns why not.
+   * What this neighbour on the segment sends of the kind goes where the slot leads from now on; of sessions, also what all
+   * send who are not named. Returns why not.
    */
-  setSession(segment: number, peer: IpAddress | undefined, slot: number): string | undefined {
+  setCarried(kind: CarriedKind, segment: number, peer: IpAddress | undefined, slot: number): string | undefined {
     if (!peer) {
       Atomics.store(this.#rows, segment * ROW + OTHERS, slot)
       return undefined
     }
-    const at = this.#find(familyOf(SESSION, peer.length), segment, wordsOf(peer))
+    const at = this.#find(familyOf(kind, peer.length), segment, wordsOf(peer))
     if (at >= 0) Atomics.store(this.#entries, at + REPLY_AT, slot)
     else if (!this.#hasRoom()) return FULL
-    else this.#enter(SESSION, segment, peer, [segment, slot, 0])
+    else this.#enter(kind, segment, peer, [segment, slot, 0])
     return undefined
   }
 
-  removeSession(segment: number, peer: IpAddress | undefined): void {
-    if (peer) this.#leave(SESSION, segment, peer)
+  removeCarried(kind: CarriedKind, segment: number, peer: IpAddress | undefined): void {
+    if (peer) this.#leave(kind, segment, peer)
     else Atomics.store(this.#rows, segment * ROW + OTHERS, NO_SLOT)
   }
 

@@ -49,7 +49,7 @@ const fibHost = record({
 })
 export type FibHost = Value<typeof fibHost>
 
-/** Which routing node has the BGP and BFD of a neighbour; without `peer`, of all who are not named. */
+/** Which routing node has the BGP and BFD of a neighbour (without `peer`, of all who are not named), or probes an address. */
 const fibSession = record({ peer: optional(address), speaker: address })
 export type FibSession = Value<typeof fibSession>
 
@@ -57,7 +57,8 @@ export type FibSession = Value<typeof fibSession>
 const fibSegment = variant({
   /**
    * A tenant's own site behind `remote`, the VTEP of an edge switch. `mtu` is the largest IP packet there, 0 for any.
-   * `speakers` are routing nodes, which send for the gateway here; `sessions` say what is theirs of what it is sent.
+   * `speakers` are routing nodes, which send for the gateway here; `sessions` say what is theirs of what it is sent, and
+   * `probes` to whom answers to what they ask go.
    */
   connection: {
     id: u32,
@@ -69,6 +70,7 @@ const fibSegment = variant({
     peers: list(fibPeer),
     speakers: appended(list(address), []),
     sessions: appended(list(fibSession), []),
+    probes: appended(list(fibSession), []),
   },
   /**
    * Machines behind hosts. `key` is GRE's key and VXLAN's VNI. Packets with it from any other source are not the VPC's.

@@ -97,6 +97,7 @@ export function sampleFib(routes: number, random: Random): FibBatch {
               { peer: customer, speaker: remote },
               { peer: undefined, speaker: remote6 },
             ],
+            probes: [{ peer: customer, speaker: remote6 }],
           },
           {
             kind: 'vpc',
