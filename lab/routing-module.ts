@@ -70,6 +70,13 @@ export class RoutingModule {
     return found()!
   }
 
+  /** Resolves when what is watched under this name is up, or down: a probe, or BFD with a neighbour. */
+  async watches(thing: string, state: 'up' | 'down'): Promise<void> {
+    const isAbout = (line: string): boolean => line.includes(`"thing":${JSON.stringify(thing)}`)
+    const isSo = (): boolean => this.#lines.findLast(isAbout)?.includes(`"msg":"is ${state}"`) === true
+    await this.#until(`${thing} is not ${state}`, isSo)
+  }
+
   /** Gives it another site file. Resolves when it has been taken. */
   async reload(site: string): Promise<void> {
     writeFileSync(this.#file, site)

@@ -81,6 +81,7 @@ function relaySetup({ tenants, node, vip, gateway, router }: CrowdSetup): RelayS
     address: parseAddress(vip)!,
     mac: parseMac(MAC)!,
     ways,
+    targets: [],
     segments,
     nodes: [],
     members: ['crowd'],

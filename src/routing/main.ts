@@ -45,9 +45,10 @@ export async function runRouting(options: RunOptions): Promise<RoutingModule> {
     log.error({ error: error.stack }, 'the watch over paths failed')
     process.exit(1)
   }
-  const liveness = new Liveness({ site, name, bus: onBus?.bus, clock: systemClock, log, onDeath })
   const numbers = new PeerNumbers()
+  const liveness = new Liveness({ site, name, bus: onBus?.bus, numbers, clock: systemClock, log, onDeath })
   const speaker = await startSpeaker(options, onBus?.publisher, liveness, numbers)
+  liveness.start()
   const held = new HeldSite(speaker, options, numbers)
   await held.originate()
   const take = async (changed: Site): Promise<void> => {

@@ -9,7 +9,8 @@ import { vpnTargetsOf } from './vpn-targets.ts'
 export function startPartOf(site: Site, node: string): Readonly<Record<string, unknown>> {
   const { routing, gateway } = site
   const own = routing?.nodes.find(({ name }) => name === node)
-  const hasTenants = routing?.neighbours.some(({ tenant }) => tenant !== undefined)
+  const spoken = [...(routing?.neighbours ?? []), ...(routing?.probes ?? [])]
+  const hasTenants = spoken.some(({ tenant }) => tenant !== undefined)
   return {
     as: routing?.as,
     router_id: routing?.router_id,

@@ -10,6 +10,7 @@ import { silent } from '../../base/log.ts'
 import { parseSite } from '../../config/load.ts'
 import { unprivileged } from '../../linux/scratch.ts'
 import { livenessNews } from '../../wire/control/liveness.ts'
+import { PeerNumbers } from '../relay/peer-numbers.ts'
 import { Liveness } from './liveness.ts'
 
 const PORT = 28_862
@@ -40,7 +41,9 @@ routing:
   const onDeath = (error: Error): void => {
     throw error
   }
-  const watch = new Liveness({ site: site!, name: 'routing-1', bus, clock: systemClock, log: silent, onDeath })
+  const numbers = new PeerNumbers()
+  const watch = new Liveness({ site: site!, name: 'routing-1', bus, numbers, clock: systemClock, log: silent, onDeath })
+  watch.start()
   here.atEnd(() => watch.close())
   const until = async (count: number): Promise<void> => {
     while (told.length < count) {

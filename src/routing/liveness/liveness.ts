@@ -7,12 +7,17 @@ import { isDeepStrictEqual } from 'node:util'
 import { Latest } from '../../agent/latest.ts'
 import { BUCKET, LIVENESS_SUBJECT } from '../../agent/names.ts'
 import { showing } from '../../agent/show.ts'
+import { equalBytes, formatAddress, parseAddress } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/log.ts'
 import type { Bus } from '../../bus/bus.ts'
+import { nodeOfProbe, type Probe } from '../../config/probe.ts'
 import type { Site } from '../../config/site.ts'
 import type { Liveness as Thing } from '../../wire/control/liveness.ts'
-import { probesOf, Sla, type SlaSettings } from '../sla/sla.ts'
+import { innerAddress } from '../relay/inner-address.ts'
+import type { PeerNumbers } from '../relay/peer-numbers.ts'
+import { relaySetupOf, type Way } from '../relay/ways.ts'
+import { Sla, type SlaSettings } from '../sla/sla.ts'
 import type { WatchNews } from './neighbour-bfd.ts'
 import { LivenessReporter } from './reporter.ts'
 
@@ -21,6 +26,8 @@ export interface LivenessOptions {
   /** The routing node. */
   readonly name: string
   readonly bus: Bus | undefined
+  /** By which the kernel knows what is probed in tenants' networks. */
+  readonly numbers: PeerNumbers
   readonly clock: Clock
   readonly log: Logger
   readonly onDeath: (error: Error) => void
@@ -32,10 +39,13 @@ export class Liveness {
   #settings: SlaSettings = { probes: [], responders: [] }
   readonly #reporter: LivenessReporter
   readonly #closers: { close(): unknown }[] = []
+  /** There is a relay to tenants' networks, which the node has from its start or not at all. */
+  readonly #isRelayed: boolean
 
   constructor(options: LivenessOptions) {
-    const { site, name, bus, clock, log } = options
+    const { site, name, bus, clock, log, numbers } = options
     this.#options = options
+    this.#isRelayed = relaySetupOf(site, name, numbers) !== undefined
     const latest = bus && new Latest(bus, bus.bucket(BUCKET.liveness), name)
     this.#reporter = new LivenessReporter({
       node: name,
@@ -54,18 +64,36 @@ export class Liveness {
       shown.ready.catch(() => {})
       this.#closers.push(shown)
     }
-    this.#start(settingsOf(site, name))
+  }
+
+  /** Begins to probe, once the relay is there. */
+  start(): void {
+    this.#start(this.#settingsOf(this.#options.site))
   }
 
   /** Another site: where its probes or responders are others, all begin anew, and what is known of them stays until then. */
   async take(site: Site): Promise<void> {
-    const settings = settingsOf(site, this.#options.name)
+    const settings = this.#settingsOf(site)
     if (isDeepStrictEqual(settings, this.#settings)) return
     const before = this.#settings
     await this.#sla?.close()
     const names = new Set(settings.probes.map(({ name }) => name))
     for (const { name } of before.probes) if (!names.has(name)) this.#reporter.left(name)
     this.#start(settings)
+  }
+
+  /** What this node sends and answers. */
+  #settingsOf(site: Site): SlaSettings {
+    const { name, numbers } = this.#options
+    const { probes = [], responders = [], nodes = [] } = site.routing ?? {}
+    const names = nodes.map((node) => node.name)
+    const targets = (this.#isRelayed && relaySetupOf(site, name, numbers)?.targets) || []
+    return {
+      probes: probes
+        .filter((probe) => (nodeOfProbe(probe, names) ?? name) === name)
+        .flatMap((probe) => (probe.tenant === undefined ? probe : towards(targets, probe))),
+      responders: responders.filter((responder) => (responder.node ?? name) === name),
+    }
   }
 
   #start(settings: SlaSettings): void {
@@ -97,14 +125,11 @@ export class Liveness {
   }
 }
 
-/** What this node sends and answers. */
-function settingsOf({ routing }: Site, node: string): SlaSettings {
-  const { probes = [], responders = [], nodes = [] } = routing ?? {}
-  const names = nodes.map(({ name }) => name)
-  return {
-    probes: probesOf(probes, names, node),
-    responders: responders.filter((responder) => (responder.node ?? node) === node),
-  }
+/** The probe to its target of the relay's; none where there is no such. */
+function towards(targets: readonly Way[], probe: Probe): Probe[] {
+  const address = parseAddress(probe.to)!
+  const target = targets.find(({ tenant, peers }) => tenant === probe.tenant && equalBytes(peers.address, address))
+  return target ? [{ ...probe, to: formatAddress(innerAddress(target.number, address.length)) }] : []
 }
 
 function shown({ name, kind, isUp, reason, since_ms, quality }: Thing): Record<string, string | number> {

@@ -3,7 +3,8 @@
  * each refusal counted by its reason.
  *
  *   VXLAN, segment, sender -> Ethernet -> ARP, ND (neighbour-answers.ts)
- *                                     -> IP -> TCP or BFD -> whose it is -> GTSM -> MD5 -> SYNs by rate -> translation
+ *                                     -> IP -> an answer to a probe (targets.ts)                          -> translation
+ *                                           -> TCP or BFD -> whose it is -> GTSM -> MD5 -> SYNs by rate -> translation
  */
 
 import type { IpAddress } from '../../base/address.ts'
@@ -13,6 +14,8 @@ import { RateLimits } from '../../base/rate-limit.ts'
 import { virtioHeader } from '../../linux/tun.ts'
 import { ETHERTYPE, ethernet } from '../../wire/ethernet.ts'
 import { Fault } from '../../wire/fault.ts'
+import { checkIcmp } from '../../wire/icmp.ts'
+import { checkIcmpv6, ICMPV6_TYPE, icmpv6 } from '../../wire/icmpv6.ts'
 import { checkIpv4, IPV4_PLAIN, ipv4, isIpv4Fragment, PROTOCOL } from '../../wire/ipv4.ts'
 import { checkIpv6, ipv6, ipv6End } from '../../wire/ipv6.ts'
 import { checkTcp, clampMss, TCP_FLAG, tcp, tcpOption } from '../../wire/tcp.ts'
@@ -26,6 +29,7 @@ import { isAt, type Peer, type PeerTable } from './peer-table.ts'
 import { Refusal, type RelayCounters } from './refusal.ts'
 import type { Segment } from './segment.ts'
 import { checkSignature, Signed } from './signature.ts'
+import type { Targets } from './targets.ts'
 import { blankOption, SIGNATURE, SIGNED_BYTES, TIMESTAMPS } from './tcp-options.ts'
 import { addressesAt, translate, ttlOf } from './translate.ts'
 import type { Way } from './ways.ts'
@@ -43,6 +47,7 @@ const CONNECTS_BURST = 10
 export interface InboundParts {
   readonly segments: ReadonlyMap<number, Segment>
   readonly peers: PeerTable
+  readonly targets: Targets
   readonly dynamic: DynamicPeers
   readonly answers: NeighbourAnswers
   readonly counters: RelayCounters
@@ -88,7 +93,7 @@ export class Inbound {
     const etherType = ethernet.etherType.get(view, frame)
     if (etherType === ETHERTYPE.arp) return answers.arp(view, packet, end, segment)
     if (etherType === ETHERTYPE.ipv6 && ipv6.BYTES <= end - packet) {
-      if (ipv6.nextHeader.get(view, packet) === PROTOCOL.icmpv6) return answers.icmpv6(view, packet, end, segment)
+      if (isNeighbourDiscovery(view, packet, end)) return answers.icmpv6(view, packet, end, segment)
     }
     if (ethernet.destination.get(view, frame) !== mac) return Refusal['not-for-us']
     if (etherType === ETHERTYPE.ipv4) return this.#ipv4(view, packet, end, segment)
@@ -122,19 +127,36 @@ export class Inbound {
     end: number,
     segment: Segment,
   ): number {
-    if (protocol === PROTOCOL.tcp) {
-      if (checkTcp(view, at, end) !== Fault.none) return Refusal.malformed
-      return this.#tcp(view, ip, addressBytes, at, end, segment)
-    }
+    if (faultOf(view, protocol, at, end, ip) !== Fault.none) return Refusal.malformed
+    const source = addressesAt(ip, addressBytes)
+    const target = this.#parts.targets.answering(segment.vni, view, source, addressBytes, protocol, at)
+    if (target) return this.#answer(view, ip, addressBytes, protocol, at, end, target, segment)
+    if (protocol === PROTOCOL.tcp) return this.#tcp(view, ip, addressBytes, at, end, segment)
     if (protocol !== PROTOCOL.udp) return Refusal['not-a-session']
-    if (checkUdp(view, at, end) !== Fault.none) return Refusal.malformed
     const port = udp.destinationPort.get(view, at)
     if (!isBfd(port)) return Refusal['not-a-session']
-    const peer = this.#parts.peers.find(segment.vni, view, addressesAt(ip, addressBytes), addressBytes)
+    const peer = this.#parts.peers.find(segment.vni, view, source, addressBytes)
     if (!peer) return Refusal.stranger
     const refusal = wrongEnd(view, ip, addressBytes, peer)
     // How far BFD may come is BFD's to say (RFC 5881 section 5).
     return refusal === Refusal.none ? this.#deliver(view, ip, protocol, at, end, peer) : refusal
+  }
+
+  #answer(
+    view: DataView,
+    ip: number,
+    addressBytes: number,
+    protocol: number,
+    at: number,
+    end: number,
+    target: Peer,
+    segment: Segment,
+  ): number {
+    const refusal = wrongEnd(view, ip, addressBytes, target)
+    if (refusal !== Refusal.none) return refusal
+    if (protocol === PROTOCOL.tcp && (tcp.flags.get(view, at) & TCP_FLAG.syn) !== 0)
+      this.#prepareSyn(view, addressBytes, at, target, segment)
+    return this.#deliver(view, ip, protocol, at, end, target)
   }
 
   #tcp(view: DataView, ip: number, addressBytes: number, at: number, end: number, segment: Segment): number {
@@ -223,6 +245,20 @@ export class Inbound {
 export function mssFor({ way, key }: Peer, { packetMax }: Segment, addressBytes: number): number {
   const headers = (addressBytes === 4 ? ipv4.BYTES : ipv6.BYTES) + tcp.BYTES + (key ? SIGNED_BYTES : 0)
   return Math.min(way.mtu, packetMax) - headers
+}
+
+function faultOf(view: DataView, protocol: number, at: number, end: number, ip: number): number {
+  if (protocol === PROTOCOL.tcp) return checkTcp(view, at, end)
+  if (protocol === PROTOCOL.udp) return checkUdp(view, at, end)
+  if (protocol === PROTOCOL.icmp) return checkIcmp(view, at, end)
+  return protocol === PROTOCOL.icmpv6 ? checkIcmpv6(view, at, end, ip) : Fault.none
+}
+
+/** All of ICMPv6 but what a target of probes answers. */
+function isNeighbourDiscovery(view: DataView, ip: number, end: number): boolean {
+  if (ipv6.nextHeader.get(view, ip) !== PROTOCOL.icmpv6) return false
+  const at = ip + ipv6.BYTES
+  return at >= end || icmpv6.type.get(view, at) !== ICMPV6_TYPE.echoReply
 }
 
 function isBfd(port: number): boolean {

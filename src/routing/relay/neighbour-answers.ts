@@ -48,7 +48,8 @@ const TRAFFIC_CLASS = 0xc0
 
 export interface AnswersParts {
   readonly segments: ReadonlyMap<number, Segment>
-  readonly peers: PeerTable
+  /** Of neighbours, and of those that are probed: one may be both. */
+  readonly tables: readonly PeerTable[]
   readonly writer: FrameWriter
   readonly counters: RelayCounters
   readonly clock: Clock
@@ -76,11 +77,10 @@ export class NeighbourAnswers {
 
   arp(view: DataView, at: number, end: number, segment: Segment): number {
     if (checkArp(view, at, end) !== Fault.none) return Refusal.malformed
-    const sender = this.#parts.peers.find(segment.vni, view, at + arp.senderIp.offset, 4)
     const mac = arp.senderMac.get(view, at)
-    if (sender) this.#learn(sender, mac)
+    const isKnown = this.#hear(segment.vni, view, at + arp.senderIp.offset, 4, mac)
     if (arp.operation.get(view, at) === ARP_OPERATION.reply)
-      return sender ? Refusal.none : Refusal['not-ours-to-answer']
+      return isKnown ? Refusal.none : Refusal['not-ours-to-answer']
     if (!segment.isOurs(view, at + arp.targetIp.offset, 4)) return Refusal['not-ours-to-answer']
     if (!this.#mayAnswer(segment)) return Refusal['too-many-questions']
     const { counters } = this.#parts
@@ -105,17 +105,15 @@ export class NeighbourAnswers {
   }
 
   #advertised(view: DataView, ip: number, at: number, end: number, { vni }: Segment): number {
-    const peer = this.#parts.peers.find(vni, view, at + neighbourAdvertisement.target.offset, 16)
-    if (!peer) return Refusal['not-ours-to-answer']
-    this.#learn(peer, macIn(view, ip, at, end, ND_OPTION.targetLinkLayer))
-    return Refusal.none
+    const mac = macIn(view, ip, at, end, ND_OPTION.targetLinkLayer)
+    const isKnown = this.#hear(vni, view, at + neighbourAdvertisement.target.offset, 16, mac)
+    return isKnown ? Refusal.none : Refusal['not-ours-to-answer']
   }
 
   #solicited(view: DataView, ip: number, at: number, end: number, segment: Segment): number {
     const source = ip + ipv6.source.offset
     const mac = macIn(view, ip, at, end, ND_OPTION.sourceLinkLayer)
-    const sender = this.#parts.peers.find(segment.vni, view, source, 16)
-    if (sender) this.#learn(sender, mac)
+    this.#hear(segment.vni, view, source, 16, mac)
     const target = at + neighbourSolicitation.target.offset
     if (!segment.isOurs(view, target, 16)) return Refusal['not-ours-to-answer']
     if (!this.#mayAnswer(segment)) return Refusal['too-many-questions']
@@ -146,6 +144,13 @@ export class NeighbourAnswers {
 
   #mayAnswer({ row }: Segment): boolean {
     return this.#limits.take(row, this.#parts.clock.now_us())
+  }
+
+  /** Whose address is at `at` has this MAC address. False when that is nobody who matters. */
+  #hear(vni: number, view: DataView, at: number, length: number, mac: number): boolean {
+    const known = this.#parts.tables.flatMap((table) => table.find(vni, view, at, length) ?? [])
+    for (const peer of known) this.#learn(peer, mac)
+    return known.length > 0
   }
 
   #learn(peer: Peer, mac: number): void {

@@ -24,6 +24,7 @@ import type { Peer, PeerTable } from './peer-table.ts'
 import { Refusal, type RelayCounters } from './refusal.ts'
 import type { Segment } from './segment.ts'
 import { sign } from './signature.ts'
+import type { Targets } from './targets.ts'
 import { blankOption, SIGNED_BYTES, TIMESTAMPS, widenForSignature } from './tcp-options.ts'
 import { addressesAt, setTtl, translate } from './translate.ts'
 
@@ -40,6 +41,7 @@ const HEADER = virtioHeader.BYTES
 export interface OutboundParts {
   readonly segments: ReadonlyMap<number, Segment>
   readonly peers: PeerTable
+  readonly targets: Targets
   readonly memory: PeerMemory
   readonly answers: NeighbourAnswers
   readonly writer: FrameWriter
@@ -104,37 +106,63 @@ export class Outbound {
     const isTrain = protocol === PROTOCOL.tcp && view.getUint8(1) !== 0
     if (!isTrain && packet.end - packet.ip > DEVICE_MTU) return Refusal['kernel-noise']
     const destination = addressesAt(packet.ip, packet.addressBytes) + packet.addressBytes
-    const peer = this.#parts.peers.numbered(innerNumber(view, destination, packet.addressBytes))
+    const number = innerNumber(view, destination, packet.addressBytes)
+    const target = this.#parts.targets.table.numbered(number)
+    if (target?.remote.length === packet.addressBytes) return this.#question(packet, target, protocol)
+    const peer = this.#parts.peers.numbered(number)
     if (!peer || peer.remote.length !== packet.addressBytes) return Refusal['kernel-noise']
-    if (protocol === PROTOCOL.udp) return this.#udp(packet, peer)
-    if (protocol !== PROTOCOL.tcp) return Refusal['kernel-noise']
-    return this.#tcp(packet, peer)
+    if (protocol === PROTOCOL.tcp) return this.#tcp(packet, peer)
+    if (protocol !== PROTOCOL.udp) return Refusal['kernel-noise']
+    // DSR section 5.1: BFD of one session goes over all paths, packet by packet. By a counter, for the kernel's packets have
+    // no IDs: it sends them with DF, and IPv6 has none.
+    this.#datagrams = (this.#datagrams + 1) & 0xffff
+    return this.#datagram(packet, peer, protocol, this.#datagrams)
   }
 
-  // ---- BFD
+  // ---- probes
 
-  /** As the kernel made it, its TTL too, with the tenant's addresses. */
-  #udp(packet: Packet, peer: Peer): number {
+  /** Goes as it is, like the packets of any connection: what a probe is to measure is the way that those have. */
+  #question(packet: Packet, target: Peer, protocol: number): number {
+    const { answers, targets } = this.#parts
+    const { view, ip, ipBytes } = packet
+    const at = ip + ipBytes
+    if (protocol === PROTOCOL.tcp && !measureTcp(packet)) return Refusal['kernel-noise']
+    if (!targets.asks(target, view, protocol, at)) return Refusal['kernel-noise']
+    if (protocol !== PROTOCOL.tcp) return this.#datagram(packet, target, protocol, 0)
+    if (target.mac === 0) {
+      answers.wait(target, packet.bytes)
+      return Refusal.none
+    }
+    if ((tcp.flags.get(view, at) & TCP_FLAG.syn) !== 0) this.#prepareSyn(packet, at, target)
+    this.#segments(packet, target)
+    return Refusal.none
+  }
+
+  // ---- BFD and probes
+
+  /** As the kernel made it, its TTL too, with the tenant's addresses. `spread`: which way of its flow's. */
+  #datagram(packet: Packet, peer: Peer, protocol: number, spread: number): number {
     const { writer, answers } = this.#parts
+    const { ip, ipBytes, end, addressBytes, isUnfinished } = packet
+    const isWhole = protocol !== PROTOCOL.udp || udp.length.get(packet.view, ip + ipBytes) === end - ip - ipBytes
+    if (!isWhole) return Refusal['kernel-noise']
     if (peer.mac === 0) {
       answers.wait(peer, packet.bytes)
       return Refusal.none
     }
-    const { ip, ipBytes, end, addressBytes, isUnfinished } = packet
     const at = writer.begin()
     writer.bytes.set(packet.bytes.subarray(ip, end), at)
     const upper = at + ipBytes
     const { tenantSum, innerSum, way, remote } = peer
-    translate(writer.view, at, PROTOCOL.udp, isUnfinished ? 0 : upper, way.local, remote, innerSum, tenantSum)
+    const isAnew = isUnfinished && protocol === PROTOCOL.udp
+    translate(writer.view, at, protocol, isAnew ? 0 : upper, way.local, remote, innerSum, tenantSum)
     const packetEnd = at + end - ip
-    if (isUnfinished) {
+    if (isAnew) {
       const pseudo = addressBytes === 4 ? pseudoHeader4 : pseudoHeader6
       writeUdpChecksum(writer.view, upper, pseudo(writer.view, at, PROTOCOL.udp, packetEnd - upper))
     }
-    // DSR section 5.1: BFD of one session goes over all paths, packet by packet. By a counter, for the kernel's packets have
-    // no IDs: it sends them with DF, and IPv6 has none.
-    this.#datagrams = (this.#datagrams + 1) & 0xffff
-    this.#send(peer, at, packetEnd, portsAt(writer.view, upper) ^ this.#datagrams)
+    const flow = protocol === PROTOCOL.udp ? portsAt(writer.view, upper) : 0
+    this.#send(peer, at, packetEnd, flow ^ spread)
     return Refusal.none
   }
 
@@ -142,10 +170,9 @@ export class Outbound {
 
   #tcp(packet: Packet, peer: Peer): number {
     const { answers, memory } = this.#parts
-    const { view, ip, ipBytes, end } = packet
+    const { view, ip, ipBytes } = packet
     const at = ip + ipBytes
-    packet.tcpBytes = at + tcp.BYTES <= end ? tcpHeaderBytes(view, at) : 0
-    if (packet.tcpBytes < tcp.BYTES || at + packet.tcpBytes > end) return Refusal['kernel-noise']
+    if (!measureTcp(packet)) return Refusal['kernel-noise']
     const isBgp = tcp.sourcePort.get(view, at) === BGP_PORT || tcp.destinationPort.get(view, at) === peer.way.port
     if (!isBgp) return Refusal['kernel-noise']
     const flags = tcp.flags.get(view, at)
@@ -256,6 +283,14 @@ function readIp(packet: Packet): number {
   packet.addressBytes = 16
   packet.ipBytes = ipv6.BYTES
   return ipv6.nextHeader.get(view, ip)
+}
+
+/** How long TCP's header is; false when it is none. */
+function measureTcp(packet: Packet): boolean {
+  const { view, ip, ipBytes, end } = packet
+  const at = ip + ipBytes
+  packet.tcpBytes = at + tcp.BYTES <= end ? tcpHeaderBytes(view, at) : 0
+  return packet.tcpBytes >= tcp.BYTES && at + packet.tcpBytes <= end
 }
 
 function portsAt(view: DataView, upper: number): number {

@@ -12,14 +12,14 @@
 
 import type { IpAddress } from '../../base/address.ts'
 import { assert } from '../../base/assert.ts'
-import { NEIGHBOURS_MAX } from '../../config/limits.ts'
+import { NEIGHBOURS_MAX, PROBES_MAX } from '../../config/limits.ts'
 import { FIRST_DYNAMIC, FIRST_NAMED } from './inner-address.ts'
 
 /** Strangers in all that may have a session by ranges: each costs memory. */
 export const DYNAMIC_MAX = 4096
 
-/** Peers that the site file names, and as many that it named before. */
-export const NAMED_MAX = 2 * NEIGHBOURS_MAX
+/** Peers that the site file names, and targets of its probes, and as many that it named before. */
+export const NAMED_MAX = 2 * (NEIGHBOURS_MAX + PROBES_MAX)
 /** A slot a number. */
 export const PEER_SLOTS = NAMED_MAX + DYNAMIC_MAX
 

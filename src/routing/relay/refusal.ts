@@ -14,7 +14,7 @@ const refusals = [
   ['too-many-questions', 'ARP or neighbour discovery of a segment that asks without end'],
   ['fragment', 'sessions send no fragments'],
   ['ip-options', 'an IP packet with options or extension headers'],
-  ['not-a-session', 'it is neither BGP nor BFD'],
+  ['not-a-session', 'it is neither BGP nor BFD, and answers no probe'],
   ['stranger', 'no neighbour has this address'],
   ['stranger-connects', 'somebody who is no neighbour wants to connect'],
   ['wrong-local-address', 'this neighbour is spoken to from another address of ours'],

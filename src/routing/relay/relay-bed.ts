@@ -33,8 +33,14 @@ export const INNER_6 = 'fd67:6174::1'
 
 const CONNECTION = `gateway: [${GATEWAY}/24, '${GATEWAY_6}/64']`
 
-/** A site with these neighbours, each of them a line of the list without its braces. */
-export function setupWith(neighbours: readonly string[], node = 'rt-1', numbers?: PeerNumbers): RelaySetup {
+/** A site with these neighbours and probes, each of them a line of the list without its braces. */
+export function setupWith(
+  neighbours: readonly string[],
+  node = 'rt-1',
+  numbers?: PeerNumbers,
+  probes: readonly string[] = [],
+): RelaySetup {
+  const probeList = probes.map((one, i) => `    - { name: probe-${i}, ${one} }\n`).join('')
   const list = neighbours.map((one) => `    - { ${/\bas: /.test(one) ? '' : 'as: 65002, '}${one} }\n`).join('')
   const { site, errors } = parseSite(`site: s
 vips: [{ name: v1, address: ${VIP} }]
@@ -47,8 +53,8 @@ routing:
   as: 65001
   router_id: 10.0.0.9
   nodes: [{ name: rt-1, address: ${NODE} }, { name: rt-2, address: 10.0.3.2 }]
-  neighbours:
-${list}`)
+  ${list && `neighbours:\n${list}`}
+  ${probeList && `probes:\n${probeList}`}`)
   if (!site) throw new Error(JSON.stringify(errors))
   return relaySetupOf(site, node, numbers)!
 }
@@ -80,8 +86,8 @@ export class RelayBed {
   isKernelFull = false
 
   /** The first neighbour has number 2, and so on. All of them are held here unless it is said otherwise. */
-  constructor(neighbours: readonly string[], members: readonly string[] = ['rt-1']) {
-    const setup = setupWith(neighbours, 'rt-1', this.#numbers)
+  constructor(neighbours: readonly string[], members: readonly string[] = ['rt-1'], probes: readonly string[] = []) {
+    const setup = setupWith(neighbours, 'rt-1', this.#numbers, probes)
     this.memory = new PeerMemory()
     const kernel = {
       write: (packet: Uint8Array): boolean => {
@@ -94,9 +100,9 @@ export class RelayBed {
     this.relay.setMembers(members)
   }
 
-  /** Another site file, with these neighbours. */
-  take(neighbours: readonly string[]): void {
-    this.relay.take(setupWith(neighbours, 'rt-1', this.#numbers))
+  /** Another site file, with these neighbours and probes. */
+  take(neighbours: readonly string[], probes: readonly string[] = []): void {
+    this.relay.take(setupWith(neighbours, 'rt-1', this.#numbers, probes))
   }
 
   /** A frame of a segment, as it comes out of a tunnel; returns what the kernel got for it, without the virtio header. */

@@ -24,6 +24,7 @@ import { Peer, PeerTable } from './peer-table.ts'
 import { Placement } from './placement.ts'
 import { RelayCounters } from './refusal.ts'
 import { type Segment, segmentsOf } from './segment.ts'
+import { Targets } from './targets.ts'
 import type { RelaySetup } from './ways.ts'
 
 export interface RelayParts {
@@ -43,6 +44,7 @@ export class Relay {
   readonly counters = new RelayCounters()
   readonly #placement: Placement
   readonly #peers = new PeerTable()
+  readonly #targets = new Targets()
   readonly #segments = new Map<number, Segment>()
   readonly #dynamic: DynamicPeers
   readonly #answers: NeighbourAnswers
@@ -67,12 +69,14 @@ export class Relay {
     this.#setup = setup
     const writer = new FrameWriter(sink, counters, setup.address, ours)
     const send = (packet: Uint8Array): void => this.#outbound.again(packet)
-    const answers = new NeighbourAnswers({ segments, peers, writer, counters, clock, mac: ours, send })
+    const targets = this.#targets
+    const tables = [peers, targets.table]
+    const answers = new NeighbourAnswers({ segments, tables, writer, counters, clock, mac: ours, send })
     this.#answers = answers
     this.#writer = writer
-    this.#outbound = new Outbound({ segments, peers, memory, answers, writer, counters })
+    this.#outbound = new Outbound({ segments, peers, targets, memory, answers, writer, counters })
     this.#inbound = new Inbound({
-      ...{ segments, peers, answers, counters, kernel, clock, mac: ours },
+      ...{ segments, peers, targets, answers, counters, kernel, clock, mac: ours },
       dynamic: this.#dynamic,
       isHere: (way) => this.#placement.isHere(way),
     })
@@ -115,10 +119,11 @@ export class Relay {
   }
 
   #add(): void {
-    const { ways, nodes } = this.#setup
+    const { ways, targets, nodes } = this.#setup
     for (const way of ways)
       if (way.number !== 0 && !this.#peers.numbered(way.number))
         this.#peers.add(new Peer(way, way.number, way.peers.address))
+    this.#targets.add(targets)
     for (const [vni, segment] of segmentsOf(this.#setup, this.#packetMax)) this.#segments.set(vni, segment)
     this.#answers.setSegments(this.#segments.size)
     this.#inbound.setNodes(nodes)
@@ -126,13 +131,17 @@ export class Relay {
   }
 
   #forgetGone(): void {
-    const { ways, segments } = this.#setup
-    const kept = new Set(ways.map(({ index }) => index))
+    const { ways, targets, segments } = this.#setup
+    const kept = new Set([...ways, ...targets].map(({ index }) => index))
     for (const peer of [...this.#peers.all()].filter(({ way }) => !kept.has(way.index))) {
       this.#answers.forget(peer)
       if (peer.number < FIRST_DYNAMIC) this.#peers.remove(peer)
     }
     this.#dynamic.keep(kept)
+    for (const target of [...this.#targets.table.all()].filter(({ way }) => !kept.has(way.index))) {
+      this.#answers.forget(target)
+      this.#targets.remove(target)
+    }
     const vnis = new Set(segments.map(({ vni }) => vni))
     for (const vni of this.#segments.keys()) if (!vnis.has(vni)) this.#segments.delete(vni)
   }

@@ -41,7 +41,7 @@ export class RelayedPeers {
   readonly #memory: PeerMemory
   readonly #placement: Placement
   /** By neighbour, and by index. */
-  #ways = new Map<string, Way>()
+  #ways = new Map<string | undefined, Way>()
   #indexed = new Map<number, Way>()
 
   constructor(end: RelayEnd) {

@@ -6,6 +6,7 @@
 
 import type { IpAddress } from '../../base/address.ts'
 import { updated16 } from '../../wire/checksum.ts'
+import { icmpv6 } from '../../wire/icmpv6.ts'
 import { ipv4, PROTOCOL } from '../../wire/ipv4.ts'
 import { ipv6 } from '../../wire/ipv6.ts'
 import { tcp } from '../../wire/tcp.ts'
@@ -17,7 +18,7 @@ export function addressesAt(ip: number, addressBytes: number): number {
 }
 
 /**
- * `before` and `after`: the folded sums of both addresses. `upper`: where TCP or UDP begins; 0 leaves its checksum alone,
+ * `before` and `after`: the folded sums of both addresses. `upper`: where TCP, UDP or ICMP begins; 0 leaves its checksum alone,
  * for it will be made anew.
  */
 export function translate(
@@ -35,9 +36,11 @@ export function translate(
   bytes.set(source, at)
   bytes.set(destination, at + source.length)
   if (source.length === 4) ipv4.checksum.set(view, ip, updated16(ipv4.checksum.get(view, ip), before, after))
-  if (upper === 0) return
-  if (protocol === PROTOCOL.tcp) {
-    tcp.checksum.set(view, upper, updated16(tcp.checksum.get(view, upper), before, after))
+  // ICMP's says nothing of addresses.
+  if (upper === 0 || protocol === PROTOCOL.icmp) return
+  if (protocol !== PROTOCOL.udp) {
+    const { checksum } = protocol === PROTOCOL.tcp ? tcp : icmpv6
+    checksum.set(view, upper, updated16(checksum.get(view, upper), before, after))
     return
   }
   // Only UDP has a meaning for 0, RFC 768: there is none.

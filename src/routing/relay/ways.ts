@@ -5,16 +5,18 @@
  */
 
 import { equalBytes, type IpAddress, masked, type Prefix, parseAddress, parseInterface } from '../../base/address.ts'
+import { nodeOfProbe } from '../../config/probe.ts'
 import type { Neighbour } from '../../config/routing.ts'
 import { connectionVni, type Site } from '../../config/site.ts'
 import type { Connection, Tenant } from '../../config/tenant.ts'
 import { PeerNumbers } from './peer-numbers.ts'
 
-/** From us to one peer of a tenant's, or to all of a prefix. */
+/** From us to one peer of a tenant's, or to all of a prefix; or to a target of probes. */
 export interface Way {
   /** No other way has it, of this site file or one before. */
   readonly index: number
-  readonly neighbour: string
+  /** Of the site file; undefined of a target. */
+  readonly neighbour: string | undefined
   readonly tenant: string
   /** Of the tenant in the tables of routes. */
   readonly vrf: number
@@ -55,6 +57,8 @@ export interface RelaySetup {
   /** On every segment. */
   readonly mac: IpAddress
   readonly ways: readonly Way[]
+  /** Whom the probes of this node watch. */
+  readonly targets: readonly Way[]
   readonly segments: readonly SegmentSetup[]
   /** Forwarding nodes' own addresses: tunnels may begin there as well as at a VIP. */
   readonly nodes: readonly IpAddress[]
@@ -68,8 +72,8 @@ const LINK_TTL = 1
 const TTL = 64
 
 /**
- * Undefined where the node has nothing to relay: it is no node of the site's, or no tenant has a neighbour. `numbers`: those
- * of a site file before.
+ * Undefined where the node has nothing to relay: it is no node of the site's, or no tenant has a neighbour and none is
+ * probed. `numbers`: those of a site file before.
  */
 export function relaySetupOf(site: Site, node: string, numbers = new PeerNumbers()): RelaySetup | undefined {
   const nodes = site.routing?.nodes ?? []
@@ -84,6 +88,11 @@ export function relaySetupOf(site: Site, node: string, numbers = new PeerNumbers
     unnumbered.push(wayTo(site, tenant, neighbour))
     talking.add(tenant)
   }
+  const neighbours = unnumbered.length
+  for (const [tenant, address] of probedBy(site, node, tenants)) {
+    unnumbered.push(wayToTarget(tenant, address))
+    talking.add(tenant)
+  }
   if (unnumbered.length === 0) return undefined
   const places = numbers.assign(unnumbered.map((way) => ({ key: JSON.stringify(way), isPrefix: isPrefix(way.peers) })))
   const ways = unnumbered.map((way, i) => ({ ...way, ...places[i]! }))
@@ -91,7 +100,8 @@ export function relaySetupOf(site: Site, node: string, numbers = new PeerNumbers
     node,
     address: parseAddress(own.address)!,
     mac: macOf(site),
-    ways,
+    ways: ways.slice(0, neighbours),
+    targets: ways.slice(neighbours),
     segments: segmentsOf(site, talking),
     nodes: site.clusters.flatMap((cluster) => cluster.nodes.map(({ address }) => parseAddress(address)!)),
     members: nodes.map(({ name }) => name),
@@ -124,6 +134,28 @@ function wayTo(site: Site, tenant: Tenant, neighbour: Neighbour): Omit<Way, 'ind
     password: neighbour.password,
     ttlMin: hops === undefined ? 0 : GTSM_TTL + 1 - hops,
     ttl: hops === undefined ? (isExternal(site, neighbour) ? LINK_TTL : TTL) : GTSM_TTL,
+  }
+}
+
+/** Each address of a tenant's once. */
+function probedBy(site: Site, node: string, tenants: ReadonlyMap<string, Tenant>): [tenant: Tenant, address: string][] {
+  const { nodes, probes } = site.routing!
+  const names = nodes.map(({ name }) => name)
+  const probed = probes.flatMap((probe): [string, [Tenant, string]][] => {
+    const tenant = probe.tenant === undefined ? undefined : tenants.get(probe.tenant)
+    return tenant && nodeOfProbe(probe, names) === node ? [[`${tenant.name} ${probe.to}`, [tenant, probe.to]]] : []
+  })
+  return [...new Map(probed).values()]
+}
+
+function wayToTarget(tenant: Tenant, address: string): Omit<Way, 'index' | 'number'> {
+  const bytes = parseAddress(address)!
+  const peers = { address: bytes, length: bytes.length * 8 }
+  const { connection, gateway } = connectionOf(tenant, peers)!
+  return {
+    ...{ neighbour: undefined, tenant: tenant.name, vrf: tenant.vni, vni: connectionVni(tenant, connection) },
+    ...{ peers, local: gateway, sibling: undefined, port: 0, mtu: connection.mtu },
+    ...{ password: undefined, ttlMin: 0, ttl: TTL },
   }
 }
 

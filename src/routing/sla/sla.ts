@@ -57,8 +57,3 @@ export class Sla {
     await this.#worker.terminate()
   }
 }
-
-/** Those that a routing node sends: a probe that names none is the first one's. */
-export function probesOf(probes: readonly Probe[], nodes: readonly string[], node: string): Probe[] {
-  return probes.filter((probe) => (probe.node ?? nodes[0] ?? node) === node)
-}
