@@ -15,7 +15,7 @@ import { Frr } from '../../lab/peers/frr.ts'
 import { Surroundings } from '../../lab/site.ts'
 import { failedConnections, underTraffic, until, withSite } from './live-site.ts'
 import { surroundingsOf } from './site-of.ts'
-import { lostRoutes, SITE, SITE_OF_TWO, stateOf, unnoticed } from './tenant-routers.ts'
+import { gatehouse, lostRoutes, SITE, SITE_OF_TWO, stateOf, unnoticed } from './tenant-routers.ts'
 
 suite("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird', 'vtysh') }, () => {
   test('sessions of a routing node that stands still move to the other one and back, and traffic goes on', async (t) => {
@@ -110,6 +110,33 @@ suite("tenants' BGP through the whole gateway", { skip: needs('ip', 'bird', 'vty
 
       await made.lab.run('acme-dc', 'sysctl', '-qw', 'net.ipv4.ip_forward=0')
       await until('BFD is down', async () => (await row())?.flaps === flaps! + 1)
+    })
+  })
+
+  test("a static route lasts as long as a probe in the tenant's network is answered, and no other tenant's", async () => {
+    const probe = (tenant: string): string =>
+      `    - { name: ${tenant}-router, tenant: ${tenant}, to: 192.168.1.2, icmp: {}, interval_ms: 100, timeout_ms: 300 }\n`
+    const route = (tenant: string): string =>
+      `\n    routes: [{ prefix: 10.77.0.0/16, via: [192.168.1.2], track: ${tenant}-router }]`
+    const text = readFileSync(SITE, 'utf8')
+      .replace('vni: 1001\n', (vni) => `${vni.trimEnd()}${route('acme')}\n`)
+      .replace('vni: 1002\n', (vni) => `${vni.trimEnd()}${route('globex')}\n`)
+      .replace('  prefix_lists:\n', (lists) => `  probes:\n${probe('acme')}${probe('globex')}${lists}`)
+    await withSite({ build: () => surroundingsOf(text) }, async ({ made, gateway }) => {
+      const hasRoute = async (tenant: string) => (await gateway.observer.routes(tenant)).has('10.77.0.0/16')
+      const answers = async (isSo: boolean): Promise<void> => {
+        await made.lab.run('acme-dc', 'sysctl', '-qw', `net.ipv4.icmp_echo_ignore_all=${isSo ? 0 : 1}`)
+        await until(`acme's router ${isSo ? 'answers' : 'is silent'}`, async () => (await hasRoute('acme')) === isSo)
+        ok(await hasRoute('globex'))
+      }
+      const shown = async () => JSON.parse(await gatehouse({ made }, 'show', 'probes', '--json'))
+      await until('both are up', async () => {
+        const states = (await shown()).map(({ name, state }: Record<string, string>) => `${name} ${state}`)
+        return ['acme-router up', 'globex-router up'].every((state) => states.includes(state))
+      })
+      await answers(true)
+      await answers(false)
+      await answers(true)
     })
   })
 
