@@ -3,6 +3,8 @@
  * the same sequence for the same seed on every machine. Not for secrets.
  */
 
+import { getRandomValues } from 'node:crypto'
+
 export class Random {
   #a: number
   #b: number
@@ -44,6 +46,11 @@ export class Random {
     for (let i = 0; i < length; i++) out[i] = this.u32()
     return out
   }
+}
+
+/** 32 bits that nobody can guess, of the system's. */
+export function secretWord(): number {
+  return getRandomValues(new Uint32Array(1))[0]!
 }
 
 /** A seed that differs from run to run; whoever uses it prints it. */

@@ -9,7 +9,7 @@
  */
 
 import type { Clock, Timer } from '../base/clock.ts'
-import type { Random } from '../base/random.ts'
+import { secretWord } from '../base/random.ts'
 import { header, u32 } from '../wire/header.ts'
 
 /**
@@ -40,7 +40,6 @@ export interface EchoParts {
   readonly detectMultiplier: number
   readonly events: EchoEvents
   readonly clock: Clock
-  readonly random: Random
 }
 
 export class EchoFunction {
@@ -62,8 +61,8 @@ export class EchoFunction {
 
   constructor(parts: EchoParts) {
     this.#parts = parts
-    this.#secretHigh = parts.random.u32()
-    this.#secretLow = parts.random.u32()
+    this.#secretHigh = secretWord()
+    this.#secretLow = secretWord()
   }
 
   get isActive(): boolean {

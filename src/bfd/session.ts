@@ -169,6 +169,16 @@ export class BfdSession {
     this.#change(BFD_STATE.adminDown, BFD_DIAGNOSTIC.administrativelyDown)
   }
 
+  /** How long the peer may take to find out that it hears nothing from us; 0 while there is nobody to find it out. */
+  get patience_us(): number {
+    return this.#mayTransmit() && this.#isListening ? this.#options.detectMultiplier * this.#interval_us() : 0
+  }
+
+  /** Says again what it said last. */
+  repeat(): void {
+    if (this.#mayTransmit()) this.#emit(0)
+  }
+
   /** Says nothing more. To take leave, `disable` first. */
   close(): void {
     this.#closed = true
@@ -258,7 +268,7 @@ export class BfdSession {
       failed: () => this.#echoFailed(),
       drain: () => this.#events.drain(),
     }
-    return new EchoFunction({ discriminator, detectMultiplier, events, clock: this.#clock, random: this.#random })
+    return new EchoFunction({ discriminator, detectMultiplier, events, clock: this.#clock })
   }
 
   #echoFailed(): void {

@@ -117,6 +117,40 @@ suite('a BFD speaker', () => {
     deepEqual(rack.speaker.sessions(), [])
   })
 
+  test('takes leave until the peer would have found out, though a packet is lost, and thrice when it stops', () => {
+    const link = new Link()
+    const [one, two] = [link.join('10.0.0.1'), link.join('10.0.0.2', { accept: passive })]
+    const open = () => one.speaker.open(one.to('10.0.0.2'), active)
+    const held = open()
+    link.clock.advance(2500)
+    equal(two.news.at(-1), '1 up')
+    const { onPacket } = two.transport
+    let [lost, said] = [0, 0]
+    two.transport.onPacket = (packet, ...ends) => {
+      said++
+      if (lost-- <= 0) onPacket(packet, ...ends)
+    }
+    lost = 1
+    held.close()
+    deepEqual(one.speaker.sessions(), [])
+    link.clock.advance(2)
+    equal(two.news.at(-1), '1 up', 'the first word was lost')
+    link.clock.advance(4000)
+    equal(two.news.at(-1), '1 down')
+    const after = said
+    link.clock.advance(10_000)
+    equal(said, after, 'and it says nothing any more')
+
+    open().close()
+    open()
+    link.clock.advance(5000)
+    equal(two.news.at(-1), '1 up')
+    lost = 2
+    one.speaker.stop()
+    link.clock.advance(2)
+    equal(two.news.at(-1), '1 down')
+  })
+
   test('strangers are refused where none are accepted, and bounded where they are', () => {
     const link = new Link()
     const closed = link.join('10.0.0.1')

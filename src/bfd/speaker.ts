@@ -5,7 +5,7 @@
  */
 
 import { equalBytes, formatAddress, type IpAddress } from '../base/address.ts'
-import type { Clock } from '../base/clock.ts'
+import type { Clock, Timer } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import { bfd, checkBfd } from '../wire/bfd.ts'
 import { Fault } from '../wire/fault.ts'
@@ -52,6 +52,9 @@ export interface BfdHandle {
   close(): void
 }
 
+/** Last words of a speaker that stops: one of them may be lost. */
+const LAST_WORDS = 3
+
 /** What strangers may make us keep: a rack has a few switches. */
 const ACCEPTED_MAX = 64
 
@@ -75,6 +78,7 @@ interface HeldParts {
   readonly returnsEcho: boolean
   /** Asked for by a stranger, and by nobody else. */
   readonly isAccepted: boolean
+  readonly clock: Clock
   closed(held: Held): void
 }
 
@@ -84,7 +88,10 @@ class Held implements BfdHandle {
   readonly sender: BfdSender
   readonly returnsEcho: boolean
   isAccepted: boolean
+  /** It takes leave, and is nobody's any more. */
+  isLeaving = false
   readonly #parts: HeldParts
+  #leave: Timer | undefined
 
   constructor(parts: HeldParts) {
     this.peer = parts.peer
@@ -99,13 +106,19 @@ class Held implements BfdHandle {
     return this.session.state
   }
 
+  /** RFC 5880 section 6.8.16: the peer is told for as long as it would take to find out. */
   close(): void {
+    if (this.isLeaving) return
+    this.isLeaving = true
+    const time_us = this.session.patience_us
     this.session.disable()
-    this.drop()
+    if (time_us === 0) this.drop()
+    else this.#leave = this.#parts.clock.after(time_us / 1000, () => this.drop())
   }
 
   /** Without a word. */
   drop(): void {
+    this.#leave?.cancel()
     this.session.close()
     this.sender.close()
     this.#parts.closed(this)
@@ -131,7 +144,8 @@ export class BfdSpeaker implements Bfd {
   /** The one that there is if the peer has asked for it before. */
   open(peer: BfdPeer, options: BfdPeerOptions): Held {
     const known = this.#byPeer.get(nameOf(peer))
-    if (!known) return this.#hold(peer, options, false)
+    if (known?.isLeaving) known.drop()
+    if (!known || known.isLeaving) return this.#hold(peer, options, false)
     if (known.isAccepted) this.#accepted--
     known.isAccepted = false
     return known
@@ -139,13 +153,13 @@ export class BfdSpeaker implements Bfd {
 
   /** All sessions, those of strangers too. */
   sessions(): Held[] {
-    return [...this.#byPeer.values()]
+    return [...this.#byPeer.values()].filter(({ isLeaving }) => !isLeaving)
   }
 
   /** Ready, or not ready any more: lets all sessions come up, or tells all peers to look elsewhere. */
   setEnabled(enabled: boolean): void {
     this.#enabled = enabled
-    for (const { session } of this.#byPeer.values()) {
+    for (const { session } of this.sessions()) {
       if (enabled) session.enable()
       else session.disable()
     }
@@ -153,7 +167,10 @@ export class BfdSpeaker implements Bfd {
 
   /** Ends all sessions and the transport. */
   stop(): void {
-    for (const held of this.sessions()) held.close()
+    const all = [...this.#byPeer.values()]
+    for (const { session } of all) session.disable()
+    for (let words = 1; words < LAST_WORDS; words++) for (const { session } of all) session.repeat()
+    for (const held of all) held.drop()
     this.#parts.transport.close()
   }
 
@@ -178,7 +195,7 @@ export class BfdSpeaker implements Bfd {
       random,
     )
     const returnsEcho = (options.requiredMinEchoRx_us ?? 0) > 0
-    const held = new Held({ peer, session, sender, returnsEcho, isAccepted, closed: (one) => this.#forget(one) })
+    const held = new Held({ peer, session, sender, returnsEcho, isAccepted, clock, closed: (one) => this.#forget(one) })
     this.#byPeer.set(nameOf(peer), held)
     this.#byDiscriminator.set(discriminator, held)
     if (isAccepted) this.#accepted++

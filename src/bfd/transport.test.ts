@@ -1,4 +1,6 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
@@ -140,6 +142,39 @@ test('on a host without IPv6 it listens on IPv4 alone', { skip: unprivileged }, 
       transport.close()
     }
   })
+})
+
+test('a port that somebody else has is left to him, and a neighbour without a way to it waits', {
+  skip: unprivileged,
+  timeout: 20_000,
+}, async () => {
+  const network = new ScratchNetwork()
+  const namespace = network.namespace()
+  network.wire(
+    { namespace, name: 'wire', addresses: ['10.9.0.1/24'] },
+    { namespace: network.namespace(), name: 'wire', addresses: ['10.9.0.2/24'] },
+  )
+  const bind = "require('node:dgram').createSocket('udp4').bind(49152, () => console.log('bound'))"
+  const other = spawn('ip', ['netns', 'exec', namespace, process.execPath, '-e', bind], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await once(other.stdout, 'data')
+  withNamespace(namespace, () => {
+    const transport = new UdpBfdTransport({ neighbours: true })
+    const senders = ['10.9.0.2', 'fe80::2'].map((to) =>
+      transport.sender(address(to.includes(':') ? 'fe80::1' : '10.9.0.1'), address(to)),
+    )
+    ip('-n', namespace, 'route', 'add', 'prohibit', '10.9.0.2/32')
+    for (const sender of senders) sender.send(new Uint8Array(24))
+    ip('-n', namespace, 'route', 'delete', '10.9.0.2/32')
+    for (const sender of senders) sender.send(new Uint8Array(24))
+    const ports = readFileSync('/proc/thread-self/net/udp', 'utf8')
+    ok(ports.includes(`:${(49_153).toString(16).toUpperCase()} `), ports)
+    transport.close()
+  })
+  other.kill()
+  await once(other, 'exit')
+  network[Symbol.dispose]()
 })
 
 test('over several hops packets come from however far, and echoes come back from a peer that returns them', {

@@ -8,7 +8,7 @@
  * peers behind a tunnel that is done at its other end, and they go as over IPv6.
  */
 
-import { formatAddress, type IpAddress } from '../base/address.ts'
+import { equalBytes, formatAddress, type IpAddress } from '../base/address.ts'
 import { LinuxError } from '../linux/error.ts'
 import { LivenessReceiver, type TakePacket } from '../linux/liveness-receiver.ts'
 import { type Watch, watch } from '../linux/poll.ts'
@@ -52,7 +52,10 @@ const RECEIVE_BUFFER_BYTES = 4 << 20
 /** CS6, internetwork control: liveness goes first in a full queue (RFC 4594 section 3.1). */
 const TRAFFIC_CLASS = 0xc0
 
-const NOT_HERE = ['EADDRNOTAVAIL', 'EAFNOSUPPORT']
+/** For one session before it waits for its next packet. */
+const PORTS_TRIED = 8
+
+const NOT_HERE = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']
 
 const ANY4 = new Uint8Array(4)
 const ANY6 = new Uint8Array(16)
@@ -101,14 +104,15 @@ export class UdpBfdTransport implements BfdTransport {
     const wire = (): WireEcho | undefined => (hasEcho && from.length === 4 ? this.#wireOf(from, to) : undefined)
     const echo = (): UdpSocket | undefined => (hasEcho && this.#isByPort(from) ? this.#echoPort(from) : undefined)
     // The peer's packets may come from now on, if the address is there.
+    if (this.#isForNeighbours) this.#listenAt(from, port)
     const listen = (): void => {
-      if (this.#isForNeighbours) this.#listenAt(from, port)
+      if (this.#isForNeighbours) this.#tryToListenAt(from, port)
     }
-    listen()
     echo()
     wire()
     const returning = (): UdpSocket | undefined => this.#returningPort(from)
-    return new UdpBfdSender({ from, to, port, listen, echo, wire, returning }, this.#senders)
+    const wireIsGone = (): void => this.#forgetWire(from)
+    return new UdpBfdSender({ from, to, port, listen, echo, wire, wireIsGone, returning }, this.#senders)
   }
 
   drain(): void {
@@ -124,6 +128,7 @@ export class UdpBfdTransport implements BfdTransport {
     this.#senders.close()
     for (const one of [...this.#returning.values(), ...this.#wires.values()]) one.close()
     this.#wires.clear()
+    this.#echoPorts.clear()
     this.#listeners.length = 0
   }
 
@@ -135,6 +140,15 @@ export class UdpBfdTransport implements BfdTransport {
       this.#places.add(place)
     } catch (error) {
       if (!isNotHere(error)) throw error
+    }
+  }
+
+  /** Once sessions are under way it is not worth them that somebody else has the port: without packets they stay down. */
+  #tryToListenAt(address: IpAddress, port: number): void {
+    try {
+      this.#listenAt(address, port)
+    } catch (error) {
+      if (!(error instanceof LinuxError)) throw error
     }
   }
 
@@ -150,7 +164,7 @@ export class UdpBfdTransport implements BfdTransport {
     const known = this.#echoPorts.get(key)
     if (known) return known
     const socket = openSender(local, UDP_PORT.bfdEcho, GTSM_TTL)
-    if (!socket) return undefined
+    if (!socket || socket === 'taken') return undefined
     this.#echoPorts.set(key, socket)
     const receive = (): void => {
       for (let one = socket.receive(); one; one = socket.receive())
@@ -168,18 +182,26 @@ export class UdpBfdTransport implements BfdTransport {
   #wireOf(local: IpAddress, remote: IpAddress): WireEcho | undefined {
     const key = formatAddress(local)
     if (this.#echoPorts.has(key)) return undefined
-    const came = (packet: Uint8Array): void => this.onEcho(packet, local, local, false)
+    const came = (packet: Uint8Array, from: IpAddress): void =>
+      this.onEcho(packet, from, local, !equalBytes(from, local))
     const wire = this.#wires.get(key) ?? WireEcho.open(local, came)
     if (wire) this.#wires.set(key, wire)
     wire?.meet(remote)
     return wire
   }
 
+  #forgetWire(local: IpAddress): void {
+    const key = formatAddress(local)
+    this.#wires.get(key)?.close()
+    this.#wires.delete(key)
+  }
+
   /** What comes back has been on its way before, and says so by its hop limit. */
   #returningPort(local: IpAddress): UdpSocket | undefined {
     const key = formatAddress(local)
     const socket = this.#returning.get(key) ?? openSender(local, 0, GTSM_TTL - 1)
-    if (socket) this.#returning.set(key, socket)
+    if (!socket || socket === 'taken') return undefined
+    this.#returning.set(key, socket)
     return socket
   }
 
@@ -219,14 +241,24 @@ class SenderSockets {
       shared.users++
       return shared
     }
-    const socket = openSender(from, this.#nextPort, GTSM_TTL)
+    const socket = this.#open(from)
     if (!socket) return undefined
-    this.#nextPort = this.#nextPort < SOURCE_PORT_LAST ? this.#nextPort + 1 : SOURCE_PORT_FIRST
     this.#count++
     const made = { socket, users: 1 }
     known.push(made)
     this.#byAddress.set(key, known)
     return made
+  }
+
+  /** From a port that nobody else of this host has: the range is the kernel's too, for whoever asks it for a port. */
+  #open(from: IpAddress): UdpSocket | undefined {
+    for (let tries = 0; tries < PORTS_TRIED; tries++) {
+      const port = this.#nextPort
+      this.#nextPort = port < SOURCE_PORT_LAST ? port + 1 : SOURCE_PORT_FIRST
+      const socket = openSender(from, port, GTSM_TTL)
+      if (socket !== 'taken') return socket
+    }
+    return undefined
   }
 
   release(from: IpAddress, taken: SenderSocket): void {
@@ -263,6 +295,7 @@ interface Way {
   readonly echo: () => UdpSocket | undefined
   readonly returning: () => UdpSocket | undefined
   readonly wire: () => WireEcho | undefined
+  readonly wireIsGone: () => void
 }
 
 class UdpBfdSender implements BfdSender {
@@ -289,14 +322,16 @@ class UdpBfdSender implements BfdSender {
   }
 
   sendEcho(packet: Uint8Array): void {
-    const { wire, echo, to } = this.#way
+    const { wire, wireIsGone, echo, to } = this.#way
     const byFrame = wire()
-    if (byFrame) byFrame.send(to, packet)
-    else echo()?.send(packet, this.#echoTo)
+    if (!byFrame) echo()?.send(packet, this.#echoTo)
+    else if (!byFrame.send(to, packet)) wireIsGone()
   }
 
   returnEcho(packet: Uint8Array): void {
-    this.#way.returning()?.send(packet, this.#echoTo)
+    const byFrame = this.#way.wire()
+    if (byFrame) byFrame.giveBack()
+    else this.#way.returning()?.send(packet, this.#echoTo)
   }
 
   close(): void {
@@ -308,13 +343,14 @@ class UdpBfdSender implements BfdSender {
 }
 
 /**
- * Undefined while the address is not one of this host: it may be about to become one, or its version is switched off.
+ * Undefined while the kernel refuses: the address is not one of this host and may be about to become one, its version is
+ * switched off, or somebody has the port.
  */
-function openSender(address: IpAddress, port: number, ttl: number): UdpSocket | undefined {
+function openSender(address: IpAddress, port: number, ttl: number): UdpSocket | 'taken' | undefined {
   try {
     return new UdpSocket({ address, port }, { ttl, trafficClass: TRAFFIC_CLASS })
   } catch (error) {
-    if (isNotHere(error)) return undefined
+    if (error instanceof LinuxError) return error.code === 'EADDRINUSE' ? 'taken' : undefined
     throw error
   }
 }

@@ -2,9 +2,9 @@ import { deepEqual, equal } from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseAddress } from '../base/address.ts'
+import { formatAddress, parseAddress } from '../base/address.ts'
 import { withNamespace } from '../linux/namespace.ts'
-import { ScratchNetwork, unprivileged } from '../linux/scratch.ts'
+import { ip, ScratchNetwork, unprivileged } from '../linux/scratch.ts'
 import { UdpSocket } from '../linux/socket.ts'
 import { WireEcho } from './wire-echo.ts'
 
@@ -44,8 +44,8 @@ async function scene(forwards: boolean) {
     }
   }
   /** The other end's control packet, by which its MAC address is known. Resolves once it is. */
-  const control = async (): Promise<void> => {
-    const socket = withNamespace(there, () => new UdpSocket({ address: THERE, port: 0 }, { ttl: 255 }))
+  const control = async (ttl = 255): Promise<void> => {
+    const socket = withNamespace(there, () => new UdpSocket({ address: THERE, port: 0 }, { ttl }))
     const listener = withNamespace(here, () => new UdpSocket({ address: HERE, port: 3784 }))
     socket.send(new Uint8Array(24), { address: HERE, port: 3784 })
     while (!listener.receive()) await new Promise((resolve) => setImmediate(resolve))
@@ -54,7 +54,7 @@ async function scene(forwards: boolean) {
     listener.close()
   }
   return {
-    ...{ wire, came, control, until, there },
+    ...{ wire, came, control, until, here, there },
     [Symbol.dispose]() {
       wire.close()
       network[Symbol.dispose]()
@@ -73,18 +73,46 @@ suite('echo packets over IPv4', { skip: unprivileged }, () => {
     deepEqual(hosts.came, ['one', 'two'])
   })
 
-  test('of a peer that we know go back to it, though our kernel forwards nothing', async () => {
+  test('of a peer are told of, and go back to it where that is wanted, though our kernel forwards nothing', async () => {
     using hosts = await scene(false)
     await hosts.control()
+    const told: string[] = []
     // The kernel says a moment later that the wire works.
-    const open = (): WireEcho | undefined => withNamespace(hosts.there, () => WireEcho.open(THERE, () => {}))
+    const open = (): WireEcho | undefined =>
+      withNamespace(hosts.there, () =>
+        WireEcho.open(THERE, (_, from) => {
+          told.push(formatAddress(from))
+          if (told.length > 1) other!.giveBack()
+        }),
+      )
     let other = open()
     for (; !other; other = open()) await sleep(20)
-    other.meet(HERE)
     hosts.wire.send(THERE, Buffer.from('hello'))
+    hosts.wire.send(THERE, Buffer.from('again'))
     await hosts.until(1)
-    equal(hosts.came[0], 'hello')
+    deepEqual([told, hosts.came], [['10.9.0.1', '10.9.0.1'], ['again']])
     other.close()
+  })
+
+  test("take a peer's MAC address from the wire itself, and not from what a router has passed on", async () => {
+    using hosts = await scene(true)
+    await hosts.control(64)
+    hosts.wire.send(THERE, Buffer.from('where to?'))
+    await hosts.control()
+    hosts.wire.send(THERE, Buffer.from('there'))
+    await hosts.until(1)
+    deepEqual(hosts.came, ['there'])
+  })
+
+  test('say when their device is gone', async () => {
+    using hosts = await scene(true)
+    await hosts.control()
+    equal(hosts.wire.send(THERE, Buffer.from('there')), true)
+    ip('-n', hosts.here, 'link', 'delete', 'wire')
+    equal(
+      withNamespace(hosts.here, () => hosts.wire.send(THERE, Buffer.from('gone'))),
+      false,
+    )
   })
 
   test('have no wire where the address is on none', () => {

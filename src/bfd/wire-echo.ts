@@ -3,11 +3,13 @@
  * plane sends them back to whom they are addressed to. The kernel would neither let such a packet out nor take it in, so it
  * goes by whole frames. The peer's MAC address is that of its control packets, which are seen here as well.
  *
- * The peer's own echo packets are sent back too, for a host that does not forward; where the kernel does, it gets two.
+ * The peer's own echo packets can be sent back too, for a host that does not forward; where the kernel does, it gets two.
  */
 
 import { networkInterfaces } from 'node:os'
 import { equalBytes, formatAddress, type IpAddress } from '../base/address.ts'
+import { LinuxError } from '../linux/error.ts'
+import { interfaceIndex } from '../linux/libc.ts'
 import { type Watch, watch } from '../linux/poll.ts'
 import { PacketSocket } from '../linux/socket.ts'
 import { ETHERTYPE, ethernet } from '../wire/ethernet.ts'
@@ -42,25 +44,34 @@ interface Peer {
   mac: Uint8Array | undefined
 }
 
+/** `from` us is what has come back, and from a peer its own. The packet is valid during the call. */
+type Came = (packet: Uint8Array, from: IpAddress) => void
+
 /** On the wire of one address of ours. */
 export class WireEcho {
   readonly #local: IpAddress
   readonly #socket: PacketSocket
   readonly #watching: Watch
   readonly #mac: Uint8Array
-  readonly #came: (packet: Uint8Array) => void
+  readonly #came: Came
+  readonly #device: string
+  readonly #index: number
+  /** The frame that is being taken, for whoever sends it back. */
+  #taken: Uint8Array | undefined
   readonly #peers = new Map<string, Peer>()
   #id = 0
 
-  /** `came`: what has come back to us. Undefined where the address is on no wire. */
-  static open(local: IpAddress, came: (packet: Uint8Array) => void): WireEcho | undefined {
+  /** Undefined where the address is on no wire. */
+  static open(local: IpAddress, came: Came): WireEcho | undefined {
     const at = deviceOf(local)
     return at && at.mac !== NO_MAC ? new WireEcho(local, at.device, at.mac, came) : undefined
   }
 
-  private constructor(local: IpAddress, device: string, mac: string, came: (packet: Uint8Array) => void) {
+  private constructor(local: IpAddress, device: string, mac: string, came: Came) {
     this.#local = local
     this.#came = came
+    this.#device = device
+    this.#index = interfaceIndex(device)
     this.#mac = Uint8Array.from(mac.split(':'), (byte) => Number.parseInt(byte, 16))
     this.#socket = new PacketSocket(device, { bytesMax: FRAME_BYTES_MAX, filter: filterBytes() })
     this.#watching = watch(this.#socket.fd, () => this.receive())
@@ -76,9 +87,23 @@ export class WireEcho {
     this.#peers.delete(formatAddress(remote))
   }
 
-  send(remote: IpAddress, payload: Uint8Array): void {
+  /** False when its device is gone, and another one may be there. */
+  send(remote: IpAddress, payload: Uint8Array): boolean {
     const peer = this.#peers.get(formatAddress(remote))
-    if (peer?.mac) this.#socket.send(this.#frame(peer.mac, payload))
+    if (!peer?.mac || this.#socket.send(this.#frame(peer.mac, payload))) return true
+    return existingIndex(this.#device) === this.#index
+  }
+
+  /** Of a peer, during the call that told of it: back to where it came from. */
+  giveBack(): void {
+    const frame = this.#taken?.slice()
+    if (!frame) return
+    const view = new DataView(frame.buffer)
+    frame.copyWithin(0, ethernet.source.offset, ethernet.source.offset + 6)
+    frame.set(this.#mac, ethernet.source.offset)
+    ipv4.ttl.set(view, ethernet.BYTES, TTL - 1)
+    writeIpv4Checksum(view, ethernet.BYTES)
+    this.#socket.send(frame)
   }
 
   receive(): void {
@@ -96,22 +121,15 @@ export class WireEcho {
     if (upper + udp.BYTES > frame.length) return
     const source = frame.subarray(ethernet.BYTES + ipv4.source.offset).subarray(0, 4)
     const destination = frame.subarray(ethernet.BYTES + ipv4.destination.offset).subarray(0, 4)
+    const isFresh = ipv4.ttl.get(view, ethernet.BYTES) === TTL
     if (udp.destinationPort.get(view, upper) === UDP_PORT.bfdSingleHop) {
-      const peer = this.#peers.get(formatAddress(source))
+      // Of the wire itself: a router between would have taken one off (GTSM).
+      const peer = isFresh && equalBytes(destination, this.#local) ? this.#peers.get(formatAddress(source)) : undefined
       if (peer) peer.mac = frame.slice(ethernet.source.offset, ethernet.source.offset + 6)
-    } else if (equalBytes(source, destination)) this.#echo(frame, view, upper, source)
-  }
-
-  #echo(frame: Uint8Array, view: DataView, upper: number, from: IpAddress): void {
-    if (equalBytes(from, this.#local)) this.#came(frame.subarray(upper + udp.BYTES))
-    else if (this.#peers.has(formatAddress(from)) && ipv4.ttl.get(view, ethernet.BYTES) === TTL) {
-      const back = frame.slice()
-      const backView = new DataView(back.buffer)
-      back.copyWithin(0, ethernet.source.offset, ethernet.source.offset + 6)
-      back.set(this.#mac, ethernet.source.offset)
-      ipv4.ttl.set(backView, ethernet.BYTES, TTL - 1)
-      writeIpv4Checksum(backView, ethernet.BYTES)
-      this.#socket.send(back)
+    } else if (equalBytes(source, destination) && (isFresh || equalBytes(source, this.#local))) {
+      this.#taken = frame
+      this.#came(frame.subarray(upper + udp.BYTES), source)
+      this.#taken = undefined
     }
   }
 
@@ -145,6 +163,15 @@ export class WireEcho {
 /** The address is one of a device that carries packets and no frames: whoever is behind that knows about echo packets. */
 export function isOnTunnel(local: IpAddress): boolean {
   return deviceOf(local)?.mac === NO_MAC
+}
+
+function existingIndex(device: string): number | undefined {
+  try {
+    return interfaceIndex(device)
+  } catch (error) {
+    if (error instanceof LinuxError) return undefined
+    throw error
+  }
 }
 
 function deviceOf(local: IpAddress): { readonly device: string; readonly mac: string } | undefined {

@@ -13,7 +13,7 @@
 import { LinuxError } from './error.ts'
 import { closeDescriptor, errno, libc, must } from './libc.ts'
 import { addressOf } from './memory.ts'
-import { iovec, mmsghdr, passing } from './message.ts'
+import { iovec, misused, mmsghdr, passing } from './message.ts'
 import { SOL_SOCKET, setOption } from './option.ts'
 import { AF_INET, AF_INET6, type Endpoint, familyOf, SOCKADDR_BYTES, sockaddr } from './socket-address.ts'
 
@@ -218,7 +218,7 @@ export class PacketSender {
         continue
       }
       const error = errno()
-      if (!passing.has(error)) must('sendmmsg', count)
+      if (misused.has(error)) must('sendmmsg', count)
       // The socket's buffer is full: the rest has no room either. Anything else is this one packet's alone.
       const lost = error === EAGAIN ? this.#count - sent : 1
       this.#gone(lost)

@@ -1,4 +1,4 @@
-/** How sendmsg(2), recvmsg(2) and their like for many describe a message, and which of their failures pass. */
+/** How sendmsg(2), recvmsg(2) and their like for many describe a message, and what their failures mean. */
 
 import { LinuxError } from './error.ts'
 import { i32, struct, u32, u64 } from './struct.ts'
@@ -17,8 +17,14 @@ export const msghdr = struct('struct msghdr', fields)
 export const mmsghdr = struct('struct mmsghdr', { ...fields, padding: i32, bytes: u32 })
 export const iovec = struct('struct iovec', { base: u64, bytes: u64 })
 
+/**
+ * A send that fails so is the program's fault. Any other failure is that of one packet, which is lost: no room, no neighbour,
+ * a device that is gone, a route that leads nowhere (EINVAL of a blackhole, EACCES of what is prohibited).
+ */
+export const misused: ReadonlySet<number> = new Set(['EBADF', 'EFAULT', 'ENOTSOCK'].map(LinuxError.numberOf))
+
 const NETWORK = ['ENETDOWN', 'ENETUNREACH', 'EHOSTUNREACH', 'ECONNREFUSED']
 const PASSING = ['EAGAIN', 'EINTR', 'ENOBUFS', 'EPERM', 'EMSGSIZE', ...NETWORK]
 
-/** Nothing there, no room, no way: passing. ECONNREFUSED and its kin are what ICMP said of an earlier message. */
+/** Of receiving. Nothing there: passing. ECONNREFUSED and its kin are what ICMP said of an earlier message. */
 export const passing: ReadonlySet<number> = new Set(PASSING.map((name) => LinuxError.numberOf(name)))

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { parseAddress } from '../base/address.ts'
+import * as build from '../wire/build.ts'
+import { destinationOf, PacketSender } from './datagram-batch.ts'
 import { interfaceIndex } from './libc.ts'
 import { withNamespace } from './namespace.ts'
 import { PollSet } from './poll.ts'
-import { ping, ScratchNetwork, unprivileged } from './scratch.ts'
+import { ping, ip as runIp, ScratchNetwork, unprivileged } from './scratch.ts'
 import { hasFamily, type SocketOptions, UdpSocket } from './socket.ts'
 
 const ip = (text: string): Uint8Array => parseAddress(text)!
@@ -93,6 +95,40 @@ describe('datagram sockets', { skip: unprivileged }, () => {
     for (const to of ['10.0.0.2', '2001:db8::2']) assert.ok(ping(wires.here, to, 56), to)
     assert.equal(ping(wires.here, '192.0.2.1', 56), false)
   })
+})
+
+test('a packet that no route leads anywhere is lost, whatever the kernel says of it, and the next one is not', {
+  skip: unprivileged,
+}, () => {
+  using wires = new Wires()
+  for (const [kind, prefix] of [
+    ['blackhole', '10.7.0.0/16'],
+    ['prohibit', '10.8.0.0/16'],
+    ['unreachable', '10.9.0.0/16'],
+  ] as const)
+    runIp('-n', wires.here, 'route', 'add', kind, prefix)
+  const receiver = wires.udp(wires.there, '10.0.0.2', 7)
+  const sender = wires.udp(wires.here, '10.0.0.1', 0)
+  let lost = 0
+  const shape = { slots: 8, slotBytes: 64 }
+  const packets = withNamespace(wires.here, () => new PacketSender(4, shape, 1 << 16, (count) => (lost += count)))
+  const push = (to: string): void => {
+    const at = packets.begin()
+    const packet = build.ipv4({ source: '10.0.0.1', destination: to }, build.udp({ destinationPort: 7 }))
+    packets.bytes.set(packet.bytes, at)
+    packets.push(at, at + packet.bytes.length, destinationOf(ip(to)))
+  }
+  const nowhere = ['10.7.0.1', '10.8.0.1', '10.9.0.1', '255.255.255.255']
+  for (const to of nowhere) {
+    assert.equal(sender.send(Uint8Array.of(1), { address: ip(to), port: 7 }), false, to)
+    push(to)
+  }
+  push('10.0.0.2')
+  packets.flush()
+  packets.close()
+  assert.equal(lost, nowhere.length)
+  assert.ok(heard(receiver))
+  assert.ok(sender.send(Uint8Array.of(1), { address: ip('10.0.0.2'), port: 7 }))
 })
 
 test('a host says which IP versions it has', () => {

@@ -10,7 +10,7 @@ import { equalBytes, type IpAddress } from '../base/address.ts'
 import { LinuxError } from './error.ts'
 import { closeDescriptor, errno, interfaceIndex, libc, must } from './libc.ts'
 import { addressOf } from './memory.ts'
-import { iovec, msghdr, passing } from './message.ts'
+import { iovec, misused, msghdr, passing } from './message.ts'
 import { SOL_SOCKET, setOption } from './option.ts'
 import { AF_INET, AF_INET6, type Endpoint, endpointOf, familyOf, SOCKADDR_BYTES, sockaddr } from './socket-address.ts'
 import { bytes, i32, struct, u8, u16, u16be, u64 } from './struct.ts'
@@ -223,7 +223,7 @@ abstract class DatagramSocket {
   protected sendRaw(packet: Uint8Array, to: Uint8Array): boolean {
     const sent = libc.sendto(this.fd, packet, packet.length, 0, to, to.length)
     if (sent >= 0) return true
-    if (!passing.has(errno())) must('sendto', sent)
+    if (misused.has(errno())) must('sendto', sent)
     return false
   }
 }
