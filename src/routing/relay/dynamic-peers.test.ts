@@ -1,15 +1,18 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { test } from 'node:test'
 import { formatAddress } from '../../base/address.ts'
+import * as build from '../../wire/build.ts'
 import { TCP_FLAG } from '../../wire/tcp.ts'
 import { DynamicPeers, RANGE_MAX } from './dynamic-peers.ts'
-import { FIRST_DYNAMIC } from './inner-address.ts'
+import { FIRST_DYNAMIC, innerAddress } from './inner-address.ts'
 import { DYNAMIC_MAX, PeerMemory } from './peer-memory.ts'
 import { PeerTable } from './peer-table.ts'
-import { fromPeer, fromPeer6, RelayBed, setupWith } from './relay-bed.ts'
+import { fromPeer, fromPeer6, INNER_6, RelayBed, setupWith } from './relay-bed.ts'
 
 const RANGE = 'name: others, tenant: acme, prefix: 192.168.1.128/25'
 const { syn, ack } = TCP_FLAG
+/** After so long who has connected and says no more is given up. */
+const SILENT_ms = 31_000
 const inner = (slot: number): string => formatAddress(Uint8Array.of(240, 16 + (slot >> 16), slot >> 8, slot))
 
 /** Who the kernel takes the packet's sender for. */
@@ -51,7 +54,7 @@ test('strangers of a prefix take its part of the slots, and those that say no mo
   equal(bed.refused('too-many-dynamic'), 1)
   // Another prefix has its own.
   equal(senderOf(bed.frame(7, fromPeer({ flags: syn }, { source: '192.168.1.200' }))), inner(RANGE_MAX))
-  bed.clock.advance(31_000)
+  bed.clock.advance(SILENT_ms)
   for (let i = 1; i < RANGE_MAX; i++) equal(connect(RANGE_MAX + i).length, 1)
   equal(connect(3 * RANGE_MAX).length, 0)
   // The one that is held keeps its number.
@@ -59,11 +62,32 @@ test('strangers of a prefix take its part of the slots, and those that say no mo
   equal(bed.memory.claim(FIRST_DYNAMIC), undefined)
 })
 
+test('one that loses its slot while its MAC address is asked for is forgotten, and its segment may go', () => {
+  const [one, wide] = ['name: one, tenant: acme, address: 192.168.1.2', "name: wide, tenant: globex, prefix: 'fd00::/64'"]
+  const bed = new RelayBed([one, wide])
+  const answer = (slot: number): void => {
+    const segment = build.tcp({ sourcePort: 179, destinationPort: 33_000, flags: syn | ack })
+    const destination = formatAddress(innerAddress(FIRST_DYNAMIC + slot, 16))
+    bed.packet(build.ipv6({ source: INNER_6, destination }, segment).bytes)
+  }
+  for (let i = 0; i < RANGE_MAX; i++) bed.frame(8, fromSix(i))
+  for (let i = 0; i < RANGE_MAX; i++) answer(i)
+  bed.clock.advance(SILENT_ms - 2500)
+  bed.take([one])
+  bed.clock.advance(2500)
+  for (let i = 0; i < RANGE_MAX; i++) answer(i)
+  for (let i = 0; i < 20; i++) bed.frame(8, fromSix(RANGE_MAX + i))
+  bed.clock.advance(500)
+  bed.sent()
+  bed.clock.advance(5000)
+  deepEqual(bed.sent(), [])
+})
+
 test('there is an end to all prefixes together', () => {
   const prefixes = Array.from({ length: DYNAMIC_MAX / RANGE_MAX + 1 }, (_, i) => `192.168.1.${128 + 8 * i}/29`)
   const ranges = prefixes.map((prefix, i) => `name: four-${i}, tenant: acme, prefix: ${prefix}`)
   const peers = new PeerTable()
-  const dynamic = new DynamicPeers(peers, new PeerMemory())
+  const dynamic = new DynamicPeers(peers, new PeerMemory(), () => {})
   const { ways } = setupWith(ranges)
   for (const [i, way] of ways.entries())
     for (let host = 0; host < RANGE_MAX; host++) {

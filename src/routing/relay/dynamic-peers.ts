@@ -19,6 +19,7 @@ const ANNOUNCED_MAX_US = 30e6
 export class DynamicPeers {
   readonly #peers: PeerTable
   readonly #memory: PeerMemory
+  readonly #left: (peer: Peer) => void
   /** By slot: who had it last, and when that one connected. */
   readonly #last: (Peer | undefined)[] = []
   readonly #since_us = new Float64Array(DYNAMIC_MAX)
@@ -26,9 +27,11 @@ export class DynamicPeers {
   readonly #slots = new Map<Way['index'], Set<number>>()
   #next = 0
 
-  constructor(peers: PeerTable, memory: PeerMemory) {
+  /** `left` is told of a peer that is none any more: whoever keeps something of it is to forget that. */
+  constructor(peers: PeerTable, memory: PeerMemory, left: (peer: Peer) => void) {
     this.#peers = peers
     this.#memory = memory
+    this.#left = left
   }
 
   /** A new one. Undefined when all slots are taken, or as many as its prefix may have. */
@@ -58,6 +61,7 @@ export class DynamicPeers {
     const last = this.#last[slot]
     if (!last) return
     this.#peers.remove(last)
+    this.#left(last)
     this.#last[slot] = undefined
     const slots = this.#slots.get(last.way.index)
     slots?.delete(slot)

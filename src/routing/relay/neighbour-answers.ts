@@ -173,7 +173,7 @@ export class NeighbourAnswers {
     if (this.#asking.has(peer)) return
     this.#asking.add(peer)
     this.#ask(peer)
-    this.#tick()
+    if (this.#asking.size > 0) this.#tick()
   }
 
   #tick(): void {
@@ -200,7 +200,11 @@ export class NeighbourAnswers {
 
   #ask(peer: Peer): void {
     const { segments, counters } = this.#parts
-    const segment = segments.get(peer.way.vni)!
+    const segment = segments.get(peer.way.vni)
+    if (!segment) {
+      this.forget(peer)
+      return
+    }
     peer.asks++
     counters.asked++
     if (peer.remote.length === 16) this.#solicit(segment, peer)

@@ -63,7 +63,7 @@ export class Relay {
     const mac = new DataView(Uint8Array.of(0, 0, ...setup.mac).buffer).getBigUint64(0)
     const ours = Number(mac)
     this.#placement = new Placement(setup)
-    this.#dynamic = new DynamicPeers(peers, memory)
+    this.#dynamic = new DynamicPeers(peers, memory, (peer) => this.#answers.forget(peer))
     this.#clock = clock
     this.#packetMax = packetMax
     this.#setup = setup
@@ -130,6 +130,7 @@ export class Relay {
     this.#place()
   }
 
+  /** Peers before their segments: on each packet of a peer in the tables there is one. */
   #forgetGone(): void {
     const { ways, targets, segments } = this.#setup
     const kept = new Set([...ways, ...targets].map(({ index }) => index))
