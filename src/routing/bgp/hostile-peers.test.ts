@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MESSAGE, messageOf } from '../../wire/bgp/message.ts'
+import { encodeRefresh, REFRESH } from '../../wire/bgp/refresh.ts'
 import { plainNeighbours, SpeakerBed } from './speaker-bed.ts'
 
 suite('a peer', () => {
@@ -17,6 +18,22 @@ suite('a peer', () => {
       await reader.received(50_000 * (round + 1))
     }
     ok(process.memoryUsage.rss() - before < 300e6, `${(process.memoryUsage.rss() - before) / 1e6} MB more`)
+    deepEqual(bed.lost(), [])
+  })
+
+  test('that asks for all routes again and again gets them once in a second, and the others do not wait', async () => {
+    await using bed = await SpeakerBed.start(plainNeighbours(3))
+    const [sender, asking, reader] = await Promise.all([bed.peer(2), bed.peer(3), bed.peer(4)])
+    sender.announce(50_000, 0)
+    await Promise.all([asking.received(50_000), reader.received(50_000)])
+    const start_ms = performance.now()
+    const refresh = encodeRefresh({ afi: 1, safi: 1, subtype: REFRESH.request })
+    asking.write(Buffer.concat(Array.from({ length: 100_000 }, () => refresh)))
+    sender.announce(50_000, 1)
+    await reader.received(100_000)
+    await asking.received(150_000)
+    const seconds = (performance.now() - start_ms) / 1000
+    ok(asking.routes <= 50_000 * (4 + seconds), `${asking.routes} routes in ${seconds} s`)
     deepEqual(bed.lost(), [])
   })
 

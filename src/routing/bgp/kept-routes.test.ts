@@ -127,6 +127,22 @@ suite('all routes again (RFC 7313)', () => {
   })
 })
 
+test('marks of the peer that come at once are taken one after the other, and an end without a beginning is none', () => {
+  const bed = new EngineBed()
+  bed.up(1)
+  bed.up(2)
+  for (const prefix of ['10.0.0.0/8', '11.0.0.0/8']) bed.announce(1, prefix, ROUTE)
+  bed.refresh(1, REFRESH.end)
+  equal(toldTo2(bed).length, 2)
+  for (const subtype of [REFRESH.begin, REFRESH.end, REFRESH.begin])
+    bed.engine.take({ kind: 'refresh', session: 1, family: FAMILY.ipv4Unicast, subtype })
+  bed.run()
+  deepEqual(toldTo2(bed), [])
+  bed.announce(1, '10.0.0.0/8', ROUTE)
+  bed.refresh(1, REFRESH.end)
+  deepEqual(toldTo2(bed), ['10.0.0.0/8'])
+})
+
 test('who asks for all routes again is told of those too that are gone before its turn comes', () => {
   const bed = new EngineBed()
   for (const session of [1, 2, 3]) bed.up(session)

@@ -135,7 +135,7 @@ export class RouteEngine {
   /** Works for one step. False when nothing is left to do that does not wait for a peer. */
   step(): boolean {
     const until_us = this.#options.clock.now_us() + STEP_us
-    while (this.#queue.length > 0 && this.#options.clock.now_us() < until_us) this.#takeNext(until_us)
+    while (this.#queue.length > 0 && this.#options.clock.now_us() < until_us) if (!this.#takeNext(until_us)) break
     this.#purges.step()
     const reviewed = this.#reviews.step()
     if (reviewed) this.#tables.touched.add(reviewed)
@@ -189,15 +189,17 @@ export class RouteEngine {
 
   // ---- what comes in
 
-  #takeNext(until_us: number): void {
+  /** False when it is not done yet. */
+  #takeNext(until_us: number): boolean {
     const message = this.#queue[0]!
     if (message.kind === 'updates') {
-      if (!this.#takeUpdates(message, until_us)) return
+      if (!this.#takeUpdates(message, until_us)) return false
     } else if (message.kind === 'up') this.#up(message)
     else if (message.kind === 'down') this.#down(message)
     else if (message.kind === 'expected') this.#restart.expect(message)
-    else if (message.kind === 'refresh' && !this.#refresh(message)) return
+    else if (message.kind === 'refresh' && !this.#refresh(message)) return false
     this.#queue.shift()
+    return true
   }
 
   /** False when the time was over before the end. */
@@ -313,6 +315,7 @@ export class RouteEngine {
       imports,
       exports,
       posted: 0,
+      marked: new Set(),
       isEnding: false,
       isWarned: false,
     }
@@ -343,9 +346,14 @@ export class RouteEngine {
     if (!session || !table) return true
     if (subtype === REFRESH.request) session.groups[family]?.refresh(session.rib, session.up.negotiated.enhancedRefresh)
     else if (subtype === REFRESH.end) {
+      // Where nothing was to come again nothing is missing.
+      if (!session.marked.delete(family)) return true
       const purged = (paths: number): void => session.inbound.lost(family, paths)
       this.#purges.add({ rib: session.rib, tables: [table], onlyStale: true, purged })
-    } else if (subtype === REFRESH.begin) return this.#mark(session.rib, table)
+    } else if (subtype === REFRESH.begin) {
+      session.marked.add(family)
+      return this.#mark(session.rib, table)
+    }
     return true
   }
 

@@ -22,6 +22,8 @@ export interface RouteSession {
   exports: Chain
   /** Bytes that were handed over for it since it came up. */
   posted: number
+  /** Families whose routes come again, from one mark to the other (RFC 7313). */
+  readonly marked: Set<number>
   /** It was told to end: what it still sends is not looked at. */
   isEnding: boolean
   /** It was said that it comes near to what it may send. */

@@ -34,6 +34,7 @@ import {
   sessionOptionsOf,
   socketOptionsOf,
 } from './neighbour-options.ts'
+import { RefreshLimits } from './refresh-limits.ts'
 import { RestingPeers } from './resting-peers.ts'
 import type { Message } from './session/connection.ts'
 import type { Down } from './session/down.ts'
@@ -133,6 +134,7 @@ export class SessionHost {
   readonly #updates: UpdateChunks
   readonly #strangers: Strangers
   readonly #resting: RestingPeers
+  readonly #refreshes: RefreshLimits
 
   constructor(options: SessionHostOptions) {
     this.#options = options
@@ -141,6 +143,8 @@ export class SessionHost {
     const { toRoutes: send, history } = options
     this.#updates = new UpdateChunks({ send, history, paused: (isPaused) => this.#pause(isPaused) })
     this.#resting = new RestingPeers(options.clock)
+    const again = (session: number, family: number): void => this.#passRefresh(session, family, REFRESH.request)
+    this.#refreshes = new RefreshLimits(options.clock, again)
     this.#strangers = new Strangers(options.clock, (news) => options.strangers?.(news))
     this.#relay = options.relay && new RelayedPeers(options.relay)
     for (const neighbour of options.routing.neighbours) this.#holdNamed(neighbour)
@@ -454,6 +458,7 @@ export class SessionHost {
     this.#updates.flush()
     const kept = held.isMoving ? keptOfMoving(held.negotiated) : keptAfter(reason, held.negotiated)
     this.#options.toRoutes({ kind: 'down', session: held.number, ...kept })
+    this.#refreshes.forget(held.number)
     this.#byNumber.delete(held.number)
     this.#freeSlots.push(held.slot)
     held.number = 0
@@ -485,11 +490,20 @@ export class SessionHost {
       held.session.fail(refresh)
       return
     }
-    const family = familyOf(refresh.afi, refresh.safi)
-    // Another subtype than these is to be ignored (RFC 7313 section 5).
-    if (family === NO_FAMILY || refresh.subtype > REFRESH.end) return
+    const { afi, safi, subtype } = refresh
+    const family = familyOf(afi, safi)
+    // Another subtype than was agreed on is to be ignored (RFC 7313 section 5).
+    const most = held.negotiated?.enhancedRefresh ? REFRESH.end : REFRESH.request
+    if (family === NO_FAMILY || subtype > most) return
+    const fate = this.#refreshes.take(held.number, family, subtype)
+    if (fate === 'passes') this.#passRefresh(held.number, family, subtype)
+    else if (fate === 'flood') held.session.fail(notification(CEASE.code, CEASE.outOfResources))
+  }
+
+  // Behind the updates that came before it.
+  #passRefresh(session: number, family: number, subtype: number): void {
     this.#updates.flush()
-    this.#options.toRoutes({ kind: 'refresh', session: held.number, family, subtype: refresh.subtype })
+    this.#options.toRoutes({ kind: 'refresh', session, family, subtype })
   }
 
   #pause(isPaused: boolean): void {
