@@ -1,14 +1,16 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
-import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import fs, { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { CEASE, ceaseWithText, HOLD_TIMER_EXPIRED, notification } from '../../wire/bgp/notification.ts'
 import { downByHoldTime, downByPeer } from '../bgp/session/down.ts'
 import { Diary, START_us, updateOf } from './diary.ts'
-import { segmentsIn } from './segments.ts'
+import { SEGMENT_BYTES_MAX, SegmentWriter, segmentsIn } from './segments.ts'
 
 const TRANSIT = ['transit', '10.0.0.2'] as const
 const ACME = ['acme-dc', '10.0.0.2'] as const
+const NOTE_BEGINS = '{'.charCodeAt(0)
 const silence = downByHoldTime(90_000, notification(HOLD_TIMER_EXPIRED, 0))
 
 suite('the history of a prefix', () => {
@@ -186,4 +188,80 @@ suite('what is recorded', () => {
       [2],
     )
   })
+
+  test('of a full disk leaves no files, however often it is tried, and nothing is lost of what was known', () => {
+    using diary = new Diary()
+    diary.up(...TRANSIT)
+    diary.updates(...TRANSIT, { announce: ['203.0.113.0/24'] })
+    diary.recorder.flush()
+    const tryAgain = (): void => {
+      for (let round = 0; round < 20; round++) {
+        diary.now_us += 10e6
+        diary.updates(...TRANSIT, { announce: ['10.0.0.0/8'] })
+        diary.recorder.flush()
+      }
+    }
+    onFullDisk('nothing', tryAgain)
+    equal(readdirSync(diary.directory).length, 2)
+    // One that takes notes, and no records any more.
+    onFullDisk('notes', tryAgain)
+    equal(readdirSync(diary.directory).length, 2)
+    onFullDisk('nothing', () => {
+      diary.restart()
+      diary.event(...TRANSIT, 'idle', 'connect')
+      diary.recorder.flush()
+    })
+    diary.now_us += 10e6
+    diary.event(...TRANSIT, 'connect', 'openSent')
+    const lines = diary.lines('203.0.113.0/24').map((line) => line.replace(/^\d+ /, ''))
+    deepEqual(lines, ['transit announced 65002 via 10.0.0.2', 'transit speaker started'])
+    equal(diary.notes().filter(({ kind }) => kind === 'start').length, 2)
+    deepEqual(
+      segmentsIn(diary.directory).map(({ number }) => number),
+      [1, 2],
+    )
+  })
+
+  test('tells all that a full disk did not take, in one gap, although it took the notes of some', () => {
+    using diary = new Diary()
+    diary.up(...TRANSIT)
+    diary.recorder.flush()
+    onFullDisk('notes', () => {
+      for (let round = 0; round < 5; round++) {
+        diary.now_us += 10e6
+        diary.updates(...TRANSIT, { announce: ['10.0.0.0/8'] })
+        diary.recorder.flush()
+      }
+    })
+    diary.now_us += 10e6
+    diary.updates(...TRANSIT, { announce: ['203.0.113.0/24'] })
+    const { gaps } = diary.of('203.0.113.0/24')
+    deepEqual(
+      gaps.map(({ chunks }) => chunks),
+      [5],
+    )
+  })
+
+  test('is in segments that can be read, however large it may be', () => {
+    using diary = new Diary()
+    const writer = new SegmentWriter({ directory: diary.directory, size_bytes: 2 ** 40, head: () => '' })
+    equal(writer.segmentBytesMax, SEGMENT_BYTES_MAX)
+  })
 })
+
+/** While `run` does, the disk takes nothing, or notes alone. */
+function onFullDisk(takes: 'nothing' | 'notes', run: () => void): void {
+  const { writeSync } = fs
+  const refuse = (descriptor: number, bytes: Uint8Array, at = 0): number => {
+    if (takes === 'notes' && bytes[at] === NOTE_BEGINS) return writeSync(descriptor, bytes, at)
+    throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+  }
+  Object.assign(fs, { writeSync: refuse })
+  syncBuiltinESMExports()
+  try {
+    run()
+  } finally {
+    Object.assign(fs, { writeSync })
+    syncBuiltinESMExports()
+  }
+}

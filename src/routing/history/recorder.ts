@@ -69,6 +69,7 @@ interface Peer {
   heads: (Uint8Array | undefined)[]
 }
 
+type Lost = Pick<Gap, 'chunks' | 'bytes' | 'events'> & { readonly at_us?: number }
 type Change = Pick<HostEvent, 'from' | 'to' | 'reason'>
 
 export class Recorder {
@@ -81,9 +82,12 @@ export class Recorder {
   readonly #view: DataView
   #filled = 0
   #nextNumber = 1
+  /** A record is written in a segment whose notes say that the speaker began. */
   #hasBegun = false
   /** Not written, because the disk did not take it. */
   #gap: Gap | undefined
+  /** Written in the notes of a segment that has no record yet, and goes with them if none can be written. */
+  #told: Gap | undefined
   #now_us = 0
   #retryAt_us = 0
 
@@ -97,13 +101,16 @@ export class Recorder {
   }
 
   take(message: ToHistory): void {
-    this.#now_us = message.at_us
+    this.#now_us = message.kind === 'gap' ? message.until_us : message.at_us
     if (message.kind === 'updates') this.#updates(message)
     else if (message.kind === 'up') this.#up(message.at_us, message.up)
     else if (message.kind === 'down') this.#down(message.at_us, message.session)
     else if (message.kind === 'event') this.#event(message.at_us, message.event)
-    else if (this.#isReady()) this.#note(message)
-    else this.#lose(message)
+    else {
+      this.#lose(message)
+      this.flush()
+      this.#isReady()
+    }
   }
 
   /** Writes what has been gathered. */
@@ -111,8 +118,12 @@ export class Recorder {
     if (this.#filled === 0) return
     const bytes = this.#buffer.subarray(0, this.#filled)
     this.#filled = 0
-    const isWritten = this.#attempt(() => this.#segments.write(bytes))
-    if (!isWritten) this.#lose({ chunks: 1, bytes: bytes.length, events: 0 })
+    // Not when a note was refused since it was made sure of: then it is known already.
+    const isWritten = this.#segments.isOpen && this.#attempt(() => this.#segments.write(bytes))
+    if (isWritten) {
+      this.#hasBegun = true
+      this.#told = undefined
+    } else this.#lose({ chunks: 1, bytes: bytes.length, events: 0 })
   }
 
   /** Whatever is wrong with the segment that is being written: what comes goes into another. */
@@ -123,6 +134,9 @@ export class Recorder {
 
   close(): void {
     this.flush()
+    // The last attempt that there is to say what was lost.
+    this.#retryAt_us = 0
+    if (this.#gap) this.#isReady()
     this.#attempt(() => this.#segments.close())
   }
 
@@ -236,9 +250,15 @@ export class Recorder {
     if (this.#now_us < this.#retryAt_us) return false
     if (this.#filled > 0) return true
     if (!this.#attempt(() => this.#segments.reserve(NOTES_FACTOR * this.#buffer.length))) return false
-    const gap = this.#gap
+    return this.#tellGap()
+  }
+
+  #tellGap(): boolean {
+    const gap = this.#gap && { ...this.#gap, until_us: this.#now_us }
+    if (!gap) return true
+    if (!this.#note(gap)) return false
     this.#gap = undefined
-    if (gap) this.#note({ ...gap, until_us: this.#now_us })
+    this.#told = gap
     return true
   }
 
@@ -249,17 +269,18 @@ export class Recorder {
     } catch (error) {
       this.#retryAt_us = this.#now_us + PAUSE_US
       // A record may be half in it: what is written later goes into another.
-      this.#segments.abandon()
+      if (this.#segments.abandon() && this.#told) this.#lose(this.#told)
+      this.#told = undefined
       this.#options.failed(error as Error)
       return false
     }
   }
 
-  #lose({ chunks, bytes, events }: Pick<Gap, 'chunks' | 'bytes' | 'events'>): void {
-    const before = this.#gap ?? { at_us: this.#now_us, chunks: 0, bytes: 0, events: 0 }
+  #lose({ at_us = this.#now_us, chunks, bytes, events }: Lost): void {
+    const before = this.#gap ?? { at_us, chunks: 0, bytes: 0, events: 0 }
     this.#gap = {
       kind: 'gap',
-      at_us: before.at_us,
+      at_us: Math.min(before.at_us, at_us),
       until_us: this.#now_us,
       chunks: before.chunks + chunks,
       bytes: before.bytes + bytes,
@@ -294,15 +315,14 @@ export class Recorder {
     return peer.number
   }
 
-  #note(note: Note): void {
-    this.#attempt(() => this.#segments.note(noteLine(note)))
+  #note(note: Note): boolean {
+    return this.#attempt(() => this.#segments.note(noteLine(note)))
   }
 
   /** What a segment's notes begin with: who is up, so that it can be understood without those before it. */
   #head(): string {
     const { node, as, started_us } = this.#options
     const notes: Note[] = this.#hasBegun ? [] : [{ kind: 'start', at_us: started_us, node, as }]
-    this.#hasBegun = true
     this.#nextNumber = 1
     for (const [key, peer] of this.#peers) {
       peer.number = 0

@@ -9,12 +9,14 @@
  * Nothing waits for the disk: after a power cut the last seconds may be missing.
  */
 
-import { closeSync, mkdirSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs'
+import { closeSync, ftruncateSync, mkdirSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 
 const NAME = /^(\d{8})\.mrt$/
 /** Of all that a history may take: how much goes at a time when there is too much. */
 const SEGMENTS = 8
+/** Who asks reads a segment whole: it has to fit into memory, and Node reads no file of more than 2 GiB. */
+export const SEGMENT_BYTES_MAX = 256 << 20
 
 export interface Segment {
   readonly number: number
@@ -56,13 +58,18 @@ export class SegmentWriter {
   /** Makes the directory. What is in it of an earlier run stays, as part of the whole. */
   constructor(options: SegmentWriterOptions) {
     this.#options = options
-    this.#segmentBytesMax = Math.floor(options.size_bytes / SEGMENTS)
+    this.#segmentBytesMax = Math.min(Math.floor(options.size_bytes / SEGMENTS), SEGMENT_BYTES_MAX)
     mkdirSync(options.directory, { recursive: true, mode: 0o750 })
     this.#old = segmentsIn(options.directory).map((segment) => ({ segment, bytes: bytesOf(segment) }))
   }
 
   get segmentBytesMax(): number {
     return this.#segmentBytesMax
+  }
+
+  /** There is one to write into. */
+  get isOpen(): boolean {
+    return this.#records !== undefined
   }
 
   /** Makes room for so many bytes more, notes among them: with another segment if they do not fit this one. */
@@ -96,13 +103,33 @@ export class SegmentWriter {
     for (const descriptor of descriptors) closeSync(descriptor)
   }
 
-  /** Of what is being written, leaves what there is: the next record goes into another segment. */
-  abandon(): void {
+  /**
+   * Leaves the segment as it is, but for half a record at its end: what comes next goes into another. Returns whether it is
+   * gone with its notes, because there was no record in it: on a full disk each attempt would leave one.
+   */
+  abandon(): boolean {
+    if (this.#records === undefined) return false
+    const segment = this.#current!
+    const isEmpty = this.#recordBytes === 0
+    try {
+      if (!isEmpty) ftruncateSync(this.#records, this.#recordBytes)
+    } catch {
+      // Who reads it takes half a record for its end.
+    }
     try {
       this.close()
+      if (isEmpty) this.#remove(segment)
     } catch {
       // Its descriptors are gone either way.
     }
+    return isEmpty
+  }
+
+  /** It was never there: its number is the next one's. */
+  #remove(segment: Segment): void {
+    if (this.#old.at(-1)?.segment === segment) this.#old.pop()
+    this.#current = undefined
+    removeFiles(segment)
   }
 
   #open(): void {
@@ -110,22 +137,28 @@ export class SegmentWriter {
     let total = this.#old.reduce((sum, { bytes }) => sum + bytes, 0)
     while (this.#old.length > 0 && total + this.#segmentBytesMax > size_bytes) {
       const { segment, bytes } = this.#old.shift()!
-      for (const path of [segment.records, segment.notes]) rmSync(path, { force: true })
+      removeFiles(segment)
       total -= bytes
     }
-    const number = (this.#current?.number ?? this.#old.at(-1)?.segment.number ?? 0) + 1
+    const number = (this.#old.at(-1)?.segment.number ?? 0) + 1
     const name = join(directory, String(number).padStart(8, '0'))
-    this.#current = { number, records: `${name}.mrt`, notes: `${name}.notes` }
+    const segment = { number, records: `${name}.mrt`, notes: `${name}.notes` }
     this.#recordBytes = this.#noteBytes = 0
-    this.#notes = openSync(this.#current.notes, 'w', 0o640)
+    this.#notes = openSync(segment.notes, 'w', 0o640)
     try {
-      this.#records = openSync(this.#current.records, 'w', 0o640)
+      this.#records = openSync(segment.records, 'w', 0o640)
     } catch (error) {
       closeSync(this.#notes)
+      removeFiles(segment)
       throw error
     }
+    this.#current = segment
     this.note(head())
   }
+}
+
+function removeFiles({ records, notes }: Segment): void {
+  for (const path of [records, notes]) rmSync(path, { force: true })
 }
 
 function bytesOf({ records, notes }: Segment): number {
