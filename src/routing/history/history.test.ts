@@ -88,6 +88,16 @@ suite('the history of a prefix', () => {
     deepEqual(diary.lines('203.0.113.0/24', then_us - 1), [])
   })
 
+  test('goes on behind what a clock that was ahead has written', () => {
+    using diary = new Diary()
+    diary.now_us += 3600e6
+    diary.up(...TRANSIT)
+    diary.updates(...TRANSIT, { withdraw: ['203.0.113.0/24'] })
+    diary.now_us = START_us
+    diary.updates(...TRANSIT, { announce: ['203.0.113.0/24'] })
+    deepEqual(diary.lines('203.0.113.0/24', diary.now_us), ['1 transit announced 65002 via 10.0.0.2'])
+  })
+
   test('says where something was lost', () => {
     using diary = new Diary()
     diary.up(...TRANSIT)

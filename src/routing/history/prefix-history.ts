@@ -62,7 +62,7 @@ export function readPrefixHistory(
   until_us = Number.POSITIVE_INFINITY,
 ): PrefixHistory {
   const walk = new Walk(prefix, until_us)
-  for (const segment of segmentsIn(directory)) if (!walk.segment(segment)) break
+  for (const segment of segmentsIn(directory)) walk.segment(segment)
   return walk
 }
 
@@ -84,8 +84,7 @@ class Walk implements PrefixHistory {
     this.#until_us = until_us
   }
 
-  /** False when it begins after the end. */
-  segment({ records, notes }: Segment): boolean {
+  segment({ records, notes }: Segment): void {
     const bytes = readOrEmpty(records)
     this.#file = basename(records)
     this.#peers = new Map()
@@ -95,12 +94,12 @@ class Walk implements PrefixHistory {
     const finder = new PrefixFinder(bytes, this.#prefix)
     const places = new Occurrences(bytes, this.#prefix)
     for (let record = reader.next(); record; record = reader.next()) {
-      if (record.at_us > this.#until_us) return false
+      // No end: a wall clock may have been ahead and set back, and what comes behind is of before then again.
+      if (record.at_us > this.#until_us) continue
       this.begin_us ??= record.at_us
       if (record.kind === 'state') this.#state(record)
       else if (places.isIn(record.messageAt, record.messageEnd)) this.#message(record, finder, bytes)
     }
-    return true
   }
 
   #note(note: Note): void {
