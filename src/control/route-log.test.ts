@@ -7,6 +7,7 @@ import { silent } from '../base/log.ts'
 import type { Bus } from '../bus/bus.ts'
 import { RouteColumnsBuilder } from '../wire/control/columns.ts'
 import { routeBatch, routeNews } from '../wire/control/route.ts'
+import { encodeRoutes } from '../wire/control/split-routes.ts'
 import { PublishedRoutes } from './published-routes.ts'
 import { RouteLog } from './route-log.ts'
 
@@ -103,6 +104,24 @@ test('after batches were lost every origin is asked to say its routes again, and
   control.clock.advance(10_000)
   deepEqual(sizes(control.routes), ['b 2'])
   await control.touched(12)
+})
+
+test('the end of a replacement whose beginning was lost replaces nothing: its origin is asked again', async (t) => {
+  const { source, asked, log } = await scene(t)
+  await publish(source, [batch('a', 2)])
+  const control = await log()
+  const whole = routeBatch.decode(batch('a', 300, true))
+  ok(whole.ok)
+  const parts = encodeRoutes(whole.value, 1500)
+  equal(parts.length, 4)
+  await publish(source, parts, 2)
+  void control.follow()
+  await control.touched(150)
+  equal((await asked(1))[0], 'all: again')
+  control.clock.advance(110_000)
+  equal(sizes(control.routes).length, 1)
+  control.clock.advance(20_000)
+  deepEqual(sizes(control.routes), [], 'it has not said them again')
 })
 
 test('a control module that starts meanwhile knows who is in doubt', async (t) => {

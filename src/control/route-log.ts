@@ -159,13 +159,19 @@ export class RouteLog {
       return undefined
     }
     const { origin, replaces, part } = decoded.value
+    const isFurther = part === 'middle' || part === 'last'
+    // The parts before it are gone from the stream: that what it belongs to replaces everything is not so.
+    const isOrphan = isFurther && !this.#routes.isWaiting(origin)
     const touched = this.#routes.take(decoded.value)
     if (typeof touched === 'string') {
       this.#log.error({ origin, reason: touched }, 'a route batch is refused')
       this.#tell({ origin, refused: touched })
       return undefined
     }
-    if ((replaces || part === 'last') && !this.#routes.isWaiting(origin)) {
+    if (isOrphan) {
+      this.#doubted.add(origin)
+      this.#doubt()
+    } else if ((replaces || part === 'last') && !this.#routes.isWaiting(origin)) {
       this.#doubted.delete(origin)
       this.#replaced(origin)
     }
