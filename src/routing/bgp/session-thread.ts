@@ -67,6 +67,7 @@ agent.on('message', async ({ id, what, members, site }: Question) => {
   let answer: unknown
   if (what === 'close') {
     host.close()
+    tap?.close()
     // Peers hear that BFD ends on purpose, and do not take us for dead.
     await bfd.close()
     stopWatching()

@@ -47,11 +47,35 @@ suite('the tap of the history', () => {
     chunk()
     equal(told.length, fit)
     Atomics.add(taken, 0, WAITING_MAX_BYTES / 2)
-    clock.advance(1000)
+    clock.advance(500)
     chunk()
     deepEqual(kinds().slice(fit), ['gap', 'updates'])
-    const gap = { kind: 'gap', at_us: 1e6, until_us: 2e6, chunks: 4, bytes: 4 * CHUNK_BYTES, events: 1 }
+    const gap = { kind: 'gap', at_us: 1e6, until_us: 1.5e6, chunks: 4, bytes: 4 * CHUNK_BYTES, events: 1 }
     deepEqual(told[fit], gap)
+  })
+
+  test('says what it let go once there is room, although nothing comes any more', () => {
+    const { clock, told, taken, chunk, kinds } = scene()
+    const fit = WAITING_MAX_BYTES / CHUNK_BYTES
+    for (let i = 0; i < fit + 3; i++) chunk()
+    clock.advance(5000)
+    equal(told.length, fit)
+    Atomics.add(taken, 0, WAITING_MAX_BYTES / 2)
+    clock.advance(1000)
+    clock.advance(60_000)
+    deepEqual(kinds().slice(fit), ['gap'])
+    const gap = { kind: 'gap', at_us: 0, until_us: 0, chunks: 3, bytes: 3 * CHUNK_BYTES, events: 0 }
+    deepEqual(told[fit], gap)
+  })
+
+  test('says what it let go when it is closed', () => {
+    const { told, tap, chunk, kinds, clock } = scene()
+    const fit = WAITING_MAX_BYTES / CHUNK_BYTES
+    for (let i = 0; i < fit + 3; i++) chunk()
+    tap.close()
+    clock.advance(60_000)
+    deepEqual(kinds().slice(fit), ['gap'])
+    equal(told[fit]!.kind === 'gap' && told[fit].chunks, 3)
   })
 
   test('always tells that a session is up or down', () => {

@@ -1,10 +1,10 @@
 /**
  * The session thread's end of the history. It hands on by reference what the route thread gets anyway, and never waits:
- * when too much is on its way it lets whole chunks go, counts them, and says so once there is room again. That a session
- * is up or down is always told, for what comes later is understood by it.
+ * when too much is on its way it lets whole chunks go, counts them, and says so once there is room again, whether more
+ * comes or not. That a session is up or down is always told, for what comes later is understood by it.
  */
 
-import type { Clock } from '../../base/clock.ts'
+import type { Clock, Timer } from '../../base/clock.ts'
 import type { ToRoutes, Updates } from '../bgp/messages.ts'
 import type { HostEvent } from '../bgp/session-host.ts'
 import type { Gap, ToHistory } from './messages.ts'
@@ -14,6 +14,8 @@ export const WAITING_MAX_BYTES = 32 << 20
 /** What an event counts for, and what a chunk of a few bytes does: a page, and the message. */
 export const EVENT_BYTES = 512
 const CHUNK_BYTES_MIN = 8192
+/** While something that was lost is not told: how often it is looked whether there is room. */
+const LOOK_ms = 1000
 
 export interface HistoryTapOptions {
   readonly tell: (message: ToHistory) => void
@@ -26,6 +28,7 @@ export class HistoryTap {
   readonly #options: HistoryTapOptions
   #given = 0
   #gap: Gap | undefined
+  #look: Timer | undefined
   #wall_ms = 0
   #since_us = 0
 
@@ -56,6 +59,11 @@ export class HistoryTap {
     else this.#lose(at_us, { chunks: 0, bytes: 0, events: 1 })
   }
 
+  /** What was lost is told, room or not: nothing comes any more. */
+  close(): void {
+    this.#tellGap(this.#now_us())
+  }
+
   #updates({ memory, runs }: Updates): void {
     const at_us = this.#now_us()
     const filled = runs.at(-1)!
@@ -64,17 +72,35 @@ export class HistoryTap {
   }
 
   #takes(bytes: number, at_us: number): boolean {
-    const { tell } = this.#options
-    const waiting = (this.#given - this.taken) | 0
-    // Once something was lost half of it has to be free again: few gaps that are long, and not one after the other.
-    if (waiting + bytes > (this.#gap ? WAITING_MAX_BYTES / 2 : WAITING_MAX_BYTES)) return false
+    if (!this.#hasRoom(bytes)) return false
     this.#given = (this.#given + bytes) | 0
-    if (this.#gap) tell({ ...this.#gap, until_us: at_us })
-    this.#gap = undefined
+    if (this.#gap) this.#tellGap(at_us)
     return true
   }
 
+  #hasRoom(bytes: number): boolean {
+    const waiting = (this.#given - this.taken) | 0
+    // Once something was lost half of it has to be free again: few gaps that are long, and not one after the other.
+    return waiting + bytes <= (this.#gap ? WAITING_MAX_BYTES / 2 : WAITING_MAX_BYTES)
+  }
+
+  #tellGap(until_us: number): void {
+    this.#look?.cancel()
+    this.#look = undefined
+    if (this.#gap) this.#options.tell({ ...this.#gap, until_us })
+    this.#gap = undefined
+  }
+
+  #lookAfter(): void {
+    this.#look = this.#options.clock.after(LOOK_ms, () => {
+      // It ended when the last of it came.
+      if (this.#hasRoom(0)) this.#tellGap(this.#gap!.until_us)
+      else this.#lookAfter()
+    })
+  }
+
   #lose(at_us: number, { chunks, bytes, events }: Pick<Gap, 'chunks' | 'bytes' | 'events'>): void {
+    if (!this.#gap) this.#lookAfter()
     const before = this.#gap ?? { at_us, chunks: 0, bytes: 0, events: 0 }
     this.#gap = {
       kind: 'gap',
