@@ -211,7 +211,7 @@ export class Inbound {
     const { dynamic, clock } = this.#parts
     const now_us = clock.now_us()
     if (!this.#connects.take(slotOf(peer.number), now_us)) return false
-    if (peer.number >= FIRST_DYNAMIC) dynamic.connects(peer, now_us)
+    if (peer.number >= FIRST_DYNAMIC) dynamic.connects(peer)
     return true
   }
 
@@ -221,10 +221,7 @@ export class Inbound {
 
   #admit(way: Way, view: DataView, ip: number, addressBytes: number): Peer | number {
     if (!this.#parts.isHere(way)) return Refusal.elsewhere
-    return (
-      this.#parts.dynamic.admit(way, sourceOf(view, ip, addressBytes), this.#parts.clock.now_us()) ??
-      Refusal['too-many-dynamic']
-    )
+    return this.#parts.dynamic.admit(way, sourceOf(view, ip, addressBytes)) ?? Refusal['too-many-dynamic']
   }
 
   /** Translates the packet and gives it to the kernel, with a header that leaves nothing to be finished. */

@@ -7,7 +7,10 @@
  *
  *   slot  | four connections whose end is meant |                     a dynamic one also:  | state | way | address |
  *
- *   dynamic:  free --(a SYN came: the relay)--> announced --(it was accepted: the session thread)--> held --> free
+ *   dynamic:  free --(a SYN came: the relay)--> announced --(it was accepted: the session thread)--> held
+ *               ^                                  |      ^                                           |
+ *               +--(nobody came, after a time)-----+      +--(a SYN of the same peer's)--+        (it is over)
+ *               +--(the kernel has said its last words)---------------------------- leaving <---------+
  */
 
 import type { IpAddress } from '../../base/address.ts'
@@ -26,7 +29,7 @@ export const PEER_SLOTS = NAMED_MAX + DYNAMIC_MAX
 /** Two at a time while both ends connect, and as many that are on their way out. */
 const ENDS = 4
 const DYNAMIC_WORDS = 6
-const State = { free: 0, announced: 1, held: 2 } as const
+export const State = { free: 0, announced: 1, held: 2, leaving: 3 } as const
 
 /** Who came from a prefix. */
 export interface DynamicPeer {
@@ -76,23 +79,24 @@ export class PeerMemory {
 
   // ---- peers of prefixes
 
-  /** The relay: a SYN of this peer's is on its way to the kernel. The slot is free, or its own already. */
+  /** The relay: a SYN of this peer's is on its way to the kernel. The slot is free, or was its own before. */
   announce(slot: number, way: number, address: IpAddress): void {
     const at = this.#dynamicAt + slot * DYNAMIC_WORDS
-    if (Atomics.load(this.#words, at) !== State.free) return
+    const state = Atomics.load(this.#words, at)
+    if (state === State.announced || state === State.held) return
     this.#words[at + 1] = way * 2 + (address.length === 4 ? 0 : 1)
     new Uint8Array(this.memory, (at + 2) * 4, 16).set(address)
     Atomics.store(this.#words, at, State.announced)
   }
 
-  /** The relay: nobody came after all. False when somebody did. */
-  withdraw(slot: number): boolean {
-    const at = this.#dynamicAt + slot * DYNAMIC_WORDS
-    return Atomics.compareExchange(this.#words, at, State.announced, State.free) !== State.held
+  stateOf(slot: number): number {
+    return Atomics.load(this.#words, this.#dynamicAt + slot * DYNAMIC_WORDS)
   }
 
-  isFree(slot: number): boolean {
-    return Atomics.load(this.#words, this.#dynamicAt + slot * DYNAMIC_WORDS) === State.free
+  /** The relay: it is in this state no longer, but free. False when it has left the state meanwhile. */
+  vacate(slot: number, state: number): boolean {
+    const at = this.#dynamicAt + slot * DYNAMIC_WORDS
+    return Atomics.compareExchange(this.#words, at, state, State.free) === state
   }
 
   /** The session thread: who has the number, and it is held from now on. Undefined when it is nobody's. */
@@ -106,9 +110,9 @@ export class PeerMemory {
     return { way: kind >>> 1, address }
   }
 
-  /** The session thread: the session is over. */
+  /** The session thread: the session is over. Its last words are not: the kernel has them, and may say them again. */
   release(number: number): void {
-    Atomics.store(this.#words, this.#dynamicAt + (number - FIRST_DYNAMIC) * DYNAMIC_WORDS, State.free)
+    Atomics.store(this.#words, this.#dynamicAt + (number - FIRST_DYNAMIC) * DYNAMIC_WORDS, State.leaving)
   }
 
   /** Whether it is a number that a peer can have. */

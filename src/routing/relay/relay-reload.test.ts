@@ -75,7 +75,6 @@ suite('another site file', () => {
     bed.clock.advance(LINGER_ms)
     equal(connect(), undefined)
     equal(bed.refused('stranger-connects'), 1)
-    bed.memory.withdraw(0)
     bed.take([TWO, RANGE])
     deepEqual(connect() !== undefined, true)
     equal(bed.memory.claim(FIRST_DYNAMIC + 1)?.way, 3)

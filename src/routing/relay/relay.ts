@@ -63,7 +63,7 @@ export class Relay {
     const mac = new DataView(Uint8Array.of(0, 0, ...setup.mac).buffer).getBigUint64(0)
     const ours = Number(mac)
     this.#placement = new Placement(setup)
-    this.#dynamic = new DynamicPeers(peers, memory, (peer) => this.#answers.forget(peer))
+    this.#dynamic = new DynamicPeers({ peers, memory, clock, left: (peer) => this.#answers.forget(peer) })
     this.#clock = clock
     this.#packetMax = packetMax
     this.#setup = setup
