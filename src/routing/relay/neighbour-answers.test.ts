@@ -99,6 +99,15 @@ suite('ARP', () => {
     bed.frame(7, build.ethernet({ source: '02:00:00:00:00:33', destination: BROADCAST }, build.arpRequest(moved)))
     equal(bed.packet(toPeer)[0]!.destination, '02:00:00:00:00:33')
   })
+
+  test('of nobody, or of a group, tells no MAC address', () => {
+    const bed = new RelayBed([ACME])
+    bed.introduce(7)
+    for (const senderMac of [NO_MAC, BROADCAST, '03:00:00:00:00:01'])
+      bed.frame(7, framed(build.arpReply({ senderMac, senderIp: PEER, targetMac: GATEWAY_MAC, targetIp: GATEWAY })))
+    equal(bed.refused('malformed'), 3)
+    equal(bed.packet(toPeer)[0]!.destination, PEER_MAC)
+  })
 })
 
 suite('neighbour discovery', () => {
@@ -154,6 +163,37 @@ suite('neighbour discovery', () => {
       bed.sent().map(({ destination }) => destination),
       [PEER_MAC],
     )
+  })
+
+  const advertisement = (targetMac: string, flags: number): Uint8Array =>
+    framed(
+      build.ipv6(
+        { source: PEER_6, destination: GATEWAY_6, hopLimit: 255 },
+        build.neighbourAdvertisement({ target: PEER_6, flags, targetMac }),
+      ),
+    )
+
+  test('another MAC address takes the place of a known one only where it is to (RFC 4861 section 7.2.5)', () => {
+    const bed = new RelayBed([ACME_6])
+    const destination = (): string => bed.packet(toPeer6)[0]!.destination
+    bed.frame(7, advertisement(PEER_MAC, 0))
+    equal(destination(), PEER_MAC)
+    bed.frame(7, advertisement('02:00:00:00:00:99', ND_ADVERTISEMENT.solicited))
+    equal(destination(), PEER_MAC)
+    bed.frame(7, advertisement('02:00:00:00:00:99', ND_ADVERTISEMENT.override))
+    equal(destination(), '02:00:00:00:00:99')
+  })
+
+  test('of nobody, or of a group, tells no MAC address, and is not answered', () => {
+    const bed = new RelayBed([ACME_6])
+    bed.frame(7, advertisement(PEER_MAC, 0))
+    for (const mac of [NO_MAC, '33:33:00:00:00:01']) {
+      bed.frame(7, advertisement(mac, ND_ADVERTISEMENT.override))
+      bed.frame(7, solicitation(GATEWAY_6, PEER_6, mac))
+    }
+    equal(bed.refused('malformed'), 4)
+    deepEqual(bed.sent(), [])
+    equal(bed.packet(toPeer6)[0]!.destination, PEER_MAC)
   })
 
   test('from beyond the link nothing is believed', () => {

@@ -40,6 +40,7 @@ const WAITING_MAX = 4
 const WAITING_BYTES_MAX = 2048
 
 const BROADCAST = 0xffffffffffff
+const GROUP_BIT = 2 ** 40
 const ALL_NODES_MAC = 0x333300000001
 const SOLICITED_MAC = 0x3333ff000000
 const HOPS = 255
@@ -78,6 +79,7 @@ export class NeighbourAnswers {
   arp(view: DataView, at: number, end: number, segment: Segment): number {
     if (checkArp(view, at, end) !== Fault.none) return Refusal.malformed
     const mac = arp.senderMac.get(view, at)
+    if (!isOnes(mac)) return Refusal.malformed
     const isKnown = this.#hear(segment.vni, view, at + arp.senderIp.offset, 4, mac)
     if (arp.operation.get(view, at) === ARP_OPERATION.reply)
       return isKnown ? Refusal.none : Refusal['not-ours-to-answer']
@@ -106,13 +108,16 @@ export class NeighbourAnswers {
 
   #advertised(view: DataView, ip: number, at: number, end: number, { vni }: Segment): number {
     const mac = macIn(view, ip, at, end, ND_OPTION.targetLinkLayer)
-    const isKnown = this.#hear(vni, view, at + neighbourAdvertisement.target.offset, 16, mac)
+    if (!isOnes(mac)) return Refusal.malformed
+    const overrides = (neighbourAdvertisement.flags.get(view, at) & ND_ADVERTISEMENT.override) !== 0
+    const isKnown = this.#hear(vni, view, at + neighbourAdvertisement.target.offset, 16, mac, overrides)
     return isKnown ? Refusal.none : Refusal['not-ours-to-answer']
   }
 
   #solicited(view: DataView, ip: number, at: number, end: number, segment: Segment): number {
     const source = ip + ipv6.source.offset
     const mac = macIn(view, ip, at, end, ND_OPTION.sourceLinkLayer)
+    if (!isOnes(mac)) return Refusal.malformed
     this.#hear(segment.vni, view, source, 16, mac)
     const target = at + neighbourSolicitation.target.offset
     if (!segment.isOurs(view, target, 16)) return Refusal['not-ours-to-answer']
@@ -147,14 +152,16 @@ export class NeighbourAnswers {
   }
 
   /** Whose address is at `at` has this MAC address. False when that is nobody who matters. */
-  #hear(vni: number, view: DataView, at: number, length: number, mac: number): boolean {
+  #hear(vni: number, view: DataView, at: number, length: number, mac: number, overrides = true): boolean {
     const known = this.#parts.tables.flatMap((table) => table.find(vni, view, at, length) ?? [])
-    for (const peer of known) this.#learn(peer, mac)
+    for (const peer of known) this.#learn(peer, mac, overrides)
     return known.length > 0
   }
 
-  #learn(peer: Peer, mac: number): void {
+  #learn(peer: Peer, mac: number, overrides: boolean): void {
     this.#parts.counters.learnt++
+    // RFC 4861 section 7.2.5: without the Override flag no other address takes the place of one that is known.
+    if (peer.mac !== 0 && !overrides) return
     peer.mac = mac
     peer.asks = 0
     this.#asking.delete(peer)
@@ -284,6 +291,11 @@ export class NeighbourAnswers {
 function macIn(view: DataView, ip: number, at: number, end: number, kind: number): number {
   const option = neighbourOption(view, at, end, kind)
   return option === 0 ? ethernet.source.get(view, ip - ethernet.BYTES) : linkLayerOption.address.get(view, option)
+}
+
+/** Whether it can be the MAC address of one host: a group's is not, and none is not. */
+function isOnes(mac: number): boolean {
+  return mac !== 0 && Math.floor(mac / GROUP_BIT) % 2 === 0
 }
 
 /** ff02::1 */
