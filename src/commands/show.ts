@@ -48,7 +48,7 @@ export async function show(
   tenant: string | undefined,
   { run, json }: { run?: string; json?: boolean },
 ): Promise<void> {
-  const thing = THINGS[what]
+  const thing = Object.hasOwn(THINGS, what) ? THINGS[what] : undefined
   if (!thing) throw new Failure(`there is no ${what} to show; there are ${Object.keys(THINGS).join(', ')}`, EXIT.usage)
   const rows = await withBus(run ?? onlyRunDirectory(), async (bus) => thing(bus, await modulesOf(bus), tenant ?? ''))
   console.log(json ? JSON.stringify(rows) : table(rows.map(flattened)) || `no ${what}`)

@@ -3,6 +3,7 @@ import { suite, test } from 'node:test'
 import { FAMILY, familyBit } from '../../wire/bgp/family.ts'
 import { REFRESH } from '../../wire/bgp/refresh.ts'
 import { EngineBed } from './engine-bed.ts'
+import { policiesOf, term } from './policy-bed.ts'
 
 const IPV4 = familyBit(FAMILY.ipv4Unicast)
 const KEPT = { keep: IPV4, keep_s: 120 }
@@ -83,6 +84,38 @@ suite('routes of a session that broke (RFC 4724)', () => {
     bed.down(4)
     bed.down(3)
     deepEqual([toldTo2(bed), bed.engine.counts().paths], [[], 0])
+  })
+
+  test('meet policies that change meanwhile', () => {
+    const bed = broken()
+    const policies = [{ name: 'none', terms: [term('reject')] }]
+    const { imports } = bed.engine.reloadPolicies(
+      policiesOf([{ number: 1, import: ['none'] }, { number: 2 }], { policies }),
+    )
+    bed.run()
+    deepEqual([imports, toldTo2(bed)], [1, []])
+    bed.engine.reloadPolicies(policiesOf([{ number: 1 }, { number: 2 }], { policies }))
+    bed.run()
+    equal(toldTo2(bed).length, 2)
+    // One that is under way when the session breaks goes on.
+    bed.up(3, { of: 1, restart: { forwarding: IPV4 } })
+    bed.engine.reloadPolicies(policiesOf([{ number: 1, import: ['none'] }, { number: 2 }], { policies }))
+    bed.down(3, KEPT)
+    deepEqual(toldTo2(bed), [])
+    bed.clock.advance(600_000)
+    bed.run()
+    equal(bed.engine.counts().paths, 0)
+  })
+
+  test('of a family that the next session does not have go with it: their end would never come', () => {
+    const bed = new EngineBed()
+    const families = [FAMILY.ipv4Unicast, FAMILY.ipv6Unicast]
+    bed.up(1, { families })
+    bed.up(2, { families })
+    bed.announce(1, '10.0.0.0/8', ROUTE)
+    bed.down(1, { keep: familyBit(FAMILY.ipv4Unicast) | familyBit(FAMILY.ipv6Unicast), keep_s: 120 })
+    bed.up(3, { of: 1, families: [FAMILY.ipv6Unicast], restart: { forwarding: 0b11 } })
+    deepEqual(toldTo2(bed), [])
   })
 
   test('of two that broke one after another only the last stay', () => {

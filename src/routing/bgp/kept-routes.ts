@@ -7,12 +7,13 @@
 import type { Clock, Timer } from '../../base/clock.ts'
 import { type Family, hasFamily } from '../../wire/bgp/family.ts'
 import type { RoutingTable } from './rib/routing-table.ts'
+import { keyOf, type RouteSession } from './route-session.ts'
 
 /** After the session is back: so long its End-of-RIB may take. */
 const SELECTION_ms = 360_000
 
 interface Kept {
-  readonly rib: number
+  readonly session: RouteSession
   /** By family: those whose routes are kept still. */
   readonly tables: (RoutingTable | undefined)[]
   timer: Timer
@@ -29,12 +30,15 @@ export class KeptRoutes {
     this.#purge = purge
   }
 
-  get count(): number {
-    return this.#byPeer.size
+  /** Those that are gone, and whose routes are here. */
+  sessions(): RouteSession[] {
+    return Array.from(this.#byPeer.values(), ({ session }) => session)
   }
 
   /** The session is gone: of the families in `keep` its routes stay for a while. */
-  keep(peer: string, rib: number, tables: readonly (RoutingTable | undefined)[], keep: number, keep_s: number): void {
+  keep(session: RouteSession, keep: number, keep_s: number): void {
+    const { rib, tables } = session
+    const peer = keyOf(session.up)
     // One that goes again before it was whole: what was kept of the session before is too old.
     this.#drop(peer)
     if (keep === 0) {
@@ -49,7 +53,7 @@ export class KeptRoutes {
     if (gone.length > 0) this.#purge(rib, gone, false)
     const kept = tables.map((table, family) => (hasFamily(keep, family) ? table : undefined))
     const timer = this.#clock.after(keep_s * 1000, () => this.#drop(peer))
-    this.#byPeer.set(peer, { rib, tables: kept, timer })
+    this.#byPeer.set(peer, { session, tables: kept, timer })
   }
 
   /**
@@ -63,7 +67,7 @@ export class KeptRoutes {
     for (const family of kept.tables.keys()) if (!hasFamily(forwarding, family)) this.endOfRib(peer, family as Family)
     if (!this.#byPeer.has(peer)) return 0
     kept.timer = this.#clock.after(SELECTION_ms, () => this.#drop(peer))
-    return kept.rib
+    return kept.session.rib
   }
 
   /** All routes of the family have come again: what is left of the old ones goes. */
@@ -73,7 +77,7 @@ export class KeptRoutes {
     if (!kept || !table) return
     kept.tables[family] = undefined
     const isLast = kept.tables.every((one) => one === undefined)
-    this.#purge(kept.rib, [table], isLast)
+    this.#purge(kept.session.rib, [table], isLast)
     if (!isLast) return
     kept.timer.cancel()
     this.#byPeer.delete(peer)
@@ -85,7 +89,7 @@ export class KeptRoutes {
     kept.timer.cancel()
     this.#byPeer.delete(peer)
     this.#purge(
-      kept.rib,
+      kept.session.rib,
       kept.tables.filter((table) => table !== undefined),
       true,
     )

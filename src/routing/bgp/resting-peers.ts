@@ -4,14 +4,15 @@
  */
 
 import { formatAddress, type IpAddress } from '../../base/address.ts'
-import type { Clock } from '../../base/clock.ts'
+import type { Clock, Timer } from '../../base/clock.ts'
 
 /** Peers beyond so many take the places of those that came first. */
 const PEERS_MAX = 65_536
 
 export class RestingPeers {
   readonly #clock: Clock
-  readonly #peers = new Set<string>()
+  /** With the timers of those that are let in again. */
+  readonly #peers = new Map<string, Timer | undefined>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -20,10 +21,10 @@ export class RestingPeers {
   /** For good, which is until the range is changed, unless it is said for how long. */
   add(name: string, address: IpAddress, time_s: number | undefined): void {
     const peer = keyOf(name, address)
-    this.#peers.add(peer)
-    if (time_s !== undefined) this.#clock.after(time_s * 1000, () => this.#peers.delete(peer))
-    const [first] = this.#peers
-    if (this.#peers.size > PEERS_MAX) this.#peers.delete(first!)
+    this.#free(peer)
+    this.#peers.set(peer, time_s === undefined ? undefined : this.#clock.after(time_s * 1000, () => this.#free(peer)))
+    const [first] = this.#peers.keys()
+    if (this.#peers.size > PEERS_MAX) this.#free(first!)
   }
 
   has(name: string, address: IpAddress): boolean {
@@ -32,7 +33,12 @@ export class RestingPeers {
 
   /** All of a range. */
   release(name: string): void {
-    for (const peer of this.#peers) if (peer.startsWith(keyOf(name))) this.#peers.delete(peer)
+    for (const peer of this.#peers.keys()) if (peer.startsWith(keyOf(name))) this.#free(peer)
+  }
+
+  #free(peer: string): void {
+    this.#peers.get(peer)?.cancel()
+    this.#peers.delete(peer)
   }
 }
 

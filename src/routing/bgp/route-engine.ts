@@ -122,6 +122,7 @@ export class RouteEngine {
       // The number will be another session's.
       const next = this.#byRib.get(this.#peers.current[rib]!)
       if (isLast && next?.inbound.before === rib) next.inbound.before = 0
+      if (isLast) this.#reviews.forget(rib)
       const done = (): void => this.#retire(rib)
       this.#purges.add({ rib, tables, ...(isLast && { done }) })
       options.wake?.()
@@ -302,7 +303,9 @@ export class RouteEngine {
       this.#sets,
       this.#assembler,
     )
-    const before = this.#kept.comeBack(keyOf(up), negotiated.gracefulRestart?.forwarding ?? 0)
+    // Of a family that was not agreed on no End-of-RIB will come.
+    const forwarding = negotiated.families & (negotiated.gracefulRestart?.forwarding ?? 0)
+    const before = this.#kept.comeBack(keyOf(up), forwarding)
     inbound.before = before
     if (before !== 0) this.#peers.current[before] = rib
     const session: RouteSession = {
@@ -330,13 +333,12 @@ export class RouteEngine {
     if (!session) return
     this.#sessions.delete(number)
     this.#groups.leave(session)
-    this.#reviews.forget(session.rib)
     this.#byRib.delete(session.rib)
     this.#leaving.set(
       session.rib,
       session.tables.filter((table) => table !== undefined),
     )
-    this.#kept.keep(keyOf(session.up), session.rib, session.tables, keep, keep_s)
+    this.#kept.keep(session, keep, keep_s)
   }
 
   /** False when it is not done yet. */
@@ -371,12 +373,14 @@ export class RouteEngine {
 
   /**
    * Policies of another site file. Sessions whose policies say the same as before are left alone. Of the others what they
-   * sent is looked at again where it lies, and what they were told is compared with what they would be told now.
+   * sent is looked at again where it lies, also of those that are gone and whose routes are kept, and what they were told is
+   * compared with what they would be told now.
    */
   reloadPolicies(source: PolicySource): PolicyReload {
     this.#policies.update(source)
     const resets = this.#resets
-    const imports = [...this.#sessions.values()].filter((session) => this.#takesImports(session))
+    const having = [...this.#sessions.values(), ...this.#kept.sessions()]
+    const imports = having.filter((session) => this.#takesImports(session))
     const exports = [...this.#sessions.values()].filter((session) => this.#takesExports(session))
     const tables = new Set(imports.flatMap((session) => session.tables).filter((table) => table !== undefined))
     for (const table of tables) this.#review(table, imports)
