@@ -258,7 +258,7 @@ function isNeighbourDiscovery(view: DataView, ip: number, end: number): boolean 
   return at >= end || icmpv6.type.get(view, at) !== ICMPV6_TYPE.echoReply
 }
 
-function isBfd(port: number): boolean {
+export function isBfd(port: number): boolean {
   return port === UDP_PORT.bfdSingleHop || port === UDP_PORT.bfdMultiHop || port === UDP_PORT.bfdEcho
 }
 

@@ -16,7 +16,7 @@ import { ipv6, trafficClass } from '../../wire/ipv6.ts'
 import { clampMss, TCP_FLAG, tcp, tcpHeaderBytes } from '../../wire/tcp.ts'
 import { udp, writeUdpChecksum } from '../../wire/udp.ts'
 import { etherTypeOf, type FrameWriter } from './frame-writer.ts'
-import { mssFor } from './inbound.ts'
+import { isBfd, mssFor } from './inbound.ts'
 import { innerNumber } from './inner-address.ts'
 import type { NeighbourAnswers } from './neighbour-answers.ts'
 import type { PeerMemory } from './peer-memory.ts'
@@ -112,7 +112,9 @@ export class Outbound {
     const peer = this.#parts.peers.numbered(number)
     if (!peer || peer.remote.length !== packet.addressBytes) return Refusal['kernel-noise']
     if (protocol === PROTOCOL.tcp) return this.#tcp(packet, peer)
-    if (protocol !== PROTOCOL.udp) return Refusal['kernel-noise']
+    // A socket of whoever is on this host may send to the device: what a neighbour is to get is a session's.
+    const isOurs = protocol === PROTOCOL.udp && isBfd(udp.destinationPort.get(view, packet.ip + packet.ipBytes))
+    if (!isOurs) return Refusal['kernel-noise']
     // DSR section 5.1: BFD of one session goes over all paths, packet by packet. By a counter, for the kernel's packets have
     // no IDs: it sends them with DF, and IPv6 has none.
     this.#datagrams = (this.#datagrams + 1) & 0xffff

@@ -318,6 +318,18 @@ suite('from the kernel to peers', () => {
     equal(ports.filter((port, i) => port === ports[i + 1]).length, 0)
   })
 
+  test('of UDP a neighbour gets what is BFD, and nothing that somebody else on this host has to say', () => {
+    const bed = new RelayBed([ACME])
+    bed.introduce(7)
+    const send = (destinationPort: number): number => {
+      const datagram = build.udp({ sourcePort: 3784, destinationPort }, build.bfd())
+      return bed.packet(build.ipv4({ source: INNER, destination: '240.0.0.2' }, datagram).bytes).length
+    }
+    deepEqual([3784, 4784, 3785].map(send), [1, 1, 1])
+    deepEqual([53, 179, 3786].map(send), [0, 0, 0])
+    equal(bed.refused('kernel-noise'), 3)
+  })
+
   test('FIN and RST pass when the session means them, and for its connection only', () => {
     const bed = new RelayBed([ACME])
     bed.introduce(7)
