@@ -12,6 +12,7 @@ import { encodeNlri } from '../../wire/bgp/nlri.ts'
 import { encodeAttribute } from '../../wire/bgp/update-message.ts'
 import { Writer } from '../../wire/cursor.ts'
 import { MrtReader, type MrtRecord } from '../../wire/mrt.ts'
+import { plainHandling, type RouteHandling } from '../bgp/messages.ts'
 import type { Down } from '../bgp/session/down.ts'
 import type { Negotiated } from '../bgp/session/negotiate.ts'
 import type { State } from '../bgp/session/states.ts'
@@ -98,7 +99,7 @@ export class Diary {
     return this.#recorder
   }
 
-  up(peer: string, remote: string, over: Partial<Negotiated> = {}): void {
+  up(peer: string, remote: string, over: Partial<Negotiated> = {}, handled: Partial<RouteHandling> = {}): void {
     const bytes = parseAddress(remote)!
     this.#event(peer, remote, 'openConfirm', 'established')
     const session = this.#nextSession++
@@ -109,7 +110,7 @@ export class Diary {
       up: {
         ...{ kind: 'up', session, slot: 0, peer, remote: bytes, negotiated: { ...negotiated, ...over } },
         local: parseAddress(bytes.length === 4 ? '10.0.0.1' : '2001:db8::1')!,
-        handling: {} as never,
+        handling: { ...plainHandling, ...handled },
       },
     })
   }

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseAddress, parsePrefix } from '../../base/address.ts'
 import { systemClock } from '../../base/clock.ts'
+import { plainHandling, plainNegotiated } from '../bgp/messages.ts'
 import { updateOf } from './diary.ts'
 import { History } from './history.ts'
 import { readPrefixHistory } from './prefix-history.ts'
@@ -22,8 +23,8 @@ function begin(directory: string, failed: (error: Error, isOver: boolean) => voi
   const up = (): void =>
     tap.routes({
       ...{ kind: 'up', session: 1, slot: 0, peer: 'transit', local: parseAddress('10.0.0.1')!, remote },
-      negotiated: { remoteAs: 65_002, as4: true, addPathReceive: 0, families: 1 } as never,
-      handling: {} as never,
+      negotiated: plainNegotiated,
+      handling: plainHandling,
     })
   const updates = (message: Uint8Array, count: number): void => {
     const memory = new SharedArrayBuffer(message.length * count)

@@ -3,6 +3,7 @@ import fs, { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'no
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
+import { FAMILY, familyBit } from '../../wire/bgp/family.ts'
 import { CEASE, ceaseWithText, HOLD_TIMER_EXPIRED, notification } from '../../wire/bgp/notification.ts'
 import { downByHoldTime, downByPeer } from '../bgp/session/down.ts'
 import { Diary, START_us, updateOf } from './diary.ts'
@@ -118,6 +119,35 @@ suite('the history of a prefix', () => {
     broken[19 + 4 + 3] = 9
     diary.updates(...TRANSIT, broken)
     deepEqual(diary.lines('203.0.113.0/24'), ['2 transit withdrawn its attributes are malformed (RFC 7606)'])
+  })
+
+  test('judges routes by what the session had agreed on, as the tables do, in later segments too', () => {
+    using diary = new Diary()
+    diary.up(...TRANSIT, { families: familyBit(FAMILY.ipv4Unicast) }, { enforceFirstAs: true })
+    for (let part = 0; part < 2; part++) {
+      diary.updates(
+        ...TRANSIT,
+        { announce: ['2001:db8:1::/48'] },
+        { announce: ['203.0.113.0/24'], path: [65_002, 65_001, 7] },
+        { announce: ['203.0.113.0/24'], path: [65_009, 7] },
+      )
+      diary.recorder.abandon()
+    }
+    diary.up(...ACME, { remoteAs: 65_100 }, { allowAsIn: 1 })
+    diary.updates(
+      ...ACME,
+      { announce: ['203.0.113.0/24'], path: [65_100, 65_001] },
+      { announce: ['203.0.113.0/24'], path: [65_009] },
+    )
+    const loop = 'rejected 65002 65001 7 via 10.0.0.2 our own AS is in its path (RFC 4271 section 9.1.2)'
+    const foreign = 'withdrawn its path does not begin with the peer (RFC 4271 section 6.3)'
+    deepEqual(diary.lines('203.0.113.0/24'), [
+      ...[2, 3].flatMap((second) => [`${second} transit ${loop}`, `${second} transit ${foreign}`]),
+      '5 acme-dc announced 65100 65001 via 10.0.0.2',
+      '5 acme-dc announced 65009 via 10.0.0.2',
+    ])
+    deepEqual(diary.lines('2001:db8:1::/48'), [])
+    ok(segmentsIn(diary.directory).length > 1)
   })
 
   test('ends when the speaker begins anew after it was killed', () => {

@@ -5,10 +5,23 @@
  *
  *   {"kind":"start","at_us":...,"node":"routing","as":65001}      the speaker began here: no session was up
  *   {"kind":"peer","number":3,"name":"transit","remote":"10.0.0.2","tenant":"acme"}
- *   {"kind":"up","at_us":...,"number":3}                          when the segment began it was established
+ *   {"kind":"up","at_us":...,"number":3,"families":3,...}         when the segment began it was established
+ *   {"kind":"agreed","at_us":...,"number":3,"families":3,...}     it is, from here on
  *   {"kind":"reason","at_us":...,"number":3,"from":"established","to":"idle","reason":"..."}
  *   {"kind":"gap","at_us":...,"until_us":...,"chunks":4,"bytes":1048576,"events":0}   nothing was written of what came
  */
+
+/** Of an established session: how its updates are to be read. Sets of families are bits. */
+export interface Agreed {
+  readonly families: number
+  /** Those whose prefixes come with path identifiers. */
+  readonly addPath: number
+  readonly extendedNextHop: number
+  /** What its paths have to begin with; 0 when it does not matter. */
+  readonly firstAs: number
+  /** How often our AS may be in a path. */
+  readonly allowAsIn: number
+}
 
 export type Note =
   | { readonly kind: 'start'; readonly at_us: number; readonly node: string; readonly as: number }
@@ -19,7 +32,9 @@ export type Note =
       readonly remote: string
       readonly tenant?: string | undefined
     }
-  | { readonly kind: 'up'; readonly at_us: number; readonly number: number }
+  /** Versions before this one did not write what was agreed on. */
+  | ({ readonly kind: 'up'; readonly at_us: number; readonly number: number } & Partial<Agreed>)
+  | ({ readonly kind: 'agreed'; readonly at_us: number; readonly number: number } & Agreed)
   | {
       readonly kind: 'reason'
       readonly at_us: number
@@ -37,13 +52,29 @@ export type Note =
       readonly events: number
     }
 
+const AGREED = {
+  families: 'number',
+  addPath: 'number',
+  extendedNextHop: 'number',
+  firstAs: 'number',
+  allowAsIn: 'number',
+} as const
+
 /** By kind: the fields that must be there, and what they are. */
 const FIELDS: Readonly<Record<Note['kind'], Readonly<Record<string, 'number' | 'string'>>>> = {
   start: { at_us: 'number', node: 'string', as: 'number' },
   peer: { number: 'number', name: 'string', remote: 'string' },
   up: { at_us: 'number', number: 'number' },
+  agreed: { at_us: 'number', number: 'number', ...AGREED },
   reason: { at_us: 'number', number: 'number', from: 'string', to: 'string', reason: 'string' },
   gap: { at_us: 'number', until_us: 'number', chunks: 'number', bytes: 'number', events: 'number' },
+}
+
+/** Undefined when the note does not say it all. */
+export function agreedOf(note: Partial<Agreed>): Agreed | undefined {
+  return Object.keys(AGREED).every((name) => typeof note[name as keyof Agreed] === 'number')
+    ? (note as Agreed)
+    : undefined
 }
 
 export function noteLine(note: Note): string {

@@ -1,32 +1,44 @@
 /**
  * Where one prefix stands in an UPDATE: what the message does to it, by the rules that the tables follow too (RFC 4271,
- * RFC 7606). Nothing is allocated for a message in which it does not stand, of which there are millions.
+ * RFC 7606), policies and reflection apart. Nothing is allocated for a message in which it does not stand, of which there are millions.
  */
 
 import { ipv4Number, type Prefix } from '../../base/address.ts'
+import { countInPath } from '../../wire/bgp/as-path.ts'
 import { checkAttributes } from '../../wire/bgp/check-attributes.ts'
 import { formatDistinguisher } from '../../wire/bgp/distinguisher.ts'
 import { type AttributeContext, AttributeFacts, attributeContext, OUTCOME } from '../../wire/bgp/facts.ts'
-import { FAMILY, type Family, families, hasFamily } from '../../wire/bgp/family.ts'
+import { families as allFamilies, FAMILY, type Family, hasFamily } from '../../wire/bgp/family.ts'
 import { BGP_HEADER_BYTES } from '../../wire/bgp/message.ts'
 import { readPrefix4, readPrefix6, readVpn4, readVpn6, VpnPrefix } from '../../wire/bgp/prefix.ts'
 import { splitUpdate, UpdateParts } from '../../wire/bgp/update.ts'
 import { Reader } from '../../wire/cursor.ts'
 import type { MrtMessage } from '../../wire/mrt.ts'
+import type { Agreed } from './note.ts'
 
-const ALL_FAMILIES = (1 << families.length) - 1
+const ALL_FAMILIES = (1 << allFamilies.length) - 1
 
 export interface Mention {
-  readonly what: 'announced' | 'withdrawn'
+  /** `rejected`: it is kept, and not used. */
+  readonly what: 'announced' | 'withdrawn' | 'rejected'
+  readonly family: number
   /** Where several paths to a prefix are told apart (RFC 7911). */
   readonly pathId: number | undefined
   /** Of a VPN route. */
   readonly distinguisher: string | undefined
   /** It stands in an attribute (RFC 4760), and not in the message itself. */
   readonly isMultiprotocol: boolean
-  /** It was announced, with attributes for which it counts as withdrawn (RFC 7606). */
-  readonly isMalformed: boolean
+  /** It was announced, and this is why it counts for less. */
+  readonly reason: string | undefined
 }
+
+/** What becomes of the routes that a message announces. */
+type Fate = Pick<Mention, 'what' | 'reason'>
+const WITHDRAWN: Fate = { what: 'withdrawn', reason: undefined }
+const ANNOUNCED: Fate = { what: 'announced', reason: undefined }
+const MALFORMED: Fate = { what: 'withdrawn', reason: 'its attributes are malformed (RFC 7606)' }
+const FOREIGN: Fate = { what: 'withdrawn', reason: 'its path does not begin with the peer (RFC 4271 section 6.3)' }
+const LOOP: Fate = { what: 'rejected', reason: 'our own AS is in its path (RFC 4271 section 9.1.2)' }
 
 export class PrefixFinder {
   readonly parts = new UpdateParts()
@@ -48,44 +60,52 @@ export class PrefixFinder {
   }
 
   /** Withdrawals first, as they are taken. Empty too when the message ended the session. */
-  mentions(record: MrtMessage): Mention[] {
+  mentions(record: MrtMessage, agreed: Agreed | undefined): Mention[] {
     const { from, parts, facts } = this
     from.window(record.messageAt + BGP_HEADER_BYTES, record.messageEnd)
     if (!splitUpdate(from, parts)) return NONE
-    const context = contextOf(record)
+    const context = contextOf(record, agreed)
     const outcome = checkAttributes(from, parts, context, facts)
     if (outcome === OUTCOME.reset) return NONE
     const found: Mention[] = []
     const { mpReachFamily, mpUnreachFamily } = facts
-    this.#look(found, 'withdrawn', FAMILY.ipv4Unicast, parts.withdrawnAt, parts.withdrawnEnd, context)
-    this.#look(found, 'withdrawn', mpUnreachFamily, facts.mpUnreachNlriAt, facts.mpUnreachNlriEnd, context)
-    this.#look(found, 'announced', FAMILY.ipv4Unicast, parts.nlriAt, parts.nlriEnd, context)
-    this.#look(found, 'announced', mpReachFamily, facts.mpReachNlriAt, facts.mpReachNlriEnd, context)
+    const fate = this.#fateOf(record, agreed)
+    this.#look(found, WITHDRAWN, FAMILY.ipv4Unicast, parts.withdrawnAt, parts.withdrawnEnd, context)
+    this.#look(found, WITHDRAWN, mpUnreachFamily, facts.mpUnreachNlriAt, facts.mpUnreachNlriEnd, context)
+    this.#look(found, fate, FAMILY.ipv4Unicast, parts.nlriAt, parts.nlriEnd, context)
+    this.#look(found, fate, mpReachFamily, facts.mpReachNlriAt, facts.mpReachNlriEnd, context)
     return found
+  }
+
+  #fateOf({ as4, localAs }: MrtMessage, agreed: Agreed | undefined): Fate {
+    const { from, facts } = this
+    if (facts.outcome === OUTCOME.withdraw) return MALFORMED
+    if (!agreed) return ANNOUNCED
+    if (agreed.firstAs !== 0 && facts.firstAs !== agreed.firstAs) return FOREIGN
+    const ours = countInPath(from, facts.asPathAt, facts.asPathEnd, as4, localAs)
+    return ours > agreed.allowAsIn ? LOOP : ANNOUNCED
   }
 
   #look(
     into: Mention[],
-    said: Mention['what'],
+    { what, reason }: Fate,
     family: number,
     at: number,
     end: number,
-    { addPath }: AttributeContext,
+    { addPath, families: agreed }: AttributeContext,
   ): void {
     const isFamily4 = family === FAMILY.ipv4Unicast || family === FAMILY.vpnv4
-    if (family < 0 || at === end || isFamily4 !== this.#is4) return
+    if (family < 0 || at === end || isFamily4 !== this.#is4 || !hasFamily(agreed, family)) return
     const { from } = this
     const hasIds = hasFamily(addPath, family)
-    const isMalformed = said === 'announced' && this.facts.outcome === OUTCOME.withdraw
     from.window(at, end)
     while (from.remaining > 0) {
       const pathId = hasIds ? from.u32() : undefined
       if (!this.#isNext(family as Family) || from.failed) continue
       const { distinguisherHigh: high, distinguisherLow: low } = this.#vpn
       const distinguisher = family > FAMILY.ipv6Unicast ? formatDistinguisher(high, low) : undefined
-      const what = isMalformed ? 'withdrawn' : said
       const isMultiprotocol = at >= this.parts.attributesAt && at < this.parts.attributesEnd
-      into.push({ what, pathId, distinguisher, isMultiprotocol, isMalformed })
+      into.push({ what, family, pathId, distinguisher, isMultiprotocol, reason })
     }
   }
 
@@ -111,21 +131,20 @@ function isSame(one: Uint32Array, other: Uint32Array): boolean {
   return one[0] === other[0] && one[1] === other[1] && one[2] === other[2] && one[3] === other[3]
 }
 
-const contexts = new Map<number, AttributeContext>()
+/** Of sessions that nothing is known of but what their records tell. */
+const unknown = new Map<number, AttributeContext>()
+const known = new WeakMap<Agreed, AttributeContext>()
 
-/** What the session had agreed on, as far as a record tells; of what it does not tell, all. */
-export function contextOf({ as4, addPath, peerAs, localAs }: MrtMessage): AttributeContext {
+/** What the session had agreed on. As far as nobody has written it: what a record tells, and of what it does not tell, all. */
+export function contextOf({ as4, addPath, peerAs, localAs }: MrtMessage, agreed: Agreed | undefined): AttributeContext {
   const external = peerAs !== localAs
   const key = Number(as4) | (Number(addPath) << 1) | (Number(external) << 2)
-  const known = contexts.get(key)
-  if (known) return known
-  const made = attributeContext({
-    as4,
-    external,
-    families: ALL_FAMILIES,
-    extendedNextHop: ALL_FAMILIES,
-    addPath: addPath ? ALL_FAMILIES : 0,
-  })
-  contexts.set(key, made)
+  const before = agreed ? known.get(agreed) : unknown.get(key)
+  if (before) return before
+  const all = { families: ALL_FAMILIES, extendedNextHop: ALL_FAMILIES, addPath: addPath ? ALL_FAMILIES : 0 }
+  const { families, extendedNextHop, addPath: withIds } = agreed ?? all
+  const made = attributeContext({ as4, external, families, extendedNextHop, addPath: withIds })
+  if (agreed) known.set(agreed, made)
+  else unknown.set(key, made)
   return made
 }

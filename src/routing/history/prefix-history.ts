@@ -20,7 +20,7 @@ import { BGP_HEADER_BYTES, MESSAGE } from '../../wire/bgp/message.ts'
 import { formatNextHop, type MpReach, mpReach, mpUnreach } from '../../wire/bgp/multiprotocol.ts'
 import { decodeUpdate, type PathAttribute } from '../../wire/bgp/update-message.ts'
 import { type MrtMessage, MrtReader, type MrtRecord, type MrtStateChange } from '../../wire/mrt.ts'
-import { type Note, readNotes } from './note.ts'
+import { type Agreed, agreedOf, type Note, readNotes } from './note.ts'
 import { contextOf, type Mention, PrefixFinder } from './prefix-finder.ts'
 import { type Segment, segmentsIn } from './segments.ts'
 
@@ -33,8 +33,8 @@ export interface HistoryPeer {
 export interface RouteEvent {
   readonly at_us: number
   readonly peer: HistoryPeer
-  /** `speaker started`: it had ended before, nobody wrote when, and all sessions with it. */
-  readonly what: 'announced' | 'withdrawn' | 'session down' | 'speaker started'
+  /** `rejected`: announced, and not used. `speaker started`: it had ended before, nobody wrote when, and all sessions with it. */
+  readonly what: 'announced' | 'withdrawn' | 'rejected' | 'session down' | 'speaker started'
   readonly pathId?: number | undefined
   readonly distinguisher?: string | undefined
   /** Of a route that was announced, for people. */
@@ -74,9 +74,12 @@ class Walk implements PrefixHistory {
   readonly #until_us: number
   /** Routes that are held, by peer and path. */
   readonly #held = new Map<string, RouteEvent>()
+  /** By peer. */
+  readonly #agreed = new Map<string, Agreed>()
   // Of the segment that is being read.
   #peers = new Map<number, HistoryPeer>()
   #reasons = new Map<string, string>()
+  #agreements = new Map<string, Agreed>()
   #file = ''
 
   constructor(prefix: Prefix, until_us: number) {
@@ -89,6 +92,7 @@ class Walk implements PrefixHistory {
     this.#file = basename(records)
     this.#peers = new Map()
     this.#reasons = new Map()
+    this.#agreements = new Map()
     for (const note of readNotes(new TextDecoder().decode(readOrEmpty(notes)))) this.#note(note)
     const reader = new MrtReader(bytes)
     const finder = new PrefixFinder(bytes, this.#prefix)
@@ -106,7 +110,9 @@ class Walk implements PrefixHistory {
     if (note.kind === 'peer') {
       const { number, name, remote, tenant } = note
       this.#peers.set(number, { name, remote, tenant })
-    } else if (note.kind === 'reason') this.#reasons.set(`${note.number} ${note.at_us} ${note.from}`, note.reason)
+    } else if (note.kind === 'up') this.#takeAgreed(this.#peers.get(note.number), agreedOf(note))
+    else if (note.kind === 'agreed') this.#agreements.set(`${note.number} ${note.at_us}`, note)
+    else if (note.kind === 'reason') this.#reasons.set(`${note.number} ${note.at_us} ${note.from}`, note.reason)
     else if (note.kind === 'gap' && note.at_us <= this.#until_us) this.gaps.push(note)
     else if (note.kind === 'start' && note.at_us <= this.#until_us) this.#started(note.at_us)
   }
@@ -121,10 +127,17 @@ class Walk implements PrefixHistory {
     this.#held.clear()
   }
 
+  #takeAgreed(peer: HistoryPeer | undefined, agreed: Agreed | undefined): void {
+    if (!peer) return
+    if (agreed) this.#agreed.set(keyOf(peer), agreed)
+    else this.#agreed.delete(keyOf(peer))
+  }
+
   #state(record: MrtStateChange): void {
-    if (record.from !== 'established') return
     const { at_us } = record
     const peer = this.#peerOf(record)
+    if (record.to === 'established') this.#takeAgreed(peer, this.#agreements.get(`${record.interfaceIndex} ${at_us}`))
+    if (record.from !== 'established') return
     const reason = this.#reasons.get(`${record.interfaceIndex} ${at_us} established`)
     const place = this.#placeOf(record)
     for (const [key, { peer: its, pathId, distinguisher }] of this.#held) {
@@ -136,11 +149,12 @@ class Walk implements PrefixHistory {
 
   #message(record: MrtMessage, finder: PrefixFinder, bytes: Uint8Array): void {
     if (record.isOurs || bytes[record.messageAt + TYPE_AT] !== MESSAGE.update) return
-    for (const mention of finder.mentions(record)) this.#mention(record, mention, finder)
+    const agreed = this.#agreed.get(keyOf(this.#peerOf(record)))
+    for (const mention of finder.mentions(record, agreed)) this.#mention(record, mention, finder, agreed)
   }
 
-  #mention(record: MrtMessage, mention: Mention, finder: PrefixFinder): void {
-    const { what, pathId, distinguisher, isMalformed } = mention
+  #mention(record: MrtMessage, mention: Mention, finder: PrefixFinder, agreed: Agreed | undefined): void {
+    const { what, pathId, distinguisher, reason } = mention
     const peer = this.#peerOf(record)
     const event: RouteEvent = {
       at_us: record.at_us,
@@ -148,14 +162,14 @@ class Walk implements PrefixHistory {
       what,
       pathId,
       distinguisher,
-      ...(what === 'announced' && { route: routeOf(record, mention, finder) }),
-      ...(isMalformed && { reason: 'its attributes are malformed (RFC 7606)' }),
+      ...(what !== 'withdrawn' && { route: routeOf(record, mention, finder, agreed) }),
+      ...(reason !== undefined && { reason }),
       record: this.#placeOf(record),
     }
     this.events.push(event)
     const key = JSON.stringify([peer.name, peer.remote, pathId, distinguisher])
-    if (what === 'announced') this.#held.set(key, event)
-    else this.#held.delete(key)
+    if (what === 'withdrawn') this.#held.delete(key)
+    else this.#held.set(key, event)
   }
 
   #peerOf({ interfaceIndex, peer }: MrtRecord): HistoryPeer {
@@ -165,6 +179,10 @@ class Walk implements PrefixHistory {
   #placeOf({ recordAt }: MrtRecord): string {
     return `${this.#file}:${recordAt}`
   }
+}
+
+function keyOf({ name, remote }: HistoryPeer): string {
+  return `${name} ${remote}`
 }
 
 /**
@@ -207,9 +225,14 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [largeCommunities.code, 'large communities'],
 ])
 
-function routeOf(record: MrtMessage, { isMultiprotocol }: Mention, { from }: PrefixFinder) {
+function routeOf(
+  record: MrtMessage,
+  { isMultiprotocol }: Mention,
+  { from }: PrefixFinder,
+  agreed: Agreed | undefined,
+): RouteEvent['route'] {
   from.window(record.messageAt + BGP_HEADER_BYTES, record.messageEnd)
-  const update = decodeUpdate(from, contextOf(record))
+  const update = decodeUpdate(from, contextOf(record, agreed))
   // A message may have routes of two families, each with a next hop of its own.
   const foreign = isMultiprotocol ? nextHop.code : mpReach.code
   return update && Object.fromEntries(update.attributes.filter(({ row }) => row.code !== foreign).flatMap(shown))

@@ -19,7 +19,7 @@ import { type MrtSession, messageHead, messageRecord, stampHead, stateRecord } f
 import type { SessionUp } from '../bgp/messages.ts'
 import type { HostEvent } from '../bgp/session-host.ts'
 import type { Gap, ToHistory } from './messages.ts'
-import { type Note, noteLine } from './note.ts'
+import { type Agreed, type Note, noteLine } from './note.ts'
 import { SegmentWriter } from './segments.ts'
 
 /** Of records on their way to the file. */
@@ -153,6 +153,7 @@ export class Recorder {
     peer.heads = []
     this.#sessions.set(up.session, peer)
     this.#state(peer, change?.from ?? 'openConfirm', 'established', at_us)
+    if (this.#isReady()) this.#note({ kind: 'agreed', at_us, number: this.#numberOf(peer), ...agreedIn(up) })
   }
 
   #down(at_us: number, session: number): void {
@@ -330,7 +331,7 @@ export class Recorder {
       if (!peer.up && !peer.change) this.#peers.delete(key)
       if (!peer.up || this.#nextNumber > NUMBER_MAX) continue
       peer.number = this.#nextNumber++
-      notes.push(peerNote(peer), { kind: 'up', at_us: peer.up_us, number: peer.number })
+      notes.push(peerNote(peer), { kind: 'up', at_us: peer.up_us, number: peer.number, ...agreedIn(peer.up) })
     }
     return notes.map(noteLine).join('')
   }
@@ -338,6 +339,12 @@ export class Recorder {
 
 function peerNote({ number, name, remote, tenant }: Peer): Note {
   return { kind: 'peer', number, name, remote: formatAddress(remote), tenant }
+}
+
+function agreedIn({ negotiated, handling }: SessionUp): Agreed {
+  const { families, addPathReceive: addPath, extendedNextHop, external, remoteAs } = negotiated
+  const { allowAsIn, enforceFirstAs } = handling
+  return { families, addPath, extendedNextHop, firstAs: external && enforceFirstAs ? remoteAs : 0, allowAsIn }
 }
 
 /** Do the prefixes of an UPDATE carry path identifiers, where not all families of the session do (RFC 8050 section 4)? */
