@@ -76,8 +76,8 @@ test('a program is told the same', () => {
 
 test('on its way out it matters whose route it was', () => {
   const out = ['203.0.113.0/24', '--peer', 'right', '--direction', 'out']
-  ok(explain(...out, '--from', 'left').lines.includes('  AS path: empty -> 65001'))
-  ok(explain(...out, '--from', 'right').lines.includes('rejected: policy of-left, term 2'))
+  ok(explain(...out, '--from', 'left').lines.includes('  AS path: 65002 -> 65001 65002'))
+  ok(explain(...out).lines.includes('rejected: policy of-left, term 2'))
 })
 
 test('what is wrong with the question is said', () => {
@@ -95,4 +95,21 @@ test('what is wrong with the question is said', () => {
   equal(asked('10.0.0.0/8', ...left, '--next-hop', '::1'), '::1 is of another IP version than the prefix')
   const community = '9 is no community, such as 65001:100, no-export, rt:65001:1 or 65001:2:3'
   equal(asked('10.0.0.0/8', ...left, '--community', '9'), community)
+})
+
+test('what no policy decides on is told too: paths that come back, that begin with others, and what is not to be told', () => {
+  const last = (...args: string[]): string => explain('203.0.113.0/24', ...args).lines.at(-1)!
+  const into = ['--peer', 'left', '--direction', 'in', '--as-path']
+  equal(
+    last(...into, '65002 65001 7'),
+    'rejected: AS 65001, our own, is in the path (RFC 4271 section 9.1.2): allow_as_in is 0',
+  )
+  equal(
+    last(...into, '7 65002'),
+    "rejected: the path does not begin with the neighbour's AS (RFC 4271 section 6.3): enforce_first_as",
+  )
+  const out = ['--peer', 'right', '--direction', 'out', '--from', 'left']
+  equal(last(...out, '--community', 'no-export'), 'rejected: no-export: it stays in our AS (RFC 1997)')
+  equal(last(...out, '--community', 'no-advertise'), 'rejected: no-advertise: it is told to nobody (RFC 1997)')
+  equal(last('--peer', 'left', '--direction', 'out', '--from', 'left'), 'rejected: it is its own route')
 })

@@ -44,21 +44,24 @@ export async function explain(prefixText: string, options: ExplainOptions): Prom
   const named = (name: string): Neighbour =>
     routing.neighbours.find((one) => one.name === name) ?? wrong(`there is no neighbour ${name}`)
   const neighbour = named(options.peer)
-  const from = options.from === undefined ? '' : named(options.from).name
-  const isFromOutside = direction === 'in' && isExternal(routing, neighbour)
-  const path = options.asPath ?? (isFromOutside ? String(neighbour.as ?? neighbour.as_range!.from) : '')
+  const from = options.from === undefined ? undefined : named(options.from)
+  const source = direction === 'in' ? neighbour : from
+  const isFromOutside = source && isExternal(routing, source)
+  const path = options.asPath ?? (isFromOutside ? String(source.as ?? source.as_range!.from) : '')
   const origins = ['igp', 'egp', 'incomplete']
   if (!origins.includes(options.origin)) wrong(`the origin is one of ${origins.join(', ')}, and not ${options.origin}`)
   const explanation = explainRoute(routing, {
     prefix,
     neighbour,
     direction,
-    from,
+    from: from?.name ?? '',
     route: {
       origin: origins.indexOf(options.origin),
       path: parsePath(path) ?? wrong(`${JSON.stringify(path)} is no AS path, such as "65002 7 {8,9}"`),
       nextHop:
-        options.nextHop === undefined ? usualNextHop(neighbour, prefix) : nextHopOf(options.nextHop, prefix.address),
+        options.nextHop === undefined
+          ? usualNextHop(source ?? neighbour, prefix)
+          : nextHopOf(options.nextHop, prefix.address),
       med: numberOf('MED', options.med),
       localPref: numberOf('local preference', options.localPreference),
       ...communitiesOf(options.community),

@@ -5,7 +5,7 @@
 
 import { formatAddress, formatPrefix, type Prefix, parseAddress } from '../../base/address.ts'
 import type { Neighbour, Routing } from '../../config/routing.ts'
-import { formatSegments } from '../../wire/bgp/as-path.ts'
+import { formatSegments, SEGMENT } from '../../wire/bgp/as-path.ts'
 import { COMMUNITY, formatCommunity, formatExtendedCommunity, formatLargeCommunity } from '../../wire/bgp/community.ts'
 import { FAMILY } from '../../wire/bgp/family.ts'
 import { AttributeSets, NO_SET } from '../bgp/rib/attribute-sets.ts'
@@ -57,6 +57,7 @@ export function explainRoute(routing: Routing, question: RouteQuestion): RouteEx
   const isAccepted = result !== NO_SET
   const after = isAccepted ? routeOf(sets, result) : undefined
   const last = terms.at(-1)
+  const refusal = refusalOf(routing, question, after)
   const isGoing = chain.gracefulShutdown && (after?.communities.includes(COMMUNITY.gracefulShutdown) ?? false)
   return {
     prefix: formatPrefix(prefix),
@@ -64,15 +65,47 @@ export function explainRoute(routing: Routing, question: RouteQuestion): RouteEx
     direction,
     policies: chain.policies.map(({ name }) => name),
     terms,
-    verdict: isAccepted ? 'accept' : 'reject',
+    verdict: isAccepted && refusal === undefined ? 'accept' : 'reject',
     by:
-      last?.matched && last.outcome !== 'next'
+      refusal ??
+      (last?.matched && last.outcome !== 'next'
         ? `policy ${last.policy}, term ${last.term}`
-        : defaultOf(chain.accepts, terms),
+        : defaultOf(chain.accepts, terms)),
     builtIn: isGoing ? ['graceful shutdown (RFC 8326): local preference 0'] : [],
     before: shownRoute(route),
-    after: after && shownRoute(after),
+    after: refusal === undefined ? after && shownRoute(after) : undefined,
   }
+}
+
+/** Why the route is of no use or not told whatever policies say, as rib/inbound.ts and rib/update-group.ts have it. */
+function refusalOf(routing: Routing, question: RouteQuestion, after: RouteAttributes | undefined): string | undefined {
+  return question.direction === 'in' ? refusalIn(routing, question) : after && refusalOut(routing, question)
+}
+
+function refusalIn(routing: Routing, { neighbour, route: { path } }: RouteQuestion): string | undefined {
+  const own = path.flatMap(({ numbers }) => numbers).filter((as) => as === routing.as).length
+  if (own > neighbour.allow_as_in)
+    return `AS ${routing.as}, our own, is in the path (RFC 4271 section 9.1.2): allow_as_in is ${neighbour.allow_as_in}`
+  const first = path[0]?.type === SEGMENT.sequence ? path[0].numbers[0] : undefined
+  const range = neighbour.as_range ?? { from: neighbour.as!, to: neighbour.as! }
+  const isFirst = first !== undefined && first >= range.from && first <= range.to
+  if (isExternal(routing, neighbour) && neighbour.enforce_first_as && !isFirst)
+    return `the path does not begin with the neighbour's AS (RFC 4271 section 6.3): enforce_first_as`
+  return undefined
+}
+
+function refusalOut(routing: Routing, { neighbour, from, route }: RouteQuestion): string | undefined {
+  if (from === neighbour.name) return 'it is its own route'
+  const has = (community: number): boolean => route.communities.includes(community)
+  if (has(COMMUNITY.noAdvertise)) return 'no-advertise: it is told to nobody (RFC 1997)'
+  const isOutside = isExternal(routing, neighbour)
+  if (isOutside && (has(COMMUNITY.noExport) || has(COMMUNITY.noExportSubconfed)))
+    return 'no-export: it stays in our AS (RFC 1997)'
+  const source = routing.neighbours.find(({ name }) => name === from)
+  const isReflected = source && !isOutside && !isExternal(routing, source)
+  if (isReflected && !source.route_reflector_client && !neighbour.route_reflector_client)
+    return 'it goes from one internal peer to another by a route reflector alone (RFC 4456 section 6)'
+  return undefined
 }
 
 function defaultOf(accepts: boolean, terms: readonly TermReport[]): string {
