@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { Diary, START_us } from '../routing/history/diary.ts'
+import { Diary, START_us, updateOf } from '../routing/history/diary.ts'
 import { timeOf, timeText } from './show-history.ts'
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
@@ -16,7 +16,8 @@ const TRANSIT = ['transit', '10.0.0.2'] as const
 const ACME = ['acme-dc', '10.0.0.2'] as const
 
 function show(...words: string[]): { status: number | null; stdout: string; stderr: string } {
-  const args = ['--disable-warning=ExperimentalWarning', MAIN, 'show', 'history', ...words, '--state', state]
+  const where = words.includes('--state') ? [] : ['--state', state]
+  const args = ['--disable-warning=ExperimentalWarning', MAIN, 'show', 'history', ...words, ...where]
   return spawnSync(process.execPath, args, { encoding: 'utf8' })
 }
 
@@ -68,6 +69,21 @@ suite('gatehouse show history', () => {
       at(String(diary.now_us / 1e6), '--peer', 'acme-dc').map(({ peer }) => peer),
       ['acme-dc'],
     )
+  })
+
+  test('says what it does not know, rather than that there was no route', () => {
+    const old = new Diary({ directory: join(state, 'old', 'history', 'routing-1'), size_bytes: 8 << 20 })
+    old.up(...TRANSIT)
+    old.updates(...TRANSIT, { announce: ['203.0.113.0/24'] })
+    const many = Array.from({ length: 2000 }, () => updateOf({ announce: ['10.1.0.0/16'] }))
+    for (let round = 0; round < 100; round++) old.updates(...TRANSIT, ...many)
+    old.recorder.close()
+    const ask = (...words: string[]): string => show('203.0.113.0/24', '--state', join(state, 'old'), ...words).stdout
+    const now = String(old.now_us / 1e6)
+    match(ask('--at', now), /^no route is known\nunknown before \S+ from transit \(10\.0\.0\.2\): its session is older/)
+    const { begin, unknown } = JSON.parse(ask('--at', now, '--json')).nodes[0]
+    deepEqual(unknown, [{ peer: 'transit', address: '10.0.0.2', before: begin }])
+    match(ask('--at', String(START_us / 1e6)), /^no route is known\nunknown before \S+\n/)
   })
 
   test('says what is wrong with the question', () => {

@@ -42,6 +42,9 @@ export async function showHistory(prefixText: string | undefined, options: Histo
   else for (const answer of answers) tell(answer, nodes.length > 1)
 }
 
+/** Of ten thousand tenants' sessions all may be older. JSON has all of them. */
+const UNKNOWN_SHOWN = 20
+
 type Row = Readonly<Record<string, unknown>>
 
 interface NodeAnswer {
@@ -50,6 +53,8 @@ interface NodeAnswer {
   readonly begin: string | null
   /** With a time: what held then, a row a peer and path. Without: every change, in order. */
   readonly rows: readonly Row[]
+  /** Of whose routes nothing is known before when: the history does not reach back to it. Without a peer, of all. */
+  readonly unknown: readonly Row[]
   /** When and how much was lost. */
   readonly gaps: readonly Row[]
 }
@@ -67,10 +72,18 @@ function answerOf(
     node,
     begin: history.begin_us === undefined ? null : timeText(history.begin_us),
     rows: at_us === undefined ? events.map(changeRow) : standing(events, history),
+    unknown: unknownOf(history, at_us, peer),
     gaps: history.gaps.map(({ at_us: from, until_us, chunks, bytes, events: lost }) => {
       return { from: timeText(from), until: timeText(until_us), chunks, bytes, events: lost }
     }),
   }
+}
+
+function unknownOf({ begin_us, older }: PrefixHistory, at_us: number | undefined, name: string | undefined): Row[] {
+  if (begin_us !== undefined && at_us !== undefined && at_us < begin_us) return [{ before: timeText(begin_us) }]
+  return older
+    .filter(({ peer, isSettled }) => (name === undefined || peer.name === name) && (at_us === undefined || !isSettled))
+    .map(({ peer, before_us }) => ({ ...whose(peer), before: timeText(before_us) }))
 }
 
 function changeRow({ at_us, what, peer, pathId, distinguisher, route, reason, record }: RouteEvent): Row {
@@ -121,9 +134,16 @@ function because(reason: string | undefined): Row {
   return reason === undefined ? {} : { reason }
 }
 
-function tell({ node, begin, rows, gaps }: NodeAnswer, isOneOfMany: boolean): void {
+function tell({ node, begin, rows, unknown, gaps }: NodeAnswer, isOneOfMany: boolean): void {
   if (isOneOfMany) console.log(`${node}:`)
-  console.log(table(rows) || 'no route')
+  console.log(table(rows) || (unknown.length > 0 ? 'no route is known' : 'no route'))
+  for (const { peer, address, before } of unknown.slice(0, UNKNOWN_SHOWN))
+    console.log(
+      peer === undefined
+        ? `unknown before ${before}`
+        : `unknown before ${before} from ${peer} (${address}): its session is older than the history`,
+    )
+  if (unknown.length > UNKNOWN_SHOWN) console.log(`and from ${unknown.length - UNKNOWN_SHOWN} more`)
   for (const { from, until, chunks, bytes, events } of gaps)
     console.log(`lost from ${from} to ${until}: ${chunks} chunks, ${bytes} bytes of updates, ${events} events`)
   console.log(begin === null ? 'nothing was recorded' : `the history begins at ${begin}`)

@@ -150,6 +150,26 @@ suite('the history of a prefix', () => {
     ok(segmentsIn(diary.directory).length > 1)
   })
 
+  test('says of which sessions it does not know all, because they are older than what is kept', () => {
+    using diary = new Diary({ size_bytes: 8 << 20 })
+    const begin_us = diary.now_us
+    diary.up(...TRANSIT)
+    diary.up(...ACME, { families: familyBit(FAMILY.ipv6Unicast) })
+    diary.updates(...TRANSIT, { announce: ['203.0.113.0/24', '198.51.100.0/24'] })
+    deepEqual(diary.of('203.0.113.0/24').older, [])
+    const many = Array.from({ length: 2000 }, () => updateOf({ announce: ['10.1.0.0/16'] }))
+    for (let round = 0; round < 100; round++) diary.updates(...TRANSIT, ...many)
+    const settled_us = diary.now_us
+    diary.updates(...TRANSIT, { withdraw: ['203.0.113.0/24'] })
+    const [one, ...more] = diary.of('203.0.113.0/24', settled_us).older
+    deepEqual([one?.peer.name, one?.isSettled, more], ['transit', false, []])
+    ok(one!.before_us > begin_us && one!.before_us < settled_us)
+    const isSettled = (prefix: string): boolean[] => diary.of(prefix).older.map((session) => session.isSettled)
+    deepEqual([isSettled('203.0.113.0/24'), isSettled('198.51.100.0/24')], [[true], [false]])
+    diary.down(...TRANSIT, silence)
+    deepEqual(isSettled('198.51.100.0/24'), [true])
+  })
+
   test('ends when the speaker begins anew after it was killed', () => {
     using diary = new Diary()
     diary.up(...TRANSIT)

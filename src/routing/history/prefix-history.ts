@@ -21,6 +21,7 @@ import { formatNextHop, type MpReach, mpReach, mpUnreach } from '../../wire/bgp/
 import { decodeUpdate, type PathAttribute } from '../../wire/bgp/update-message.ts'
 import { type MrtMessage, MrtReader, type MrtRecord, type MrtStateChange } from '../../wire/mrt.ts'
 import { type Agreed, agreedOf, type Note, readNotes } from './note.ts'
+import { keyOf, type OlderSession, OlderSessions } from './older-sessions.ts'
 import { contextOf, type Mention, PrefixFinder } from './prefix-finder.ts'
 import { type Segment, segmentsIn } from './segments.ts'
 
@@ -53,6 +54,8 @@ export interface PrefixHistory {
   readonly gaps: readonly HistoryGap[]
   /** Of what was before nothing is known; undefined when nothing was recorded. */
   readonly begin_us: number | undefined
+  /** Whose routes of before it may hold still. */
+  readonly older: readonly OlderSession[]
 }
 
 /** Throws what the file system says when there is no such directory. */
@@ -76,6 +79,7 @@ class Walk implements PrefixHistory {
   readonly #held = new Map<string, RouteEvent>()
   /** By peer. */
   readonly #agreed = new Map<string, Agreed>()
+  readonly #older: OlderSessions
   // Of the segment that is being read.
   #peers = new Map<number, HistoryPeer>()
   #reasons = new Map<string, string>()
@@ -85,6 +89,11 @@ class Walk implements PrefixHistory {
   constructor(prefix: Prefix, until_us: number) {
     this.#prefix = prefix
     this.#until_us = until_us
+    this.#older = new OlderSessions(prefix.address.length === 4)
+  }
+
+  get older(): readonly OlderSession[] {
+    return this.#older.list
   }
 
   segment({ records, notes }: Segment): void {
@@ -93,14 +102,16 @@ class Walk implements PrefixHistory {
     this.#peers = new Map()
     this.#reasons = new Map()
     this.#agreements = new Map()
+    this.#older.segmentBegins()
     for (const note of readNotes(new TextDecoder().decode(readOrEmpty(notes)))) this.#note(note)
     const reader = new MrtReader(bytes)
     const finder = new PrefixFinder(bytes, this.#prefix)
     const places = new Occurrences(bytes, this.#prefix)
     for (let record = reader.next(); record; record = reader.next()) {
+      this.begin_us ??= record.at_us
       // No end: a wall clock may have been ahead and set back, and what comes behind is of before then again.
       if (record.at_us > this.#until_us) continue
-      this.begin_us ??= record.at_us
+      this.#older.firstRecord(record.at_us)
       if (record.kind === 'state') this.#state(record)
       else if (places.isIn(record.messageAt, record.messageEnd)) this.#message(record, finder, bytes)
     }
@@ -110,25 +121,34 @@ class Walk implements PrefixHistory {
     if (note.kind === 'peer') {
       const { number, name, remote, tenant } = note
       this.#peers.set(number, { name, remote, tenant })
-    } else if (note.kind === 'up') this.#takeAgreed(this.#peers.get(note.number), agreedOf(note))
+    } else if (note.kind === 'up') this.#wasUp(note)
     else if (note.kind === 'agreed') this.#agreements.set(`${note.number} ${note.at_us}`, note)
     else if (note.kind === 'reason') this.#reasons.set(`${note.number} ${note.at_us} ${note.from}`, note.reason)
     else if (note.kind === 'gap' && note.at_us <= this.#until_us) this.gaps.push(note)
-    else if (note.kind === 'start' && note.at_us <= this.#until_us) this.#started(note.at_us)
+    else if (note.kind === 'start') this.#started(note.at_us)
   }
 
   #started(at_us: number): void {
     this.begin_us ??= at_us
+    if (at_us > this.#until_us) return
     const record = `${this.#file}:0`
     const ends = Array.from(this.#held.values(), ({ peer, pathId, distinguisher }): RouteEvent => {
       return { at_us, peer, what: 'speaker started', pathId, distinguisher, record }
     })
     this.events.push(...ends)
     this.#held.clear()
+    this.#older.started()
   }
 
-  #takeAgreed(peer: HistoryPeer | undefined, agreed: Agreed | undefined): void {
+  #wasUp(note: Extract<Note, { kind: 'up' }>): void {
+    const peer = this.#peers.get(note.number)
     if (!peer) return
+    const agreed = agreedOf(note)
+    this.#takeAgreed(peer, agreed)
+    this.#older.wasUp(peer, note.at_us, agreed)
+  }
+
+  #takeAgreed(peer: HistoryPeer, agreed: Agreed | undefined): void {
     if (agreed) this.#agreed.set(keyOf(peer), agreed)
     else this.#agreed.delete(keyOf(peer))
   }
@@ -136,8 +156,12 @@ class Walk implements PrefixHistory {
   #state(record: MrtStateChange): void {
     const { at_us } = record
     const peer = this.#peerOf(record)
-    if (record.to === 'established') this.#takeAgreed(peer, this.#agreements.get(`${record.interfaceIndex} ${at_us}`))
+    if (record.to === 'established') {
+      this.#takeAgreed(peer, this.#agreements.get(`${record.interfaceIndex} ${at_us}`))
+      this.#older.up(peer)
+    }
     if (record.from !== 'established') return
+    this.#older.down(peer)
     const reason = this.#reasons.get(`${record.interfaceIndex} ${at_us} established`)
     const place = this.#placeOf(record)
     for (const [key, { peer: its, pathId, distinguisher }] of this.#held) {
@@ -167,6 +191,7 @@ class Walk implements PrefixHistory {
       record: this.#placeOf(record),
     }
     this.events.push(event)
+    this.#older.mentioned(peer, pathId !== undefined || distinguisher !== undefined)
     const key = JSON.stringify([peer.name, peer.remote, pathId, distinguisher])
     if (what === 'withdrawn') this.#held.delete(key)
     else this.#held.set(key, event)
@@ -179,10 +204,6 @@ class Walk implements PrefixHistory {
   #placeOf({ recordAt }: MrtRecord): string {
     return `${this.#file}:${recordAt}`
   }
-}
-
-function keyOf({ name, remote }: HistoryPeer): string {
-  return `${name} ${remote}`
 }
 
 /**
