@@ -197,12 +197,16 @@ describe('an echo packet of BFD over IPv4', () => {
     conserved(site)
   })
 
-  test('that nobody can have sent, or that is too short to say whose it is, is for nobody', () => {
+  test('that nobody can have sent, or that is too short or too long to be one, is for nobody', () => {
     const site = node()
     const ends = { source: GATEWAY, destination: GATEWAY, ttl: 254 }
     deepEqual(site.send(fromCustomer(echo(ends, content('192.168.1.77')))), [])
     deepEqual(site.send(fromCustomer(echo(ends, new Uint8Array(3)))), [])
-    equal(drops(site)['no-listener'], 2)
+    // A tunnel might be too narrow for it, and the neighbour that it names would be told so.
+    const large = new Uint8Array(8000)
+    large.set(parseAddress(NEIGHBOUR)!, 7996)
+    deepEqual(site.send(fromCustomer(echo(ends, large))), [])
+    equal(drops(site)['no-listener'], 3)
     conserved(site)
   })
 })

@@ -43,6 +43,9 @@ const IPV6_BYTES = 16
 /** What a packet is, as far as a routing node is concerned. */
 const Kind = { none: 0, opening: 1, bgp: 2, bfd: 3, answer: 4 } as const
 
+/** Echo packets are as small as control packets, give or take what a vendor puts in. */
+const ECHO_BYTES_MAX = 512
+
 /** Of an echo packet that has not been anywhere (RFC 5881 section 4 leaves it open; what comes back has less). */
 const FRESH_TTL = 255
 
@@ -131,12 +134,13 @@ export class RoutingTraffic {
     return this.#carry(batch, row, ETHERTYPE.ipv4, Kind.bfd, slot)
   }
 
-  /** With room for an address at its end. */
+  /** With room for an address at its end, and not more than a tunnel has room for, wherever that leads. */
   #isEcho(batch: Batch, row: number): boolean {
     const { frames, columns } = this.#shared
     const l4 = batch.l3[row]! + ipv4HeaderBytes(frames.view, batch.l3[row]!)
     if (udp.destinationPort.get(frames.view, l4) !== UDP_PORT.bfdEcho) return false
-    return columns.end[row]! <= columns.readable[row]! && columns.end[row]! - l4 >= udp.BYTES + IPV4_BYTES
+    const bytes = columns.end[row]! - l4
+    return columns.end[row]! <= columns.readable[row]! && bytes >= udp.BYTES + IPV4_BYTES && bytes <= ECHO_BYTES_MAX
   }
 
   #addressToSender(batch: Batch, row: number): void {

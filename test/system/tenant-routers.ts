@@ -35,16 +35,28 @@ export const stateOf = async (gateway: Gateway, name: string) =>
 export const lives = async (gateway: Gateway) =>
   (await gateway.observer.sessions()).map(({ name, pid, row }) => `${name} ${row?.state} ${pid} ${row?.flaps}`)
 
-/** Answers the routes that customers' kernels have lost since it was called, as `ip monitor` tells them. */
+const DELETED = 'Deleted '
+const AT_ONCE_ms = 50
+
+/**
+ * Answers the routes that customers' kernels have lost since it was called, as `ip monitor` tells them. BIRD deletes an IPv6
+ * route and adds it again at once where anything about it has changed, such as that it is not stale any more: no loss.
+ */
 export function lostRoutes({ made }: Pick<LiveSite, 'made'>): () => readonly string[] {
-  const lost: string[] = []
+  const lost: { readonly line: string; readonly at_ms: number }[] = []
+  const heard = (line: string): void => {
+    const at_ms = performance.now()
+    const isAgain = lost.findIndex((one) => one.line === `${DELETED}${line}` && at_ms - one.at_ms < AT_ONCE_ms)
+    if (line.startsWith(DELETED)) lost.push({ line, at_ms })
+    else if (isAgain >= 0) lost.splice(isAgain, 1)
+  }
   for (const { namespace } of made.topology.customers)
     for (const family of ['-4', '-6']) {
       const words = [family, 'monitor', 'route']
       const monitor = made.lab.spawn(namespace, 'ip', words, { stdio: ['ignore', 'pipe', 'inherit'] })
-      createInterface(monitor.stdout!).on('line', (line) => line.startsWith('Deleted') && lost.push(line))
+      createInterface(monitor.stdout!).on('line', heard)
     }
-  return () => [...lost]
+  return () => lost.map(({ line }) => line)
 }
 
 /** Pings that a busy machine may keep for longer than a second. A route that is gone costs all of them. */

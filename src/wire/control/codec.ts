@@ -8,7 +8,8 @@
  *
  * Modules are upgraded apart. A newer release may append fields to a message and to a record: an older reader skips
  * what it does not know. If an older reader must not skip it, the newer writer raises `oldest reader`, and the older
- * one refuses the message by name. Fields are never removed, reordered or given another type.
+ * one refuses the message by name, as it has to where a list of words or of kinds has grown. Fields are never removed,
+ * reordered or given another type.
  */
 
 import type { IpAddress, MacAddress } from '../../base/address.ts'
