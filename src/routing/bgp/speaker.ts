@@ -218,6 +218,7 @@ export class Speaker {
     const policies = policySourceOf(routing)
     const reload = (await this.#routes.ask('policies', { policies, tenants })) as PolicyReload
     if (relay) await this.#relay?.take(relay)
+    this.#history?.reload(routing)
     const ended = (await this.#sessions.ask('site', { site: { routing, relay } })) as number
     return { ...reload, sessionsReset: reload.sessionsReset + ended }
   }

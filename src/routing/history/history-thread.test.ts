@@ -51,6 +51,25 @@ test('what was told before the end is on disk after it', async () => {
   }
 })
 
+test('neighbours of another site file are known to the thread', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'gatehouse-history-'))
+  try {
+    const { history, up, updates } = begin(directory, (error) => ok(false, error.message))
+    history.reload({ neighbours: [{ name: 'transit', as: 65_002, tenant: 'acme' }] as never })
+    up()
+    updates(updateOf({ announce: ['10.2.0.0/16'] }), 1)
+    await history.close()
+    history.end.port.close()
+    const { events } = readPrefixHistory(directory, parsePrefix('10.2.0.0/16')!)
+    deepEqual(
+      events.map(({ peer }) => peer.tenant),
+      ['acme'],
+    )
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+})
+
 test('a history that cannot be kept says why, and ends when it is told to', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'gatehouse-history-'))
   try {

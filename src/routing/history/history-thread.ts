@@ -4,7 +4,7 @@ import { setPriority } from 'node:os'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { assert } from '../../base/assert.ts'
 import { systemClock } from '../../base/clock.ts'
-import type { FromHistory, HistoryThreadSetup } from './history.ts'
+import type { FromHistory, HistoryThreadSetup, ToHistoryThread } from './history.ts'
 import type { ToHistory } from './messages.ts'
 import { Recorder } from './recorder.ts'
 import { costOf, EVENT_BYTES } from './tap.ts'
@@ -26,6 +26,8 @@ const recorder = new Recorder({
 
 let isFlushing = false
 function take(message: ToHistory): void {
+  // Behind the site file that its session is of, which came before it over another port.
+  if (message.kind === 'up') for (let said = hear(); said; said = hear()) obey(said)
   recorder.take(message)
   if (message.kind === 'updates') Atomics.add(words, 0, costOf(message.runs))
   else if (message.kind === 'event') Atomics.add(words, 0, EVENT_BYTES)
@@ -38,9 +40,21 @@ function take(message: ToHistory): void {
   })
 }
 
-sessions.on('message', take)
-agent.on('message', () => {
+function hear(): ToHistoryThread | undefined {
+  return receiveMessageOnPort(agent!)?.message
+}
+
+function obey(message: ToHistoryThread): void {
+  if (message.kind === 'neighbours') recorder.setNeighbours(message.neighbours)
+  // Behind what is being taken.
+  else setImmediate(close)
+}
+
+function close(): void {
   for (let left = receiveMessageOnPort(sessions); left; left = receiveMessageOnPort(sessions)) take(left.message)
   recorder.close()
-  agent.postMessage({ kind: 'closed' } satisfies FromHistory)
-})
+  agent!.postMessage({ kind: 'closed' } satisfies FromHistory)
+}
+
+sessions.on('message', take)
+agent.on('message', obey)

@@ -206,6 +206,27 @@ suite('what is recorded', () => {
     )
   })
 
+  test('knows neighbours that came with another site file, and tenants that have changed', () => {
+    using diary = new Diary()
+    diary.up(...ACME, { remoteAs: 65_100 })
+    diary.recorder.setNeighbours([
+      { name: 'acme-dc', as: 65_100, tenant: 'acme-two' },
+      { name: 'new', as: 65_200, tenant: 'two' },
+    ])
+    diary.event('new', '10.0.0.7', 'idle', 'connect')
+    equal(diary.records().at(-1)!.peerAs, 65_200)
+    diary.up('new', '10.0.0.7', { remoteAs: 65_200 })
+    diary.updates('new', '10.0.0.7', { announce: ['10.1.0.0/16'], path: [65_200] })
+    diary.updates(...ACME, { announce: ['10.1.0.0/16'], path: [65_100] })
+    deepEqual(
+      diary.of('10.1.0.0/16').events.map(({ peer }) => [peer.name, peer.tenant]),
+      [
+        ['new', 'two'],
+        ['acme-dc', 'acme-two'],
+      ],
+    )
+  })
+
   test('stays within its size, and each segment can be understood without those before it', () => {
     const size_bytes = 8 << 20
     using diary = new Diary({ size_bytes })

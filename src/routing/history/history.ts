@@ -32,6 +32,10 @@ export interface HistoryThreadSetup extends HistorySettings {
   readonly taken: SharedArrayBuffer
 }
 
+export type ToHistoryThread =
+  | { readonly kind: 'neighbours'; readonly neighbours: readonly KnownNeighbour[] }
+  | { readonly kind: 'close' }
+
 export type FromHistory = { readonly kind: 'failed'; readonly message: string } | { readonly kind: 'closed' }
 
 /** What the session thread gets of it, to be transferred. */
@@ -49,7 +53,7 @@ export class History {
   constructor({ routing, failed, ...settings }: HistoryOptions) {
     const { port1, port2 } = new MessageChannel()
     const taken = new SharedArrayBuffer(4)
-    const neighbours = routing.neighbours.map(({ name, as, tenant }) => ({ name, as, tenant }))
+    const neighbours = neighboursOf(routing)
     const workerData: HistoryThreadSetup = { ...settings, as: routing.as, neighbours, sessions: port1, taken }
     this.end = { port: port2, taken }
     this.#worker = new Worker(new URL('./history-thread.ts', import.meta.url), { workerData, transferList: [port1] })
@@ -64,10 +68,23 @@ export class History {
     this.#worker.on('exit', () => this.#closed.resolve())
   }
 
+  /** Another site file: to be said before the sessions hear of it. */
+  reload(routing: Pick<Routing, 'neighbours'>): void {
+    this.#tell({ kind: 'neighbours', neighbours: neighboursOf(routing) })
+  }
+
+  #tell(message: ToHistoryThread): void {
+    if (!this.#isOver) this.#worker.postMessage(message)
+  }
+
   /** Writes what has come, and ends. */
   async close(): Promise<void> {
-    if (!this.#isOver) this.#worker.postMessage('close')
+    this.#tell({ kind: 'close' })
     await this.#closed.promise
     await this.#worker.terminate()
   }
+}
+
+function neighboursOf({ neighbours }: Pick<Routing, 'neighbours'>): KnownNeighbour[] {
+  return neighbours.map(({ name, as, tenant }) => ({ name, as, tenant }))
 }

@@ -55,7 +55,7 @@ export interface KnownNeighbour {
 interface Peer {
   readonly name: string
   readonly remote: IpAddress
-  readonly tenant: string | undefined
+  tenant: string | undefined
   as: number
   local: IpAddress
   /** While it is established. */
@@ -75,7 +75,7 @@ type Change = Pick<HostEvent, 'from' | 'to' | 'reason'>
 export class Recorder {
   readonly #options: RecorderOptions
   readonly #segments: SegmentWriter
-  readonly #neighbours: ReadonlyMap<string, KnownNeighbour>
+  #neighbours: ReadonlyMap<string, KnownNeighbour>
   readonly #peers = new Map<string, Peer>()
   readonly #sessions = new Map<number, Peer>()
   readonly #buffer: Uint8Array
@@ -98,6 +98,22 @@ export class Recorder {
     this.#segments = new SegmentWriter({ directory, size_bytes, head: () => this.#head() })
     this.#buffer = new Uint8Array(Math.min(BUFFER_BYTES, this.#segments.segmentBytesMax >> 2))
     this.#view = new DataView(this.#buffer.buffer)
+  }
+
+  /** Of another site file. Peers of which it says something else than before are named again. */
+  setNeighbours(neighbours: readonly KnownNeighbour[]): void {
+    this.#neighbours = new Map(neighbours.map((one) => [one.name, one]))
+    for (const peer of this.#peers.values()) {
+      const known = this.#neighbours.get(peer.name)
+      // It has been taken out, and what is still to be told of it is of before.
+      if (!known) continue
+      const as = peer.up ? peer.as : (known.as ?? peer.as)
+      if (peer.tenant === known.tenant && peer.as === as) continue
+      peer.tenant = known.tenant
+      peer.as = as
+      peer.number = 0
+      peer.heads = []
+    }
   }
 
   take(message: ToHistory): void {
