@@ -177,7 +177,8 @@ export class SessionHost {
     for (const name of words.keys()) this.#resting.release(name)
     let ended = 0
     for (const [known, held] of this.#byAddress) {
-      const last = words.get(held.neighbour.name)
+      const isNamed = held.relayed && this.#relay?.isNamed(held.relayed)
+      const last = words.get(held.neighbour.name) ?? (isNamed && notification(CEASE.code, CEASE.configurationChange))
       if (!last) continue
       if (held.number !== 0) ended++
       this.#dismiss(known, held, last)

@@ -6,6 +6,7 @@
 import { parseAddress } from '../../base/address.ts'
 import { ManualClock } from '../../base/clock.ts'
 import { parseSite } from '../../config/load.ts'
+import type { Site } from '../../config/site.ts'
 import { virtioHeader } from '../../linux/tun.ts'
 import * as build from '../../wire/build.ts'
 import { ipv4 } from '../../wire/ipv4.ts'
@@ -33,13 +34,18 @@ export const INNER_6 = 'fd67:6174::1'
 
 const CONNECTION = `gateway: [${GATEWAY}/24, '${GATEWAY_6}/64']`
 
-/** A site with these neighbours and probes, each of them a line of the list without its braces. */
+/** What the relay of a node is told of such a site. */
 export function setupWith(
   neighbours: readonly string[],
   node = 'rt-1',
   numbers?: PeerNumbers,
   probes: readonly string[] = [],
 ): RelaySetup {
+  return relaySetupOf(siteWith(neighbours, probes), node, numbers)!
+}
+
+/** A site with these neighbours and probes, each of them a line of the list without its braces. */
+export function siteWith(neighbours: readonly string[], probes: readonly string[] = []): Site {
   const probeList = probes.map((one, i) => `    - { name: probe-${i}, ${one} }\n`).join('')
   const list = neighbours.map((one) => `    - { ${/\bas: /.test(one) ? '' : 'as: 65002, '}${one} }\n`).join('')
   const { site, errors } = parseSite(`site: s
@@ -56,7 +62,7 @@ routing:
   ${list && `neighbours:\n${list}`}
   ${probeList && `probes:\n${probeList}`}`)
   if (!site) throw new Error(JSON.stringify(errors))
-  return relaySetupOf(site, node, numbers)!
+  return site
 }
 
 class MemorySink implements PacketSink {

@@ -120,6 +120,7 @@ export class Relay {
 
   #add(): void {
     const { ways, targets, nodes } = this.#setup
+    // One who came from a prefix and is named now is found as that: his session ends (relayed-peers.ts, `isNamed`).
     for (const way of ways)
       if (way.number !== 0 && !this.#peers.numbered(way.number))
         this.#peers.add(new Peer(way, way.number, way.peers.address))

@@ -3,7 +3,7 @@
  * them, and the word that goes to the relay before a connection is closed.
  */
 
-import type { IpAddress } from '../../base/address.ts'
+import { formatAddress, type IpAddress } from '../../base/address.ts'
 import type { ConnectOptions, TcpSocket } from '../../linux/tcp-socket.ts'
 import { innerAddress, innerNumberOf, ourInnerAddress } from './inner-address.ts'
 import { PeerMemory } from './peer-memory.ts'
@@ -43,6 +43,8 @@ export class RelayedPeers {
   /** By neighbour, and by index. */
   #ways = new Map<string | undefined, Way>()
   #indexed = new Map<number, Way>()
+  /** Segments with the addresses of peers that have a neighbour of their own. */
+  #named = new Set<string>()
 
   constructor(end: RelayEnd) {
     this.#end = end
@@ -56,6 +58,8 @@ export class RelayedPeers {
     this.#placement.take(setup)
     this.#ways = new Map(setup.ways.map((way) => [way.neighbour, way]))
     this.#indexed = new Map(setup.ways.map((way) => [way.index, way]))
+    const named = setup.ways.filter(({ number }) => number !== 0)
+    this.#named = new Set(named.map(({ vni, peers }) => placeOf(vni, peers.address)))
   }
 
   /** Where to listen. */
@@ -86,10 +90,16 @@ export class RelayedPeers {
     const peer = this.#memory.claim(number)
     if (!peer) return undefined
     const way = this.#indexed.get(peer.way)
-    if (way) return { way, number, remote: peer.address }
+    const claimed = way && { way, number, remote: peer.address }
+    if (claimed && !this.isNamed(claimed)) return claimed
     // It came before the site file changed.
     this.#memory.release(number)
     return undefined
+  }
+
+  /** Whether a peer of a prefix has a neighbour of its own by now: the relay takes what it says for that one's. */
+  isNamed({ way, remote }: RelayedPeer): boolean {
+    return way.number === 0 && this.#named.has(placeOf(way.vni, remote))
   }
 
   /** The session with it is over. */
@@ -125,4 +135,8 @@ export class RelayedPeers {
     if (this.#memory.knows(number)) this.#memory.mean(number, socket.local.port, socket.remote.port)
     socket.reset()
   }
+}
+
+function placeOf(vni: number, address: IpAddress): string {
+  return `${vni} ${formatAddress(address)}`
 }
