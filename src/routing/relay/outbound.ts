@@ -197,16 +197,19 @@ export class Outbound {
     if (peer.key) blankOption(view, at, TIMESTAMPS, !isUnfinished)
   }
 
+  /** A connection that has agreed on longer segments than fit into the tunnel by now has its own cut smaller. */
   #segments(packet: Packet, peer: Peer): void {
     const { view, ip, ipBytes, tcpBytes, end } = packet
     const from = ip + ipBytes + tcpBytes
     const isTrain = view.getUint8(1) !== 0
-    const bytesMax = PACKET_BYTES_MAX - ipBytes - TCP_BYTES_MAX
-    const segmentBytes = isTrain ? Math.min(Math.max(1, view.getUint16(4, true)), bytesMax) : end - from
-    let first = from
+    const { packetMax } = this.#parts.segments.get(peer.way.vni)!
+    const fits = packetMax - ipBytes - tcpBytes - (peer.key ? SIGNED_BYTES : 0)
+    const wanted = isTrain ? view.getUint16(4, true) : end - from
+    const segmentBytes = Math.max(1, Math.min(wanted, fits, PACKET_BYTES_MAX - ipBytes - TCP_BYTES_MAX))
+    let [first, index] = [from, 0]
     do {
       const last = Math.min(end, first + segmentBytes)
-      this.#segment(packet, peer, from, first, last, isTrain ? Math.floor((first - from) / segmentBytes) : 0)
+      this.#segment(packet, peer, from, first, last, index++)
       first = last
     } while (first < end)
   }

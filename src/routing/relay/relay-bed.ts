@@ -90,6 +90,8 @@ export class RelayBed {
   readonly #kernel: Uint8Array[] = []
   readonly #numbers = new PeerNumbers()
   isKernelFull = false
+  /** What fits into a tunnel, whenever that is asked. */
+  packetMax = 1450
 
   /** The first neighbour has number 2, and so on. All of them are held here unless it is said otherwise. */
   constructor(neighbours: readonly string[], members: readonly string[] = ['rt-1'], probes: readonly string[] = []) {
@@ -102,7 +104,7 @@ export class RelayBed {
       },
     }
     const { memory, clock } = this
-    this.relay = new Relay({ setup, memory, clock, sink: this.#sink, kernel, packetMax: () => 1450 })
+    this.relay = new Relay({ setup, memory, clock, sink: this.#sink, kernel, packetMax: () => this.packetMax })
     this.relay.setMembers(members)
   }
 

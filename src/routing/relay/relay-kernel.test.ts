@@ -159,6 +159,14 @@ suite('the relay against the kernel', { skip: unprivileged }, () => {
     close(ours, theirs)
   })
 
+  test('a connection goes on when the underlay becomes too narrow for its segments', async () => {
+    const [ours, theirs] = await connected(7, 4)
+    ip('-n', node, 'link', 'set', 'rack', 'mtu', '1300')
+    await transfer(ours, theirs)
+    ip('-n', node, 'link', 'set', 'rack', 'mtu', '1500')
+    close(ours, theirs)
+  })
+
   for (const version of [4, 6] as const)
     test(`signed by the kernel, and for it, over IPv${version}; with GTSM over IPv4`, async () => {
       const address = parseAddress(GATEWAYS[version])!

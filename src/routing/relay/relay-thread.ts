@@ -1,7 +1,6 @@
 /** The thread of the relay: relay.ts between a TUN device and the sockets of its tunnels. */
 
 import { parentPort, workerData } from 'node:worker_threads'
-import { formatAddress } from '../../base/address.ts'
 import { assert } from '../../base/assert.ts'
 import { systemClock } from '../../base/clock.ts'
 import { stopWatching, watch } from '../../linux/poll.ts'
@@ -45,26 +44,34 @@ const PACKETS_PER_TURN = 256
 /** Between two looks while there is something to do, and how many may find nothing. */
 const LOOK_ms = 1
 const QUIET_LOOKS = 20
+/** At most: a look at the ways to all VIPs costs some calls of the kernel's each. */
+const MEASURE_EVERY_ms = 1000
 
 const tun = openTun()
 const receiver = openReceiver(setup.address)
 const sender = openSender(setup.address, (packets) => {
   for (let i = 0; i < packets; i++) relay.counters.refuse(Refusal['network-full'])
+  measureSoon()
 })
-const widths = new Map<string, number>()
 const relay = new Relay({
   setup,
   memory: new PeerMemory(memory),
   clock: systemClock,
   sink: sender,
   kernel: tun,
-  packetMax(vip) {
-    const text = formatAddress(vip)
-    const known = widths.get(text) ?? packetMaxTo(vip)
-    widths.set(text, known)
-    return known
-  },
+  packetMax: packetMaxTo,
 })
+
+/** What the network does not take may be too long for a way that has become narrower. */
+let isMeasuring = false
+function measureSoon(): void {
+  if (isMeasuring) return
+  isMeasuring = true
+  systemClock.after(MEASURE_EVERY_ms, () => {
+    isMeasuring = false
+    relay.measure()
+  })
+}
 
 /** True when there is more. */
 function fromNodes(): boolean {

@@ -20,6 +20,7 @@ import {
   PEER_6,
   PEER_MAC,
   RelayBed,
+  type Sent,
 } from './relay-bed.ts'
 import { checkSignature, Signed, sign } from './signature.ts'
 import { SACK, SIGNATURE, TIMESTAMPS } from './tcp-options.ts'
@@ -295,6 +296,35 @@ suite('from the kernel to peers', () => {
       [ack | TCP_FLAG.cwr, ack, ack | psh],
     )
     deepEqual(Buffer.concat(sent.map(({ packet }) => packet.subarray(40))), Buffer.from(data))
+  })
+
+  test('what was agreed on before the way became narrower is cut to what fits now', () => {
+    const bed = new RelayBed([ACME])
+    bed.introduce(7)
+    const data = Uint8Array.from({ length: 1410 }, (_, i) => i)
+    const whole = unfinished(fromKernel(2, { flags: ack | psh, sequence: 1000 }, data))
+    const train = unfinished(fromKernel(2, { flags: ack }, new Uint8Array(2820)))
+    const lengths = (sent: Sent[]): number[] => sent.map(({ packet }) => packet.length)
+    deepEqual(lengths(bed.packet(whole, needsChecksum())), [1450])
+    bed.packetMax = 1300
+    bed.relay.measure()
+    const sent = bed.packet(whole, needsChecksum())
+    for (const { packet } of sent) deepEqual(ends(packet), [GATEWAY, PEER])
+    deepEqual(lengths(sent), [1300, 40 + 150])
+    deepEqual(
+      sent.map(({ packet }) => [tcp.sequence.get(viewOf(packet), 20), tcp.flags.get(viewOf(packet), 20)]),
+      [
+        [1000, ack],
+        [2260, ack | psh],
+      ],
+    )
+    deepEqual(Buffer.concat(sent.map(({ packet }) => packet.subarray(40))), Buffer.from(data))
+    const header = needsChecksum({ segmentation: 1, segmentBytes: 1410, headerBytes: 40 })
+    deepEqual(lengths(bed.packet(train, header)), [1300, 1300, 340])
+    // Another site file asks anew, too.
+    bed.packetMax = 1450
+    bed.take([ACME])
+    deepEqual(lengths(bed.packet(train, header)), [1450, 1450])
   })
 
   test('one flow keeps to one path, and others take others', () => {

@@ -11,7 +11,7 @@
  * file knows neither sockets nor devices: they are handed in.
  */
 
-import type { IpAddress } from '../../base/address.ts'
+import { formatAddress, type IpAddress } from '../../base/address.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { DynamicPeers } from './dynamic-peers.ts'
 import { FrameWriter, type PacketSink } from './frame-writer.ts'
@@ -112,6 +112,18 @@ export class Relay {
     return this.#peers.size
   }
 
+  /** Asks anew what fits into the tunnels: the ways there may have become wider or narrower. */
+  measure(): void {
+    const widths = new Map<string, number>()
+    const packetMax = (vip: IpAddress): number => {
+      const text = formatAddress(vip)
+      const known = widths.get(text) ?? this.#packetMax(vip)
+      widths.set(text, known)
+      return known
+    }
+    for (const [vni, segment] of segmentsOf(this.#setup, packetMax)) this.#segments.set(vni, segment)
+  }
+
   /** Which routing nodes live. */
   setMembers(names: readonly string[]): void {
     this.#placement.setMembers(names)
@@ -125,7 +137,7 @@ export class Relay {
       if (way.number !== 0 && !this.#peers.numbered(way.number))
         this.#peers.add(new Peer(way, way.number, way.peers.address))
     this.#targets.add(targets)
-    for (const [vni, segment] of segmentsOf(this.#setup, this.#packetMax)) this.#segments.set(vni, segment)
+    this.measure()
     this.#answers.setSegments(this.#segments.size)
     this.#inbound.setNodes(nodes)
     this.#place()
