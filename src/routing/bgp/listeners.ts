@@ -9,11 +9,10 @@ import { TcpListener } from '../../linux/tcp-listener.ts'
 import type { Md5Key } from '../../linux/tcp-md5.ts'
 import { CONTROL_TRAFFIC_CLASS } from '../../linux/tcp-option.ts'
 import type { TcpSocket } from '../../linux/tcp-socket.ts'
+import { BGP_PORT } from '../../wire/bgp/message.ts'
 import type { RelayedPeers } from '../relay/relayed-peers.ts'
 import { keysOf } from './neighbour-options.ts'
 
-/** Where tenants' peers connect to. */
-const BGP_PORT = 179
 /** Connections of tenants' peers in one turn: no stranger's is among them. */
 const RELAYED_AT_ONCE = 256
 

@@ -15,6 +15,7 @@ import { ipv6 } from '../../wire/ipv6.ts'
 import { UDP_PORT, udp } from '../../wire/udp.ts'
 import { VXLAN_FLAG_VNI, vxlan } from '../../wire/vxlan.ts'
 import type { RelayCounters } from './refusal.ts'
+import { ipBytesFor } from './translate.ts'
 import type { SegmentSetup } from './ways.ts'
 
 /** Who sends whole outer IP packets. */
@@ -35,7 +36,7 @@ const OUTER_TTL = 64
 
 /** What a packet of the tenant's grows by, on an underlay of this version. */
 export function overheadBytes(address: IpAddress): number {
-  return (address.length === 4 ? ipv4.BYTES : ipv6.BYTES) + TUNNEL_BYTES
+  return ipBytesFor(address.length) + TUNNEL_BYTES
 }
 
 /** What has to be in a slot for an inner packet of so many bytes. */

@@ -12,6 +12,7 @@ import { equalBytes, formatAddress } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
 import { RateLimits } from '../../base/rate-limit.ts'
 import { virtioHeader } from '../../linux/tun.ts'
+import { BGP_PORT } from '../../wire/bgp/message.ts'
 import { ETHERTYPE, ethernet } from '../../wire/ethernet.ts'
 import { Fault } from '../../wire/fault.ts'
 import { checkIcmp } from '../../wire/icmp.ts'
@@ -31,7 +32,7 @@ import type { Segment } from './segment.ts'
 import { checkSignature, Signed } from './signature.ts'
 import type { Targets } from './targets.ts'
 import { blankOption, SIGNATURE, SIGNED_BYTES, TIMESTAMPS } from './tcp-options.ts'
-import { addressesAt, translate, ttlOf } from './translate.ts'
+import { addressesAt, ipBytesFor, translate, ttlOf } from './translate.ts'
 import type { Way } from './ways.ts'
 
 /** The kernel's side: packets with a virtio header before them (linux/tun.ts). */
@@ -39,7 +40,6 @@ export interface KernelPort {
   write(packet: Uint8Array): boolean
 }
 
-const BGP_PORT = 179
 /** A neighbour that connects more often is not let in for a while: ours and its own connection, and some that failed. */
 const CONNECTS_PER_S = 5
 const CONNECTS_BURST = 10
@@ -240,7 +240,7 @@ export class Inbound {
 
 /** The largest payload of a segment to or from the peer. */
 export function mssFor({ way, key }: Peer, { packetMax }: Segment, addressBytes: number): number {
-  const headers = (addressBytes === 4 ? ipv4.BYTES : ipv6.BYTES) + tcp.BYTES + (key ? SIGNED_BYTES : 0)
+  const headers = ipBytesFor(addressBytes) + tcp.BYTES + (key ? SIGNED_BYTES : 0)
   return Math.min(way.mtu, packetMax) - headers
 }
 

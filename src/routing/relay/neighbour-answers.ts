@@ -9,6 +9,7 @@
 
 import type { Clock } from '../../base/clock.ts'
 import { RateLimits } from '../../base/rate-limit.ts'
+import { CONTROL_TRAFFIC_CLASS } from '../../linux/tcp-option.ts'
 import { ARP_HARDWARE_ETHERNET, ARP_OPERATION, arp, checkArp } from '../../wire/arp.ts'
 import { ETHERTYPE, ethernet } from '../../wire/ethernet.ts'
 import { Fault } from '../../wire/fault.ts'
@@ -44,8 +45,6 @@ const GROUP_BIT = 2 ** 40
 const ALL_NODES_MAC = 0x333300000001
 const SOLICITED_MAC = 0x3333ff000000
 const HOPS = 255
-/** CS6, as all that keeps sessions alive. */
-const TRAFFIC_CLASS = 0xc0
 
 export interface AnswersParts {
   readonly segments: ReadonlyMap<number, Segment>
@@ -241,7 +240,7 @@ export class NeighbourAnswers {
     arp.senderIp.set(view, at, senderIp)
     arp.targetMac.set(view, at, targetMac)
     arp.targetIp.set(view, at, targetIp)
-    writer.send(segment.tunnel, at, at + arp.BYTES, destination, ETHERTYPE.arp, TRAFFIC_CLASS, segment.vni)
+    writer.send(segment.tunnel, at, at + arp.BYTES, destination, ETHERTYPE.arp, CONTROL_TRAFFIC_CLASS, segment.vni)
   }
 
   /** To the group that only who has such an address listens to (RFC 4291 section 2.7.1). */
@@ -266,7 +265,7 @@ export class NeighbourAnswers {
   /** The fixed header but for its addresses; returns where the message begins. */
   #ipv6(at: number, messageBytes: number): number {
     const { view } = this.#parts.writer
-    ipv6.versionClassFlow.set(view, at, (0x60000000 | (TRAFFIC_CLASS << 20)) >>> 0)
+    ipv6.versionClassFlow.set(view, at, (0x60000000 | (CONTROL_TRAFFIC_CLASS << 20)) >>> 0)
     ipv6.payloadLength.set(view, at, messageBytes)
     ipv6.nextHeader.set(view, at, PROTOCOL.icmpv6)
     ipv6.hopLimit.set(view, at, HOPS)
@@ -283,7 +282,7 @@ export class NeighbourAnswers {
     linkLayerOption.length.set(view, body + bytes, 1)
     linkLayerOption.address.set(view, body + bytes, mac)
     writeIcmpv6Checksum(view, body, end, at)
-    writer.send(segment.tunnel, at, end, destination, ETHERTYPE.ipv6, TRAFFIC_CLASS, segment.vni)
+    writer.send(segment.tunnel, at, end, destination, ETHERTYPE.ipv6, CONTROL_TRAFFIC_CLASS, segment.vni)
   }
 }
 

@@ -10,7 +10,8 @@
 
 import { mix32 } from '../../base/hash.ts'
 import { virtioHeader } from '../../linux/tun.ts'
-import { checksum, pseudoHeader4, pseudoHeader6 } from '../../wire/checksum.ts'
+import { BGP_PORT } from '../../wire/bgp/message.ts'
+import { checksum } from '../../wire/checksum.ts'
 import { IPV4_PLAIN, ipv4, PROTOCOL, writeIpv4Checksum } from '../../wire/ipv4.ts'
 import { ipv6, trafficClass } from '../../wire/ipv6.ts'
 import { clampMss, TCP_FLAG, tcp, tcpHeaderBytes } from '../../wire/tcp.ts'
@@ -26,13 +27,12 @@ import type { Segment } from './segment.ts'
 import { sign } from './signature.ts'
 import type { Targets } from './targets.ts'
 import { blankOption, SIGNED_BYTES, TIMESTAMPS, widenForSignature } from './tcp-options.ts'
-import { addressesAt, setTtl, translate } from './translate.ts'
+import { addressesAt, pseudoHeader, setTtl, translate } from './translate.ts'
 
 /** Of a packet on the device, whose MTU is no more: a longer connection has room for it. */
 export const DEVICE_MTU = 1500
 /** What a frame has to have room for: the signature is put in where the MSS has left room for it. */
 export const PACKET_BYTES_MAX = DEVICE_MTU + SIGNED_BYTES
-const BGP_PORT = 179
 const TCP_BYTES_MAX = 60
 /** virtio_net_hdr's `flags`. */
 const NEEDS_CHECKSUM = 1
@@ -160,8 +160,8 @@ export class Outbound {
     translate(writer.view, at, protocol, isAnew ? 0 : upper, way.local, remote, innerSum, tenantSum)
     const packetEnd = at + end - ip
     if (isAnew) {
-      const pseudo = addressBytes === 4 ? pseudoHeader4 : pseudoHeader6
-      writeUdpChecksum(writer.view, upper, pseudo(writer.view, at, PROTOCOL.udp, packetEnd - upper))
+      const pseudo = pseudoHeader(writer.view, at, addressBytes, PROTOCOL.udp, packetEnd - upper)
+      writeUdpChecksum(writer.view, upper, pseudo)
     }
     const flow = protocol === PROTOCOL.udp ? portsAt(writer.view, upper) : 0
     this.#send(peer, at, packetEnd, flow ^ spread)
@@ -261,9 +261,9 @@ export class Outbound {
   #finishTcp(at: number, upper: number, end: number, addressBytes: number, { key }: Peer): void {
     const { view } = this.#parts.writer
     if (key) sign(view, addressesAt(at, addressBytes), addressBytes, upper, end, key)
-    const pseudo = addressBytes === 4 ? pseudoHeader4 : pseudoHeader6
+    const pseudo = pseudoHeader(view, at, addressBytes, PROTOCOL.tcp, end - upper)
     tcp.checksum.set(view, upper, 0)
-    tcp.checksum.set(view, upper, checksum(view, upper, end, pseudo(view, at, PROTOCOL.tcp, end - upper)))
+    tcp.checksum.set(view, upper, checksum(view, upper, end, pseudo))
   }
 
   #send(peer: Peer, at: number, end: number, flow: number): void {

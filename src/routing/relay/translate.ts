@@ -5,7 +5,7 @@
  */
 
 import type { IpAddress } from '../../base/address.ts'
-import { updated16 } from '../../wire/checksum.ts'
+import { pseudoHeader4, pseudoHeader6, updated16 } from '../../wire/checksum.ts'
 import { icmpv6 } from '../../wire/icmpv6.ts'
 import { ipv4, PROTOCOL } from '../../wire/ipv4.ts'
 import { ipv6 } from '../../wire/ipv6.ts'
@@ -15,6 +15,22 @@ import { udp } from '../../wire/udp.ts'
 /** Where source and destination stand in an IP header, and how long one is. */
 export function addressesAt(ip: number, addressBytes: number): number {
   return ip + (addressBytes === 4 ? ipv4.source.offset : ipv6.source.offset)
+}
+
+/** How long an IP header without options is. */
+export function ipBytesFor(addressBytes: number): number {
+  return addressBytes === 4 ? ipv4.BYTES : ipv6.BYTES
+}
+
+/** The sum of the pseudo-header of the packet at `ip`, whose payload has so many bytes. */
+export function pseudoHeader(
+  view: DataView,
+  ip: number,
+  addressBytes: number,
+  protocol: number,
+  bytes: number,
+): number {
+  return addressBytes === 4 ? pseudoHeader4(view, ip, protocol, bytes) : pseudoHeader6(view, ip, protocol, bytes)
 }
 
 /**

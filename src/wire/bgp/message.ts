@@ -8,6 +8,8 @@
 
 import { type Reader, Writer } from '../cursor.ts'
 
+/** RFC 4271 section 8.2.1: where a speaker listens. */
+export const BGP_PORT = 179
 export const BGP_HEADER_BYTES = 19
 export const MESSAGE_BYTES_MAX = 4096
 /** Once both sides have said so (RFC 8654); OPEN and KEEPALIVE stay as short as they were. */
