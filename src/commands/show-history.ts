@@ -6,6 +6,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { formatPrefix, type Prefix, parsePrefix } from '../base/address.ts'
+import { systemClock } from '../base/clock.ts'
 import { directoriesOf, STATE_ROOT } from '../config/site.ts'
 import { historyDirectory } from '../routing/history/place.ts'
 import { type PrefixHistory, type RouteEvent, readPrefixHistory } from '../routing/history/prefix-history.ts'
@@ -66,7 +67,7 @@ function answerOf(
   at_us: number | undefined,
   peer: string | undefined,
 ): NodeAnswer {
-  const history = readPrefixHistory(directory, prefix, at_us)
+  const history = readPrefixHistory(directory, prefix, at_us, systemClock.wall_ms() * 1000)
   const events = history.events.filter((event) => peer === undefined || event.peer.name === peer)
   return {
     node,

@@ -12,7 +12,7 @@ import { encodeNlri } from '../../wire/bgp/nlri.ts'
 import { encodeAttribute } from '../../wire/bgp/update-message.ts'
 import { Writer } from '../../wire/cursor.ts'
 import { MrtReader, type MrtRecord } from '../../wire/mrt.ts'
-import { plainHandling, type RouteHandling } from '../bgp/messages.ts'
+import { plainHandling, type RouteHandling, type SessionDown } from '../bgp/messages.ts'
 import type { Down } from '../bgp/session/down.ts'
 import type { Negotiated } from '../bgp/session/negotiate.ts'
 import type { State } from '../bgp/session/states.ts'
@@ -115,9 +115,16 @@ export class Diary {
     })
   }
 
-  down(peer: string, remote: string, reason?: Down): void {
+  down(peer: string, remote: string, reason?: Down, kept: Pick<SessionDown, 'keep' | 'keep_s'> = {}): void {
     this.#event(peer, remote, 'established', 'idle', reason)
-    this.#recorder.take({ kind: 'down', at_us: this.now_us, session: this.#numbers.get(`${peer} ${remote}`)! })
+    const session = this.#numbers.get(`${peer} ${remote}`)!
+    this.#recorder.take({ kind: 'down', at_us: this.now_us, session, ...kept })
+  }
+
+  refresh(peer: string, remote: string, family: number, subtype: number): void {
+    this.now_us += 1e6
+    const session = this.#numbers.get(`${peer} ${remote}`)!
+    this.#recorder.take({ kind: 'refresh', at_us: this.now_us, session, family, subtype })
   }
 
   event(peer: string, remote: string, from: State, to: State, reason?: Down): void {
@@ -150,7 +157,7 @@ export class Diary {
 
   of(prefix: string, until_us?: number): PrefixHistory {
     this.#recorder.flush()
-    return readPrefixHistory(this.directory, parsePrefix(prefix)!, until_us)
+    return readPrefixHistory(this.directory, parsePrefix(prefix)!, until_us, this.now_us)
   }
 
   /** `2 transit announced 65002 via 10.0.0.2`: seconds since the start, for comparison. */

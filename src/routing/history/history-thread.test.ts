@@ -10,8 +10,12 @@ import { systemClock } from '../../base/clock.ts'
 import { plainHandling, plainNegotiated } from '../bgp/messages.ts'
 import { updateOf } from './diary.ts'
 import { History } from './history.ts'
-import { readPrefixHistory } from './prefix-history.ts'
+import { type PrefixHistory, readPrefixHistory } from './prefix-history.ts'
 import { HistoryTap } from './tap.ts'
+
+function read(directory: string, prefix: string): PrefixHistory {
+  return readPrefixHistory(directory, parsePrefix(prefix)!, undefined, systemClock.wall_ms() * 1000)
+}
 
 const remote = parseAddress('10.0.0.2')!
 
@@ -43,8 +47,8 @@ test('what was told before the end is on disk after it', async () => {
     updates(updateOf({ announce: ['203.0.113.0/24'], path: [65_002, 7] }), 1)
     await history.close()
     history.end.port.close()
-    equal(readPrefixHistory(directory, parsePrefix('10.2.0.0/16')!).events.length, 50_000)
-    const { events, gaps } = readPrefixHistory(directory, parsePrefix('203.0.113.0/24')!)
+    equal(read(directory, '10.2.0.0/16').events.length, 50_000)
+    const { events, gaps } = read(directory, '203.0.113.0/24')
     deepEqual([events.map(({ route }) => route?.['AS path']), gaps], [['65002 7'], []])
   } finally {
     rmSync(directory, { recursive: true })
@@ -60,7 +64,7 @@ test('neighbours of another site file are known to the thread', async () => {
     updates(updateOf({ announce: ['10.2.0.0/16'] }), 1)
     await history.close()
     history.end.port.close()
-    const { events } = readPrefixHistory(directory, parsePrefix('10.2.0.0/16')!)
+    const { events } = read(directory, '10.2.0.0/16')
     deepEqual(
       events.map(({ peer }) => peer.tenant),
       ['acme'],

@@ -30,7 +30,7 @@ function take(message: ToHistory): void {
   if (message.kind === 'up') for (let said = hear(); said; said = hear()) obey(said)
   recorder.take(message)
   if (message.kind === 'updates') Atomics.add(words, 0, costOf(message.runs))
-  else if (message.kind === 'event') Atomics.add(words, 0, EVENT_BYTES)
+  else if (message.kind === 'event' || message.kind === 'refresh') Atomics.add(words, 0, EVENT_BYTES)
   if (isFlushing) return
   isFlushing = true
   // Behind whatever else has come.

@@ -29,7 +29,10 @@ test(`histories, ${COUNT} mutations, FUZZ_SEED=${SEED}`, () => {
     diary.updates('six', '2001:db8::2', { announce: ['2001:db8:1::/48'], pathId: i })
   }
   diary.gap(2)
-  diary.down('transit', '10.0.0.2')
+  for (const subtype of [1, 2]) diary.refresh('transit', '10.0.0.2', 0, subtype)
+  diary.down('transit', '10.0.0.2', undefined, { keep: 3, keep_s: 2 })
+  diary.up('transit', '10.0.0.2')
+  diary.updates('transit', '10.0.0.2', {})
   diary.recorder.close()
   const [segment] = segmentsIn(diary.directory)
   const [records, notes] = [readFileSync(segment!.records), readFileSync(segment!.notes)]

@@ -3,7 +3,7 @@
  * and what became of its sessions. Times are in microseconds since 1970.
  */
 
-import type { SessionUp } from '../bgp/messages.ts'
+import type { RefreshSaid, SessionDown, SessionUp } from '../bgp/messages.ts'
 import type { HostEvent } from '../bgp/session-host.ts'
 
 export type ToHistory =
@@ -15,7 +15,9 @@ export type ToHistory =
       /** Three numbers a run: the session, from and to. */
       readonly runs: Int32Array
     }
-  | { readonly kind: 'down'; readonly at_us: number; readonly session: number }
+  /** The peer tells all of its routes anew: it begins to, or has. */
+  | (RefreshSaid & { readonly at_us: number })
+  | (SessionDown & { readonly at_us: number })
   | { readonly kind: 'event'; readonly at_us: number; readonly event: HostEvent }
   | Gap
 

@@ -7,6 +7,7 @@
  *   {"kind":"peer","number":3,"name":"transit","remote":"10.0.0.2","tenant":"acme"}
  *   {"kind":"up","at_us":...,"number":3,"families":3,...}         when the segment began it was established
  *   {"kind":"agreed","at_us":...,"number":3,"families":3,...}     it is, from here on
+ *   {"kind":"kept","at_us":...,"number":3,"families":3,"keep_s":120}   after its end these families' routes stay so long
  *   {"kind":"reason","at_us":...,"number":3,"from":"established","to":"idle","reason":"..."}
  *   {"kind":"gap","at_us":...,"until_us":...,"chunks":4,"bytes":1048576,"events":0}   nothing was written of what came
  */
@@ -21,6 +22,8 @@ export interface Agreed {
   readonly firstAs: number
   /** How often our AS may be in a path. */
   readonly allowAsIn: number
+  /** If it was here before: those for which it has gone on forwarding (RFC 4724). */
+  readonly forwarding: number
 }
 
 export type Note =
@@ -35,6 +38,13 @@ export type Note =
   /** Versions before this one did not write what was agreed on. */
   | ({ readonly kind: 'up'; readonly at_us: number; readonly number: number } & Partial<Agreed>)
   | ({ readonly kind: 'agreed'; readonly at_us: number; readonly number: number } & Agreed)
+  | {
+      readonly kind: 'kept'
+      readonly at_us: number
+      readonly number: number
+      readonly families: number
+      readonly keep_s: number
+    }
   | {
       readonly kind: 'reason'
       readonly at_us: number
@@ -58,6 +68,7 @@ const AGREED = {
   extendedNextHop: 'number',
   firstAs: 'number',
   allowAsIn: 'number',
+  forwarding: 'number',
 } as const
 
 /** By kind: the fields that must be there, and what they are. */
@@ -66,6 +77,7 @@ const FIELDS: Readonly<Record<Note['kind'], Readonly<Record<string, 'number' | '
   peer: { number: 'number', name: 'string', remote: 'string' },
   up: { at_us: 'number', number: 'number' },
   agreed: { at_us: 'number', number: 'number', ...AGREED },
+  kept: { at_us: 'number', number: 'number', families: 'number', keep_s: 'number' },
   reason: { at_us: 'number', number: 'number', from: 'string', to: 'string', reason: 'string' },
   gap: { at_us: 'number', until_us: 'number', chunks: 'number', bytes: 'number', events: 'number' },
 }

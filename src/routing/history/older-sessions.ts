@@ -59,9 +59,15 @@ export class OlderSessions {
     this.#up.add(keyOf(peer))
   }
 
-  down(peer: HistoryPeer): void {
+  /** Where its routes are kept over the end, what is not known of them may hold still. */
+  down(peer: HistoryPeer, isKept: boolean): void {
     this.#up.delete(keyOf(peer))
-    this.#settle(peer)
+    if (!isKept) this.#settle(peer)
+  }
+
+  /** All routes of the family. */
+  toldAll(peer: HistoryPeer, family: number): void {
+    if (family === (this.#is4 ? FAMILY.ipv4Unicast : FAMILY.ipv6Unicast)) this.#settle(peer)
   }
 
   /** The speaker: no session is up. */

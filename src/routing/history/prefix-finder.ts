@@ -8,15 +8,15 @@ import { countInPath } from '../../wire/bgp/as-path.ts'
 import { checkAttributes } from '../../wire/bgp/check-attributes.ts'
 import { formatDistinguisher } from '../../wire/bgp/distinguisher.ts'
 import { type AttributeContext, AttributeFacts, attributeContext, OUTCOME } from '../../wire/bgp/facts.ts'
-import { families as allFamilies, FAMILY, type Family, hasFamily } from '../../wire/bgp/family.ts'
+import { families as allFamilies, FAMILY, type Family, hasFamily, NO_FAMILY } from '../../wire/bgp/family.ts'
 import { BGP_HEADER_BYTES } from '../../wire/bgp/message.ts'
 import { readPrefix4, readPrefix6, readVpn4, readVpn6, VpnPrefix } from '../../wire/bgp/prefix.ts'
-import { splitUpdate, UpdateParts } from '../../wire/bgp/update.ts'
+import { endOfRib, splitUpdate, UpdateParts } from '../../wire/bgp/update.ts'
 import { Reader } from '../../wire/cursor.ts'
 import type { MrtMessage } from '../../wire/mrt.ts'
 import type { Agreed } from './note.ts'
 
-const ALL_FAMILIES = (1 << allFamilies.length) - 1
+export const ALL_FAMILIES = (1 << allFamilies.length) - 1
 
 export interface Mention {
   /** `rejected`: it is kept, and not used. */
@@ -75,6 +75,15 @@ export class PrefixFinder {
     this.#look(found, fate, FAMILY.ipv4Unicast, parts.nlriAt, parts.nlriEnd, context)
     this.#look(found, fate, mpReachFamily, facts.mpReachNlriAt, facts.mpReachNlriEnd, context)
     return found
+  }
+
+  /** The family whose End-of-RIB it is, or NO_FAMILY. */
+  endOfRib(record: MrtMessage, agreed: Agreed | undefined): number {
+    const { from, parts, facts } = this
+    from.window(record.messageAt + BGP_HEADER_BYTES, record.messageEnd)
+    if (!splitUpdate(from, parts)) return NO_FAMILY
+    const outcome = checkAttributes(from, parts, contextOf(record, agreed), facts)
+    return outcome === OUTCOME.reset ? NO_FAMILY : endOfRib(parts, facts)
   }
 
   #fateOf({ as4, localAs }: MrtMessage, agreed: Agreed | undefined): Fate {

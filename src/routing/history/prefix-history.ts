@@ -16,13 +16,17 @@ import {
   nextHop,
   origin,
 } from '../../wire/bgp/attribute.ts'
+import { familyOf } from '../../wire/bgp/family.ts'
 import { BGP_HEADER_BYTES, MESSAGE } from '../../wire/bgp/message.ts'
 import { formatNextHop, type MpReach, mpReach, mpUnreach } from '../../wire/bgp/multiprotocol.ts'
+import { isNotification } from '../../wire/bgp/notification.ts'
+import { decodeRefresh } from '../../wire/bgp/refresh.ts'
 import { decodeUpdate, type PathAttribute } from '../../wire/bgp/update-message.ts'
 import { type MrtMessage, MrtReader, type MrtRecord, type MrtStateChange } from '../../wire/mrt.ts'
+import { HeldRoutes, type Kept } from './held-routes.ts'
 import { type Agreed, agreedOf, type Note, readNotes } from './note.ts'
 import { keyOf, type OlderSession, OlderSessions } from './older-sessions.ts'
-import { contextOf, type Mention, PrefixFinder } from './prefix-finder.ts'
+import { ALL_FAMILIES, contextOf, type Mention, PrefixFinder } from './prefix-finder.ts'
 import { type Segment, segmentsIn } from './segments.ts'
 
 export interface HistoryPeer {
@@ -34,8 +38,11 @@ export interface HistoryPeer {
 export interface RouteEvent {
   readonly at_us: number
   readonly peer: HistoryPeer
-  /** `rejected`: announced, and not used. `speaker started`: it had ended before, nobody wrote when, and all sessions with it. */
-  readonly what: 'announced' | 'withdrawn' | 'rejected' | 'session down' | 'speaker started'
+  /**
+   * `rejected`: announced, and not used. `kept`: its session is gone, and is to come back. `purged`: it is gone without a
+   * word of its own. `speaker started`: it had ended before, nobody wrote when, and all sessions with it.
+   */
+  readonly what: 'announced' | 'withdrawn' | 'rejected' | 'kept' | 'purged' | 'session down' | 'speaker started'
   readonly pathId?: number | undefined
   readonly distinguisher?: string | undefined
   /** Of a route that was announced, for people. */
@@ -58,14 +65,19 @@ export interface PrefixHistory {
   readonly older: readonly OlderSession[]
 }
 
-/** Throws what the file system says when there is no such directory. */
+/**
+ * Up to a time, or all of it and what has come to pass since, such as that nothing is kept for longer than it may be. Throws
+ * what the file system says when there is no such directory.
+ */
 export function readPrefixHistory(
   directory: string,
   prefix: Prefix,
-  until_us = Number.POSITIVE_INFINITY,
+  until_us: number | undefined,
+  now_us: number,
 ): PrefixHistory {
-  const walk = new Walk(prefix, until_us)
+  const walk = new Walk(prefix, until_us ?? Number.POSITIVE_INFINITY)
   for (const segment of segmentsIn(directory)) walk.segment(segment)
+  walk.ends(until_us ?? now_us)
   return walk
 }
 
@@ -75,8 +87,9 @@ class Walk implements PrefixHistory {
   begin_us: number | undefined
   readonly #prefix: Prefix
   readonly #until_us: number
-  /** Routes that are held, by peer and path. */
-  readonly #held = new Map<string, RouteEvent>()
+  readonly #held = new HeldRoutes((event) => this.events.push(event))
+  /** Peers whose routes were kept over a session's end. */
+  readonly #returning = new Set<string>()
   /** By peer. */
   readonly #agreed = new Map<string, Agreed>()
   readonly #older: OlderSessions
@@ -84,6 +97,7 @@ class Walk implements PrefixHistory {
   #peers = new Map<number, HistoryPeer>()
   #reasons = new Map<string, string>()
   #agreements = new Map<string, Agreed>()
+  #kept = new Map<string, Kept>()
   #file = ''
 
   constructor(prefix: Prefix, until_us: number) {
@@ -102,6 +116,7 @@ class Walk implements PrefixHistory {
     this.#peers = new Map()
     this.#reasons = new Map()
     this.#agreements = new Map()
+    this.#kept = new Map()
     this.#older.segmentBegins()
     for (const note of readNotes(new TextDecoder().decode(readOrEmpty(notes)))) this.#note(note)
     const reader = new MrtReader(bytes)
@@ -112,9 +127,14 @@ class Walk implements PrefixHistory {
       // No end: a wall clock may have been ahead and set back, and what comes behind is of before then again.
       if (record.at_us > this.#until_us) continue
       this.#older.firstRecord(record.at_us)
+      this.#held.timePasses(record.at_us)
       if (record.kind === 'state') this.#state(record)
-      else if (places.isIn(record.messageAt, record.messageEnd)) this.#message(record, finder, bytes)
+      else if (!record.isOurs) this.#message(record, finder, places, bytes)
     }
+  }
+
+  ends(now_us: number): void {
+    this.#held.timePasses(now_us)
   }
 
   #note(note: Note): void {
@@ -123,6 +143,7 @@ class Walk implements PrefixHistory {
       this.#peers.set(number, { name, remote, tenant })
     } else if (note.kind === 'up') this.#wasUp(note)
     else if (note.kind === 'agreed') this.#agreements.set(`${note.number} ${note.at_us}`, note)
+    else if (note.kind === 'kept') this.#kept.set(`${note.number} ${note.at_us}`, note)
     else if (note.kind === 'reason') this.#reasons.set(`${note.number} ${note.at_us} ${note.from}`, note.reason)
     else if (note.kind === 'gap' && note.at_us <= this.#until_us) this.gaps.push(note)
     else if (note.kind === 'start') this.#started(note.at_us)
@@ -131,12 +152,8 @@ class Walk implements PrefixHistory {
   #started(at_us: number): void {
     this.begin_us ??= at_us
     if (at_us > this.#until_us) return
-    const record = `${this.#file}:0`
-    const ends = Array.from(this.#held.values(), ({ peer, pathId, distinguisher }): RouteEvent => {
-      return { at_us, peer, what: 'speaker started', pathId, distinguisher, record }
-    })
-    this.events.push(...ends)
-    this.#held.clear()
+    this.#held.started(at_us, `${this.#file}:0`)
+    this.#returning.clear()
     this.#older.started()
   }
 
@@ -154,27 +171,46 @@ class Walk implements PrefixHistory {
   }
 
   #state(record: MrtStateChange): void {
-    const { at_us } = record
+    const { at_us, interfaceIndex: number } = record
     const peer = this.#peerOf(record)
+    const place = this.#placeOf(record)
     if (record.to === 'established') {
-      this.#takeAgreed(peer, this.#agreements.get(`${record.interfaceIndex} ${at_us}`))
+      const agreed = this.#agreements.get(`${number} ${at_us}`)
+      this.#takeAgreed(peer, agreed)
       this.#older.up(peer)
+      this.#held.up(peer, agreed?.forwarding ?? ALL_FAMILIES, at_us, place)
     }
     if (record.from !== 'established') return
-    this.#older.down(peer)
-    const reason = this.#reasons.get(`${record.interfaceIndex} ${at_us} established`)
-    const place = this.#placeOf(record)
-    for (const [key, { peer: its, pathId, distinguisher }] of this.#held) {
-      if (its.name !== peer.name || its.remote !== peer.remote) continue
-      this.#held.delete(key)
-      this.events.push({ at_us, peer, what: 'session down', pathId, distinguisher, reason, record: place })
-    }
+    const reason = this.#reasons.get(`${number} ${at_us} established`)
+    const kept = this.#kept.get(`${number} ${at_us}`)
+    this.#older.down(peer, kept !== undefined)
+    this.#held.down(peer, kept, { at_us, reason, record: place })
+    if (kept) this.#returning.add(keyOf(peer))
+    else this.#returning.delete(keyOf(peer))
   }
 
-  #message(record: MrtMessage, finder: PrefixFinder, bytes: Uint8Array): void {
-    if (record.isOurs || bytes[record.messageAt + TYPE_AT] !== MESSAGE.update) return
-    const agreed = this.#agreed.get(keyOf(this.#peerOf(record)))
-    for (const mention of finder.mentions(record, agreed)) this.#mention(record, mention, finder, agreed)
+  #message(record: MrtMessage, finder: PrefixFinder, places: Occurrences, bytes: Uint8Array): void {
+    const { messageAt, messageEnd } = record
+    const type = bytes[messageAt + TYPE_AT]
+    if (type === MESSAGE.routeRefresh) this.#refresh(record, finder)
+    if (type !== MESSAGE.update) return
+    const peer = this.#peerOf(record)
+    const agreed = this.#agreed.get(keyOf(peer))
+    if (places.isIn(messageAt, messageEnd))
+      for (const mention of finder.mentions(record, agreed)) this.#mention(record, mention, finder, agreed)
+    if (messageEnd - messageAt > END_OF_RIB_BYTES_MAX || !this.#returning.has(keyOf(peer))) return
+    const family = finder.endOfRib(record, agreed)
+    if (family < 0) return
+    this.#held.endOfRib(peer, family, record.at_us, this.#placeOf(record))
+    this.#older.toldAll(peer, family)
+  }
+
+  #refresh(record: MrtMessage, { from }: PrefixFinder): void {
+    from.window(record.messageAt + BGP_HEADER_BYTES, record.messageEnd)
+    const refresh = decodeRefresh(from)
+    if (isNotification(refresh)) return
+    const family = familyOf(refresh.afi, refresh.safi)
+    this.#held.refresh(this.#peerOf(record), family, refresh.subtype, record.at_us, this.#placeOf(record))
   }
 
   #mention(record: MrtMessage, mention: Mention, finder: PrefixFinder, agreed: Agreed | undefined): void {
@@ -192,9 +228,7 @@ class Walk implements PrefixHistory {
     }
     this.events.push(event)
     this.#older.mentioned(peer, pathId !== undefined || distinguisher !== undefined)
-    const key = JSON.stringify([peer.name, peer.remote, pathId, distinguisher])
-    if (what === 'withdrawn') this.#held.delete(key)
-    else this.#held.set(key, event)
+    this.#held.told(event, mention.family)
   }
 
   #peerOf({ interfaceIndex, peer }: MrtRecord): HistoryPeer {
@@ -233,6 +267,8 @@ class Occurrences {
 
 /** Of a BGP message. */
 const TYPE_AT = 18
+/** MP_UNREACH_NLRI alone, with a length of two octets. */
+const END_OF_RIB_BYTES_MAX = 30
 
 /** As `gatehouse explain route` names them; others by their own names. */
 const NAMES: ReadonlyMap<number, string> = new Map([

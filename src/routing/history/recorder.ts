@@ -10,13 +10,14 @@ import { formatAddress, type IpAddress, parseAddress } from '../../base/address.
 import { assert } from '../../base/assert.ts'
 import { checkAttributes } from '../../wire/bgp/check-attributes.ts'
 import { AttributeFacts, attributeContext } from '../../wire/bgp/facts.ts'
-import { FAMILY, hasFamily } from '../../wire/bgp/family.ts'
+import { FAMILY, families, hasFamily } from '../../wire/bgp/family.ts'
 import { BGP_HEADER_BYTES, openBody } from '../../wire/bgp/message.ts'
 import { encodeNotification } from '../../wire/bgp/notification.ts'
+import { encodeRefresh } from '../../wire/bgp/refresh.ts'
 import { splitUpdate, UpdateParts } from '../../wire/bgp/update.ts'
 import { Reader } from '../../wire/cursor.ts'
 import { type MrtSession, messageHead, messageRecord, stampHead, stateRecord } from '../../wire/mrt.ts'
-import type { SessionUp } from '../bgp/messages.ts'
+import type { RefreshSaid, SessionDown, SessionUp } from '../bgp/messages.ts'
 import type { HostEvent } from '../bgp/session-host.ts'
 import type { Gap, ToHistory } from './messages.ts'
 import { type Agreed, type Note, noteLine } from './note.ts'
@@ -120,7 +121,8 @@ export class Recorder {
     this.#now_us = message.kind === 'gap' ? message.until_us : message.at_us
     if (message.kind === 'updates') this.#updates(message)
     else if (message.kind === 'up') this.#up(message.at_us, message.up)
-    else if (message.kind === 'down') this.#down(message.at_us, message.session)
+    else if (message.kind === 'down') this.#down(message.at_us, message)
+    else if (message.kind === 'refresh') this.#refresh(message.at_us, message)
     else if (message.kind === 'event') this.#event(message.at_us, message.event)
     else {
       this.#lose(message)
@@ -172,7 +174,7 @@ export class Recorder {
     if (this.#isReady()) this.#note({ kind: 'agreed', at_us, number: this.#numberOf(peer), ...agreedIn(up) })
   }
 
-  #down(at_us: number, session: number): void {
+  #down(at_us: number, { session, keep = 0, keep_s = 0 }: SessionDown): void {
     const peer = this.#sessions.get(session)
     if (!peer) return
     const { change } = peer
@@ -180,6 +182,14 @@ export class Recorder {
     peer.up = undefined
     peer.change = undefined
     this.#change(peer, { from: 'established', to: change?.to ?? 'idle', reason: change?.reason }, at_us)
+    if (keep !== 0 && this.#isReady())
+      this.#note({ kind: 'kept', at_us, number: this.#numberOf(peer), families: keep, keep_s })
+  }
+
+  #refresh(at_us: number, { session, family, subtype }: RefreshSaid): void {
+    const peer = this.#sessions.get(session)
+    const row = families[family]
+    if (peer && row) this.#message(peer, encodeRefresh({ ...row, subtype }), false, at_us)
   }
 
   #event(at_us: number, event: HostEvent): void {
@@ -192,14 +202,18 @@ export class Recorder {
   #change(peer: Peer, { from, to, reason }: Change, at_us: number): void {
     if (reason?.notification) {
       const isOurs = reason.cause !== 'notification'
-      const message = encodeNotification(reason.notification)
-      const make = (session: MrtSession): Uint8Array =>
-        messageRecord(session, { as4: true, addPath: false, isOurs }, message, at_us)
-      this.#record(peer, HEAD_BYTES_MAX + message.length, make)
+      this.#message(peer, encodeNotification(reason.notification), isOurs, at_us)
     }
     this.#state(peer, from, to, at_us)
     if (reason && this.#isReady())
       this.#note({ kind: 'reason', at_us, number: this.#numberOf(peer), from, to, reason: reason.sentence })
+  }
+
+  /** One without AS paths. */
+  #message(peer: Peer, message: Uint8Array, isOurs: boolean, at_us: number): void {
+    const make = (session: MrtSession): Uint8Array =>
+      messageRecord(session, { as4: true, addPath: false, isOurs }, message, at_us)
+    this.#record(peer, HEAD_BYTES_MAX + message.length, make)
   }
 
   #state(peer: Peer, from: HostEvent['from'], to: HostEvent['to'], at_us: number): void {
@@ -240,8 +254,8 @@ export class Recorder {
   // ---- records
 
   #headOf(peer: Peer, message: Uint8Array): Uint8Array {
-    const { as4, addPathReceive, families } = peer.up!.negotiated
-    const addPath = addPathReceive !== 0 && hasPathIds(message, addPathReceive, families, as4)
+    const { as4, addPathReceive, families: agreed } = peer.up!.negotiated
+    const addPath = addPathReceive !== 0 && hasPathIds(message, addPathReceive, agreed, as4)
     const place = addPath ? 1 : 0
     peer.heads[place] ??= messageHead(this.#sessionOf(peer), { as4, addPath, isOurs: false })
     return peer.heads[place]
@@ -358,20 +372,22 @@ function peerNote({ number, name, remote, tenant }: Peer): Note {
 }
 
 function agreedIn({ negotiated, handling }: SessionUp): Agreed {
-  const { families, addPathReceive: addPath, extendedNextHop, external, remoteAs } = negotiated
+  const { families: agreed, addPathReceive: addPath, extendedNextHop, external, remoteAs } = negotiated
   const { allowAsIn, enforceFirstAs } = handling
-  return { families, addPath, extendedNextHop, firstAs: external && enforceFirstAs ? remoteAs : 0, allowAsIn }
+  const firstAs = external && enforceFirstAs ? remoteAs : 0
+  const forwarding = negotiated.gracefulRestart?.forwarding ?? 0
+  return { families: agreed, addPath, extendedNextHop, firstAs, allowAsIn, forwarding }
 }
 
 /** Do the prefixes of an UPDATE carry path identifiers, where not all families of the session do (RFC 8050 section 4)? */
-function hasPathIds(message: Uint8Array, addPath: number, families: number, as4: boolean): boolean {
-  if ((addPath & families) === families) return true
+function hasPathIds(message: Uint8Array, addPath: number, agreed: number, as4: boolean): boolean {
+  if ((addPath & agreed) === agreed) return true
   const from = new Reader(message)
   const parts = new UpdateParts()
   const facts = new AttributeFacts()
   openBody(from, 0, message.length)
   if (!splitUpdate(from, parts)) return false
-  checkAttributes(from, parts, attributeContext({ as4, families, addPath }), facts)
+  checkAttributes(from, parts, attributeContext({ as4, families: agreed, addPath }), facts)
   const { mpReachFamily, mpUnreachFamily } = facts
   const family = mpReachFamily >= 0 ? mpReachFamily : mpUnreachFamily
   return hasFamily(addPath, family >= 0 ? family : FAMILY.ipv4Unicast)

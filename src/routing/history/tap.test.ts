@@ -1,6 +1,7 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { ManualClock } from '../../base/clock.ts'
+import { REFRESH } from '../../wire/bgp/refresh.ts'
 import type { ToHistory } from './messages.ts'
 import { costOf, EVENT_BYTES, HistoryTap, WAITING_MAX_BYTES } from './tap.ts'
 
@@ -86,6 +87,18 @@ suite('the tap of the history', () => {
     tap.routes({ kind: 'room' })
     deepEqual(kinds().slice(before), ['down'])
     equal(taken[0], 0)
+  })
+
+  test('tells where a peer tells its routes anew, and what is kept of those of a session that ended', () => {
+    const { told, tap } = scene()
+    for (const subtype of [REFRESH.request, REFRESH.begin, REFRESH.end])
+      tap.routes({ kind: 'refresh', session: 1, family: 0, subtype })
+    tap.routes({ kind: 'down', session: 1, keep: 1, keep_s: 120 })
+    deepEqual(told, [
+      { kind: 'refresh', at_us: 0, session: 1, family: 0, subtype: REFRESH.begin },
+      { kind: 'refresh', at_us: 0, session: 1, family: 0, subtype: REFRESH.end },
+      { kind: 'down', at_us: 0, session: 1, keep: 1, keep_s: 120 },
+    ])
   })
 
   test('goes on when the counter of what was taken wraps around', () => {

@@ -5,6 +5,7 @@
  */
 
 import type { Clock, Timer } from '../../base/clock.ts'
+import { REFRESH } from '../../wire/bgp/refresh.ts'
 import type { ToRoutes, Updates } from '../bgp/messages.ts'
 import type { HostEvent } from '../bgp/session-host.ts'
 import type { Gap, ToHistory } from './messages.ts'
@@ -49,14 +50,18 @@ export class HistoryTap {
   routes(message: ToRoutes): void {
     if (message.kind === 'updates') this.#updates(message)
     else if (message.kind === 'up') this.#options.tell({ kind: 'up', at_us: this.#now_us(), up: message })
-    else if (message.kind === 'down')
-      this.#options.tell({ kind: 'down', at_us: this.#now_us(), session: message.session })
+    else if (message.kind === 'down') this.#options.tell({ ...message, at_us: this.#now_us() })
+    else if (message.kind === 'refresh' && message.subtype !== REFRESH.request)
+      this.#event({ ...message, at_us: this.#now_us() })
   }
 
   event(event: HostEvent): void {
-    const at_us = this.#now_us()
-    if (this.#takes(EVENT_BYTES, at_us)) this.#options.tell({ kind: 'event', at_us, event })
-    else this.#lose(at_us, { chunks: 0, bytes: 0, events: 1 })
+    this.#event({ kind: 'event', at_us: this.#now_us(), event })
+  }
+
+  #event(message: Extract<ToHistory, { kind: 'event' | 'refresh' }>): void {
+    if (this.#takes(EVENT_BYTES, message.at_us)) this.#options.tell(message)
+    else this.#lose(message.at_us, { chunks: 0, bytes: 0, events: 1 })
   }
 
   /** What was lost is told, room or not: nothing comes any more. */
