@@ -1,6 +1,7 @@
 /**
  * Where one prefix stands in an UPDATE: what the message does to it, by the rules that the tables follow too (RFC 4271,
- * RFC 7606), policies and reflection apart. Nothing is allocated for a message in which it does not stand, of which there are millions.
+ * RFC 7606), policies and reflection apart. Nothing is allocated for a message in which it does not stand, of which there
+ * are millions.
  */
 
 import { ipv4Number, type Prefix } from '../../base/address.ts'
