@@ -5,10 +5,12 @@
 
 import { equal, ok } from 'node:assert/strict'
 import { test } from 'node:test'
+import { formatAddress } from '../../base/address.ts'
 import { freshSeed, Random } from '../../base/random.ts'
 import * as build from '../../wire/build.ts'
 import { spoilt } from '../../wire/mutate.ts'
 import { TCP_FLAG } from '../../wire/tcp.ts'
+import { FIRST_DYNAMIC, innerAddress } from './inner-address.ts'
 import { framed, fromPeer, fromPeer6, GATEWAY, GATEWAY_6, PEER, PEER_6, PEER_MAC, RelayBed } from './relay-bed.ts'
 
 const COUNT = Number(process.env['FUZZ_N'] ?? 100_000)
@@ -112,4 +114,47 @@ test('mutated packets of the kernel leave a relay without a throw, and no frame 
       : Uint8Array.of(1, random.pick([0, 1, 4]), 40, 0, random.u32(), random.u32(), 20, 0, 16, 0)
     for (const sent of bed.packet(packet, header)) ok(sent.packet.length <= 1520)
   }
+})
+
+/** To neighbours, named and from prefixes, that are there or were. */
+function answers(): Uint8Array[] {
+  const segment = build.tcp({ sourcePort: 179, destinationPort: 33_000, flags: syn | ack })
+  const numbers = [2, 3, 4, 5, 6, FIRST_DYNAMIC, FIRST_DYNAMIC + 1, FIRST_DYNAMIC + 2]
+  return numbers.flatMap((number) => {
+    const [four, six] = [4, 16].map((bytes) => formatAddress(innerAddress(number, bytes)))
+    return [
+      build.ipv4({ source: '240.0.0.1', destination: four! }, segment).bytes,
+      build.ipv6({ source: 'fd67:6174::1', destination: six! }, segment).bytes,
+    ]
+  })
+}
+
+test('site files come and go between packets, and who asks or is asked meanwhile is no trouble', () => {
+  const random = new Random(SEED)
+  const bed = new RelayBed(NEIGHBOURS, ['rt-1'], PROBES)
+  const frames = corpus()
+  const packets = [...answers(), ...QUESTIONS]
+  const some = (list: readonly string[]): string[] => list.filter(() => random.chance(0.6))
+  const { counters } = bed.relay
+  const steps: [number, () => unknown][] = [
+    [0.5, () => bed.frame(random.pick([7, 8]), random.pick(frames))],
+    [0.9, () => bed.packet(random.pick(packets))],
+    [0.94, () => bed.memory.claim(FIRST_DYNAMIC + random.below(3))],
+    [0.96, () => bed.memory.release(FIRST_DYNAMIC + random.below(3))],
+    [0.98, () => bed.clock.advance(random.pick([100, 1000, 3000, 70_000]))],
+    [1, () => bed.take([...some(NEIGHBOURS), 'name: last, tenant: globex, address: 192.168.1.9'], some(PROBES))],
+  ]
+  for (let i = 0; i < COUNT / 10; i++) {
+    const chance = random.below(1000) / 1000
+    steps.find(([upTo]) => chance < upTo)![1]()
+    bed.sent()
+  }
+  // Who is gone is forgotten, and nobody is asked for any more.
+  bed.take(['name: last, tenant: globex, address: 192.168.1.9'])
+  bed.clock.advance(200_000)
+  bed.sent()
+  const { asked } = counters
+  bed.clock.advance(10_000)
+  equal(counters.asked, asked)
+  equal(bed.relay.peerCount, 1)
 })
