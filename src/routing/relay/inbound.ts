@@ -127,6 +127,8 @@ export class Inbound {
     end: number,
     segment: Segment,
   ): number {
+    // Each version of IP has an ICMP of its own, and what is read of the other's is not there.
+    if (protocol === (addressBytes === 4 ? PROTOCOL.icmpv6 : PROTOCOL.icmp)) return Refusal['not-a-session']
     if (faultOf(view, protocol, at, end, ip) !== Fault.none) return Refusal.malformed
     const source = addressesAt(ip, addressBytes)
     const target = this.#parts.targets.answering(segment.vni, view, source, addressBytes, protocol, at)

@@ -213,6 +213,15 @@ suite('from peers to the kernel', () => {
     equal(bed.refused('stranger'), 1)
   })
 
+  test('the ICMP of the other version of IP is no word to us, however short it is', () => {
+    const bed = new RelayBed([ACME, ACME_6])
+    const stub = { bytes: new Uint8Array(4), protocol: PROTOCOL.icmpv6 }
+    deepEqual(bed.frame(7, framed(build.ipv4({ source: PEER, destination: GATEWAY }, stub))), [])
+    const other = { bytes: build.icmpEcho({ reply: true }).bytes, protocol: PROTOCOL.icmp }
+    deepEqual(bed.frame(7, framed(build.ipv6({ source: PEER_6, destination: GATEWAY_6 }, other))), [])
+    equal(bed.refused('not-a-session'), 2)
+  })
+
   test("BFD's echo packets pass from one end to the other", () => {
     const bed = new RelayBed([ACME, ACME_6])
     const echo = build.udp({ sourcePort: 49_152, destinationPort: 3785 }, build.text('echo'))
