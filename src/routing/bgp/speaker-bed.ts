@@ -4,6 +4,7 @@ import { EventEmitter, once } from 'node:events'
 import { createServer } from 'node:net'
 import { parseSite } from '../../config/load.ts'
 import type { Routing } from '../../config/routing.ts'
+import type { HistorySettings } from '../history/history.ts'
 import { PlainPeer } from './plain-peer.ts'
 import type { PolicyReload } from './route-engine.ts'
 import type { HostEvent } from './session-host.ts'
@@ -48,10 +49,11 @@ export class SpeakerBed {
   }
 
   /** A route server. */
-  static async start(neighbours: readonly NeighbourText[]): Promise<SpeakerBed> {
+  static async start(neighbours: readonly NeighbourText[], history?: HistorySettings): Promise<SpeakerBed> {
     const bed = new SpeakerBed(await freePort())
     bed.#speaker = await Speaker.start({
       routing: bed.#routing(neighbours),
+      history,
       event(event) {
         bed.events.push(event)
         bed.news.emit('event')

@@ -1,4 +1,7 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseAddress } from '../../base/address.ts'
@@ -6,6 +9,7 @@ import { TcpFailure } from '../../linux/tcp-failure.ts'
 import type { Md5Key } from '../../linux/tcp-md5.ts'
 import { TcpSocket } from '../../linux/tcp-socket.ts'
 import { CEASE } from '../../wire/bgp/notification.ts'
+import { MrtReader } from '../../wire/mrt.ts'
 import { PlainPeer } from './plain-peer.ts'
 import { plainNeighbour, SpeakerBed } from './speaker-bed.ts'
 
@@ -43,6 +47,23 @@ suite('a speaker that takes another site file', () => {
     await stranger.closed()
     ok(!kept.isClosed)
     equal(bed.lost().length, 2)
+  })
+
+  test('tells its history of the neighbours that have come', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'gatehouse-history-'))
+    try {
+      {
+        await using bed = await SpeakerBed.start([TWO], { directory, size_bytes: 8 << 20, node: 'routing' })
+        await bed.reload([TWO, THREE])
+        await bed.peer(3)
+      }
+      const reader = new MrtReader(readFileSync(join(directory, '00000001.mrt')))
+      const numbers = new Set<number>()
+      for (let record = reader.next(); record; record = reader.next()) numbers.add(record.peerAs)
+      deepEqual([...numbers].sort(), [65_002, 65_003])
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
   })
 
   test('has no session with a neighbour that is shut down, which is told in words, until it is not any more', async () => {

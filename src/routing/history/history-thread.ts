@@ -27,7 +27,7 @@ const recorder = new Recorder({
 let isFlushing = false
 function take(message: ToHistory): void {
   // Behind the site file that its session is of, which came before it over another port.
-  if (message.kind === 'up') for (let said = hear(); said; said = hear()) obey(said)
+  if (message.kind !== 'updates') for (let said = hear(); said; said = hear()) obey(said)
   recorder.take(message)
   if (message.kind === 'updates') Atomics.add(words, 0, costOf(message.runs))
   else if (message.kind === 'event' || message.kind === 'refresh') Atomics.add(words, 0, EVENT_BYTES)
