@@ -73,7 +73,7 @@ export function updateOf(told: UpdateText): Uint8Array {
 }
 
 export class Diary {
-  readonly directory = mkdtempSync(join(tmpdir(), 'gatehouse-history-'))
+  readonly directory: string
   readonly failures: string[] = []
   /** Moves on by a second with everything that is told. */
   now_us = START_us
@@ -83,6 +83,7 @@ export class Diary {
   #nextSession = 1
 
   constructor(options: Partial<RecorderOptions> = {}) {
+    this.directory = options.directory ?? mkdtempSync(join(tmpdir(), 'gatehouse-history-'))
     this.#options = {
       ...{ directory: this.directory, size_bytes: 256 << 20, node: 'routing', as: 65_001, started_us: START_us },
       neighbours: [
