@@ -28,9 +28,12 @@ export interface IcmpProberOptions {
   readonly answered: Answered
 }
 
+/** A train that is on its way. */
 interface Running {
   readonly first: number
   readonly packets: number
+  /** Of a packet. */
+  readonly bytes: number
   readonly arrivals: TrainArrivals
   readonly done: () => void
 }
@@ -44,7 +47,7 @@ export class IcmpProber implements Prober {
   /** By ICMP's sequence: the probe's number and when it left. */
   readonly #sent = new Map<number, { readonly sequence: number; readonly at_us: number }>()
   #next = 0
-  #train: Running | undefined
+  readonly #running = new Set<Running>()
 
   constructor(options: IcmpProberOptions) {
     this.#options = options
@@ -64,15 +67,21 @@ export class IcmpProber implements Prober {
 
   async train(packets: number, bytes: number, within_ms: number): Promise<number | undefined> {
     const { promise, resolve } = Promise.withResolvers<void>()
-    const arrivals = new TrainArrivals(packets, bytes)
-    this.#train = { first: this.#next, packets, arrivals, done: resolve }
+    const arrivals = new TrainArrivals(packets * bytes)
+    const train = { first: this.#next, packets, bytes, arrivals, done: resolve }
+    this.#running.add(train)
     const payload = Math.max(0, bytes - IP_BYTES[this.#is4 ? 4 : 16] - icmpEcho.BYTES)
-    for (let i = 0; i < packets; i++) this.#echo(this.#number(), payload)
+    for (let i = 0; i < packets; i++) {
+      const number = this.#number()
+      // Of a probe that was never answered.
+      this.#sent.delete(number)
+      this.#echo(number, payload)
+    }
     const timer = this.#options.clock.after(within_ms, resolve)
     await promise
     timer.cancel()
-    this.#train = undefined
-    return arrivals.rate_kbps()
+    this.#running.delete(train)
+    return arrivals.rate_kbps(within_ms)
   }
 
   drain(): void {
@@ -115,9 +124,10 @@ export class IcmpProber implements Prober {
       answered(sent.sequence, now_us - sent.at_us)
       return
     }
-    const train = this.#train
-    if (!train || (number - train.first + SEQUENCES) % SEQUENCES >= train.packets) return
-    train.arrivals.arrived(now_us)
-    if (train.arrivals.isComplete) train.done()
+    for (const { first, packets, bytes: packetBytes, arrivals, done } of this.#running) {
+      if ((number - first + SEQUENCES) % SEQUENCES >= packets) continue
+      arrivals.arrived(now_us, packetBytes)
+      if (arrivals.isComplete) done()
+    }
   }
 }

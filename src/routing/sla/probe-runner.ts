@@ -31,14 +31,24 @@ export interface ProbeRunnerParts {
   changed(state: ProbeState): void
 }
 
+/** A timer that is late by more means that this thread was kept from its work. */
+const STALL_us = 10_000
+/** After a stall: until what has come meanwhile is read. */
+const GRACE_ms = 20
+
+interface Waiting {
+  timer: Timer
+  readonly due_us: number
+}
+
 export class ProbeRunner {
   readonly #parts: ProbeRunnerParts
   readonly #prober: Prober
   readonly #window: ProbeWindow
   readonly #verdict: Verdict
   readonly #bandwidth = new BandwidthEstimate()
-  /** By number: the timer at whose end it is lost. */
-  readonly #waiting = new Map<number, Timer>()
+  /** By number. */
+  readonly #waiting = new Map<number, Waiting>()
   readonly #timers: Timer[] = []
   #sequence = 0
   #isClosed = false
@@ -49,11 +59,16 @@ export class ProbeRunner {
     this.#window = new ProbeWindow(rules.window)
     this.#verdict = new Verdict(rules)
     this.#prober = parts.open((sequence, took_us) => this.#answered(sequence, took_us))
-    this.#timers.push(clock.every(rules.interval_ms, () => this.#send()))
     const { bandwidth } = rules
+    try {
+      this.#send()
+      if (bandwidth) void this.#train()
+    } catch (error) {
+      this.close()
+      throw error
+    }
+    this.#timers.push(clock.every(rules.interval_ms, () => this.#send()))
     if (bandwidth) this.#timers.push(clock.every(bandwidth.interval_ms, () => void this.#train()))
-    this.#send()
-    if (bandwidth) void this.#train()
   }
 
   get state(): ProbeState {
@@ -64,34 +79,48 @@ export class ProbeRunner {
 
   close(): void {
     this.#isClosed = true
-    for (const timer of [...this.#timers, ...this.#waiting.values()]) timer.cancel()
+    for (const timer of this.#timers) timer.cancel()
+    for (const { timer } of this.#waiting.values()) timer.cancel()
     this.#prober.close()
   }
 
   #send(): void {
     const { clock, rules } = this.#parts
     const sequence = ++this.#sequence
-    this.#waiting.set(
-      sequence,
-      clock.after(rules.timeout_ms, () => this.#late(sequence)),
-    )
+    const timer = clock.after(rules.timeout_ms, () => this.#late(sequence))
+    const due_us = clock.now_us() + rules.timeout_ms * 1000
+    this.#waiting.set(sequence, { timer, due_us })
     this.#prober.send(sequence)
   }
 
-  // A stall of our own is no loss: what has come is read before it is believed.
+  // A stall of our own is no loss: what has come meanwhile is read before it is believed.
   #late(sequence: number): void {
+    const waiting = this.#waiting.get(sequence)
+    if (!waiting || this.#isClosed) return
+    const hasStalled = this.#isOverdue(waiting)
     this.#prober.drain()
-    if (!this.#waiting.delete(sequence) || this.#isClosed) return
-    this.#ended(undefined)
+    if (!this.#waiting.has(sequence)) return
+    if (hasStalled) waiting.timer = this.#parts.clock.after(GRACE_ms, () => this.#lost(sequence))
+    else this.#lost(sequence)
+  }
+
+  /** It should have been given up a while ago: the thread has not come to it. */
+  #isOverdue({ due_us }: Waiting): boolean {
+    return this.#parts.clock.now_us() - due_us >= STALL_us
+  }
+
+  #lost(sequence: number): void {
+    if (this.#waiting.delete(sequence) && !this.#isClosed) this.#ended(undefined)
   }
 
   #answered(sequence: number, took_us: number): void {
-    const timer = this.#waiting.get(sequence)
-    if (!timer || this.#isClosed) return
-    timer.cancel()
+    const waiting = this.#waiting.get(sequence)
+    if (!waiting || this.#isClosed) return
+    waiting.timer.cancel()
     this.#waiting.delete(sequence)
-    // One that was read late may have been in time, and the other way round.
-    this.#ended(took_us > this.#parts.rules.timeout_ms * 1000 ? undefined : took_us)
+    if (took_us <= this.#parts.rules.timeout_ms * 1000) this.#ended(took_us)
+    // Nobody knows how long it took of one that has lain here while we stood still: it counts for nothing.
+    else if (!this.#isOverdue(waiting)) this.#ended(undefined)
   }
 
   #ended(took_us: number | undefined): void {

@@ -5,7 +5,7 @@ export interface Prober {
   send(sequence: number): void
   /**
    * A train of packets back to back, or as many bytes of a stream, and the rate at which it arrived in kbit/s; undefined when
-   * too little of it did.
+   * that cannot be said, or when nothing did.
    */
   train(packets: number, bytes: number, within_ms: number): Promise<number | undefined>
   /** Hands over what was received and not yet read. */

@@ -32,12 +32,15 @@ const runners = probes.flatMap((probe) =>
       }),
   ),
 )
-for (const { address, port } of responders)
+const answering = responders.flatMap(({ address, port }) =>
   attempt(
     `responder ${address} port ${port}`,
     () => new UdpResponder({ address: parseAddress(address)!, port }, systemClock),
-  )
+  ),
+)
 agent.on('message', () => {
+  // The process goes on, and with it all descriptors that are open.
+  for (const one of [...runners, ...answering]) one.close()
   stopWatching()
   tell({ kind: 'closed' })
 })

@@ -4,7 +4,7 @@ import { ManualClock } from '../../base/clock.ts'
 import { type ProbeRules, ProbeRunner, type ProbeState } from './probe-runner.ts'
 import { ProbeWindow } from './probe-window.ts'
 import type { Prober } from './prober.ts'
-import { BandwidthEstimate, StreamArrivals, TrainArrivals } from './train.ts'
+import { BandwidthEstimate, TrainArrivals } from './train.ts'
 import { Verdict } from './verdict.ts'
 
 suite('the window of a probe', () => {
@@ -89,42 +89,29 @@ suite('the verdict', () => {
 })
 
 suite('a train', () => {
+  const arrivalsOf = (bytes: number, ...pieces: [ms: number, bytes: number][]): TrainArrivals => {
+    const arrivals = new TrainArrivals(bytes)
+    for (const [ms, piece] of pieces) arrivals.arrived(ms * 1000, piece)
+    return arrivals
+  }
+
   test('tells the rate at which it arrived, in any order', () => {
-    const arrivals = new TrainArrivals(5, 1250)
     // 10,000 bits each millisecond.
-    for (const ms of [1, 3, 2, 5, 4]) arrivals.arrived(ms * 1000)
+    const arrivals = arrivalsOf(5 * 1250, [1, 1250], [3, 1250], [2, 1250], [5, 1250], [4, 1250])
     equal(arrivals.isComplete, true)
-    equal(arrivals.rate_kbps(), 10_000)
+    equal(arrivals.rate_kbps(1000), 10_000)
   })
 
   test('of a stream tells the rate of what came behind the first piece', () => {
-    const arrivals = new StreamArrivals(5000)
-    for (const [ms, bytes] of [
-      [1, 3000],
-      [2, 1000],
-      [3, 1000],
-    ] as const)
-      arrivals.arrived(ms * 1000, bytes)
+    const arrivals = arrivalsOf(5000, [1, 3000], [2, 1000], [3, 1000])
     equal(arrivals.isComplete, true)
-    equal(arrivals.rate_kbps(), 8000)
-    const few = new StreamArrivals(5000)
-    few.arrived(1000, 1000)
-    few.arrived(2000, 1000)
-    equal(few.rate_kbps(), undefined)
-    const once = new StreamArrivals(5000)
-    once.arrived(1000, 5000)
-    equal(once.rate_kbps(), undefined)
+    equal(arrivals.rate_kbps(1000), 8000)
   })
 
-  test('of which less than half arrived, or all at once, tells nothing', () => {
-    const few = new TrainArrivals(5, 1250)
-    few.arrived(1000)
-    few.arrived(2000)
-    equal(few.rate_kbps(), undefined)
-    const once = new TrainArrivals(2, 1250)
-    once.arrived(1000)
-    once.arrived(1000)
-    equal(once.rate_kbps(), undefined)
+  test('of which less than half arrived in its time tells how much that is, and where nothing did, or all at once, nothing', () => {
+    equal(arrivalsOf(5 * 1250, [1, 1250], [2, 1250]).rate_kbps(1000), 20)
+    equal(arrivalsOf(5000, [1, 5000]).rate_kbps(1000), undefined)
+    equal(arrivalsOf(5000).rate_kbps(1000), undefined)
   })
 
   test('that met a moment’s burst is outvoted', () => {

@@ -11,7 +11,7 @@ import type { Clock } from '../../base/clock.ts'
 import type { Endpoint } from '../../linux/socket-address.ts'
 import type { Answered, Prober } from './prober.ts'
 import { TcpBurst } from './tcp-burst.ts'
-import { StreamArrivals } from './train.ts'
+import { TrainArrivals } from './train.ts'
 
 export interface StreamOptions {
   readonly to: string
@@ -26,7 +26,7 @@ export interface StreamOptions {
 export class TcpProber implements Prober {
   readonly #options: StreamOptions
   readonly #open = new Set<Socket>()
-  #burst: TcpBurst | undefined
+  readonly #bursts = new Set<TcpBurst>()
 
   constructor(options: StreamOptions) {
     this.#options = options
@@ -53,15 +53,18 @@ export class TcpProber implements Prober {
   async train(packets: number, bytes: number, within_ms: number): Promise<number | undefined> {
     const { to, port, from, clock } = this.#options
     const local = from === undefined ? undefined : endpoint(from, 0)
-    this.#burst = new TcpBurst({ to: endpoint(to, port), from: local, bytes: packets * bytes, within_ms, clock })
-    return await this.#burst.rate_kbps
+    const burst = new TcpBurst({ to: endpoint(to, port), from: local, bytes: packets * bytes, within_ms, clock })
+    this.#bursts.add(burst)
+    const rate_kbps = await burst.rate_kbps
+    this.#bursts.delete(burst)
+    return rate_kbps
   }
 
   drain(): void {}
 
   close(): void {
     for (const socket of this.#open) socket.destroy()
-    this.#burst?.close()
+    for (const burst of this.#bursts) burst.close()
   }
 }
 
@@ -89,7 +92,7 @@ export class HttpProber implements Prober {
   send(sequence: number): void {
     const { clock, answered } = this.#options
     const begin_us = clock.now_us()
-    this.#get((answer) => {
+    this.#get(this.#options.timeout_ms, (answer) => {
       if (this.#isGood(answer.statusCode ?? 0)) answered(sequence, clock.now_us() - begin_us)
       // Whatever the body is, it is not asked for.
       answer.destroy()
@@ -99,8 +102,8 @@ export class HttpProber implements Prober {
   async train(packets: number, bytes: number, within_ms: number): Promise<number | undefined> {
     const { clock } = this.#options
     const { promise, resolve } = Promise.withResolvers<void>()
-    const arrivals = new StreamArrivals(packets * bytes)
-    const request = this.#get((answer) => {
+    const arrivals = new TrainArrivals(packets * bytes)
+    const request = this.#get(within_ms, (answer) => {
       if (!this.#isGood(answer.statusCode ?? 0)) answer.destroy()
       answer.on('data', (piece: Uint8Array) => {
         arrivals.arrived(clock.now_us(), piece.length)
@@ -108,21 +111,23 @@ export class HttpProber implements Prober {
       })
     })
     request.on('close', resolve)
-    const late = clock.after(within_ms, () => request.destroy())
     await promise
-    late.cancel()
-    return arrivals.rate_kbps()
+    return arrivals.rate_kbps(within_ms)
   }
 
-  #get(answered: (answer: IncomingMessage) => void): ClientRequest {
-    const { to, port, from, path, host, timeout_ms } = this.#options
-    const where = { host: to, port, path, agent: this.#agent, timeout: timeout_ms }
+  /** Over after the time, whatever the server says meanwhile. */
+  #get(within_ms: number, answered: (answer: IncomingMessage) => void): ClientRequest {
+    const { to, port, from, path, host, clock } = this.#options
+    const where = { host: to, port, path, agent: this.#agent }
     const options = { ...where, ...(from !== undefined && { localAddress: from }), ...(host && { headers: { host } }) }
     const request = get(options, answered)
     this.#open.add(request)
-    request.on('timeout', () => request.destroy())
+    const late = clock.after(within_ms, () => request.destroy())
     request.on('error', () => {})
-    request.on('close', () => this.#open.delete(request))
+    request.on('close', () => {
+      late.cancel()
+      this.#open.delete(request)
+    })
     return request
   }
 

@@ -20,20 +20,23 @@ export interface BurstOptions {
 }
 
 export class TcpBurst {
-  /** In kbit/s. Undefined when not all was taken in time. */
+  /** In kbit/s. Of which not all was taken in time, what was; undefined when nothing was. */
   readonly rate_kbps: Promise<number | undefined>
   readonly #done = Promise.withResolvers<number | undefined>()
   readonly #socket: TcpSocket | undefined
   readonly #timers: Timer[] = []
   readonly #scratch = new Uint8Array(1 << 16)
+  readonly #zeros = new Uint8Array(1 << 16)
   #isOpen = false
   /** The other end says no more. */
   #isEnded = false
+  readonly #bytes: number
   #left: number
+  #isOver = false
 
   constructor(options: BurstOptions) {
     const { to, from, bytes, within_ms, clock } = options
-    this.#left = bytes
+    this.#bytes = this.#left = bytes
     this.rate_kbps = this.#done.promise
     const socket = TcpSocket.connect(to, from && { local: from })
     if (socket instanceof TcpFailure) {
@@ -41,12 +44,12 @@ export class TcpBurst {
       return
     }
     this.#socket = socket
-    this.#timers.push(clock.after(within_ms, () => this.close()))
+    this.#timers.push(clock.after(within_ms, () => this.#late(within_ms)))
     this.#timers.push(clock.every(LOOK_ms, () => this.#look()))
     const watching = socket.watch(
       () => {
         this.#go()
-        watching.want(this.#isOpen && !this.#isEnded, !this.#isOpen || this.#left > 0)
+        if (!this.#isOver) watching.want(this.#isOpen && !this.#isEnded, !this.#isOpen || this.#left > 0)
       },
       { writable: true },
     )
@@ -54,6 +57,11 @@ export class TcpBurst {
 
   close(): void {
     this.#end(undefined)
+  }
+
+  #late(within_ms: number): void {
+    const taken = this.#isOpen ? this.#bytes - this.#left - this.#socket!.unacknowledgedBytes() : 0
+    this.#end(taken > 0 ? (taken * 8) / within_ms : undefined)
   }
 
   #go(): void {
@@ -68,9 +76,8 @@ export class TcpBurst {
   }
 
   #send(socket: TcpSocket): void {
-    this.#scratch.fill(0)
     while (this.#left > 0) {
-      const sent = socket.send(this.#scratch, 0, Math.min(this.#left, this.#scratch.length))
+      const sent = socket.send(this.#zeros, 0, Math.min(this.#left, this.#zeros.length))
       if (sent <= 0) return
       this.#left -= sent
     }
@@ -83,6 +90,7 @@ export class TcpBurst {
   }
 
   #end(rate_kbps: number | undefined): void {
+    this.#isOver = true
     for (const timer of this.#timers.splice(0)) timer.cancel()
     this.#socket?.reset()
     this.#done.resolve(rate_kbps)

@@ -9,51 +9,20 @@
  *             ^ first_us              ^ last_us
  */
 
-/** Half of a train at least has to arrive. */
+/** So much of a train has to arrive for the times to tell something. */
 const ARRIVED_MIN = 0.5
 /** One train may have met a moment's burst: the middle one of the last few counts. */
 const REMEMBERED = 5
 
+/** Packets of a train, or pieces of a stream of as many bytes, as they arrive. */
 export class TrainArrivals {
-  readonly #packets: number
-  readonly #bytes: number
-  #count = 0
-  #first_us = 0
-  #last_us = 0
-
-  /** `bytes` a packet, headers included. */
-  constructor(packets: number, bytes: number) {
-    this.#packets = packets
-    this.#bytes = bytes
-  }
-
-  get isComplete(): boolean {
-    return this.#count >= this.#packets
-  }
-
-  arrived(at_us: number): void {
-    if (this.#count === 0 || at_us < this.#first_us) this.#first_us = at_us
-    if (this.#count === 0 || at_us > this.#last_us) this.#last_us = at_us
-    this.#count++
-  }
-
-  /** In kbit/s. Undefined when too few arrived to say, or all in the same instant. */
-  rate_kbps(): number | undefined {
-    const time_us = this.#last_us - this.#first_us
-    if (this.#count < 2 || this.#count < this.#packets * ARRIVED_MIN || time_us <= 0) return undefined
-    return ((this.#count - 1) * this.#bytes * 8 * 1000) / time_us
-  }
-}
-
-/** The same of a stream, whose pieces are of any size. */
-export class StreamArrivals {
   readonly #bytes: number
   #arrived = 0
-  #behindFirst = 0
+  #atFirst = 0
   #first_us = 0
   #last_us = 0
 
-  /** `bytes` that are waited for. */
+  /** `bytes` that are waited for, of packets with their headers. */
   constructor(bytes: number) {
     this.#bytes = bytes
   }
@@ -62,18 +31,25 @@ export class StreamArrivals {
     return this.#arrived >= this.#bytes
   }
 
+  /** In any order. */
   arrived(at_us: number, bytes: number): void {
-    if (this.#arrived === 0) this.#first_us = at_us
-    else this.#behindFirst += bytes
+    if (this.#arrived === 0 || at_us < this.#first_us) {
+      this.#first_us = at_us
+      this.#atFirst = bytes
+    }
+    if (this.#arrived === 0 || at_us > this.#last_us) this.#last_us = at_us
     this.#arrived += bytes
-    this.#last_us = at_us
   }
 
-  /** In kbit/s. Undefined when less than half came, or all in the same instant. */
-  rate_kbps(): number | undefined {
+  /**
+   * In kbit/s. Of which less than half arrived in the time that it was given, as much as that is. Undefined when nothing did,
+   * which is a loss and no rate, or all in the same instant.
+   */
+  rate_kbps(within_ms: number): number | undefined {
+    if (this.#arrived === 0) return undefined
+    if (this.#arrived < this.#bytes * ARRIVED_MIN) return (this.#arrived * 8) / within_ms
     const time_us = this.#last_us - this.#first_us
-    if (this.#arrived < this.#bytes * ARRIVED_MIN || time_us <= 0) return undefined
-    return (this.#behindFirst * 8 * 1000) / time_us
+    return time_us > 0 ? ((this.#arrived - this.#atFirst) * 8 * 1000) / time_us : undefined
   }
 }
 

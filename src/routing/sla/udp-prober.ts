@@ -15,7 +15,8 @@ import type { Answered, Prober } from './prober.ts'
 import { TrainArrivals } from './train.ts'
 
 const IP_BYTES = { 4: 20, 16: 40 } as const
-const REMEMBERED = 1024
+/** As many as wait for an answer where one is sent each 10 ms and may take a minute. */
+const WAITING_MAX = 6000
 
 export interface UdpProberOptions {
   readonly to: Endpoint
@@ -27,14 +28,23 @@ export interface UdpProberOptions {
   readonly answered: Answered
 }
 
+/** A train that is on its way. */
+interface Running {
+  readonly arrivals: TrainArrivals
+  /** Of a packet. */
+  readonly bytes: number
+  readonly done: () => void
+}
+
 export class UdpProber implements Prober {
   readonly #options: UdpProberOptions
   readonly #socket: UdpSocket
   readonly #watching: Watch
-  /** When each of the last ones left, by sequence. */
-  readonly #sent = new Float64Array(REMEMBERED)
+  /** When each one that may still be answered left, by sequence. */
+  readonly #sent = new Map<number, number>()
   #trains = 0
-  #train: { readonly number: number; readonly arrivals: TrainArrivals; readonly done: () => void } | undefined
+  /** By number. */
+  readonly #running = new Map<number, Running>()
 
   constructor(options: UdpProberOptions) {
     this.#options = options
@@ -44,24 +54,26 @@ export class UdpProber implements Prober {
 
   send(sequence: number): void {
     const packet = packetOf(Math.max(this.#options.bytes, probePacket.BYTES), { sequence: sequence >>> 0 })
-    this.#sent[sequence % REMEMBERED] = this.#options.clock.now_us()
+    this.#sent.set(sequence >>> 0, this.#options.clock.now_us())
+    const [oldest] = this.#sent.keys()
+    if (this.#sent.size > WAITING_MAX) this.#sent.delete(oldest!)
     this.#socket.send(packet, this.#options.to)
   }
 
   async train(packets: number, bytes: number, within_ms: number): Promise<number | undefined> {
     const { promise, resolve } = Promise.withResolvers<void>()
-    const arrivals = new TrainArrivals(packets, bytes)
+    const arrivals = new TrainArrivals(packets * bytes)
     this.#trains = (this.#trains + 1) & 0xffff
     const number = this.#trains
-    this.#train = { number, arrivals, done: resolve }
+    this.#running.set(number, { arrivals, bytes, done: resolve })
     const headers = IP_BYTES[this.#options.to.address.length === 4 ? 4 : 16] + udp.BYTES
     const packet = packetOf(Math.max(bytes - headers, probePacket.BYTES), { train: number, flags: PROBE_FLAG.train })
     for (let i = 0; i < packets; i++) this.#socket.send(packet, this.#options.to)
     const timer = this.#options.clock.after(within_ms, resolve)
     await promise
     timer.cancel()
-    this.#train = undefined
-    return arrivals.rate_kbps()
+    this.#running.delete(number)
+    return arrivals.rate_kbps(within_ms)
   }
 
   drain(): void {
@@ -83,12 +95,15 @@ export class UdpProber implements Prober {
     const now_us = clock.now_us()
     if ((flags & PROBE_FLAG.train) === 0) {
       const sequence = probePacket.sequence.get(view, 0)
-      answered(sequence, now_us - this.#sent[sequence % REMEMBERED]!)
+      const sent_us = this.#sent.get(sequence)
+      if (!this.#sent.delete(sequence)) return
+      answered(sequence, now_us - sent_us!)
       return
     }
-    const train = this.#train
-    if (!train || probePacket.train.get(view, 0) !== train.number) return
-    train.arrivals.arrived((flags & PROBE_FLAG.received) === 0 ? now_us : probeReceived_us(view, 0))
+    const train = this.#running.get(probePacket.train.get(view, 0))
+    if (!train) return
+    const at_us = (flags & PROBE_FLAG.received) === 0 ? now_us : probeReceived_us(view, 0)
+    train.arrivals.arrived(at_us, train.bytes)
     if (train.arrivals.isComplete) train.done()
   }
 }
