@@ -51,10 +51,10 @@ export async function runRouting(options: RunOptions): Promise<RoutingModule> {
   liveness.start()
   const held = new HeldSite(speaker, options, numbers)
   await held.originate()
-  const take = async (changed: Site): Promise<void> => {
+  const take = inTurn(async (changed: Site) => {
     await held.take(changed)
     await liveness.take(changed)
-  }
+  })
   const shared =
     onBus &&
     new SiteBus({
@@ -72,6 +72,18 @@ export async function runRouting(options: RunOptions): Promise<RoutingModule> {
       await onBus?.bus.close()
     },
     reload: take,
+  }
+}
+
+/** The site comes from the bus and from a signal: one is taken after the other. What fails is its caller's to hear of. */
+function inTurn(take: (site: Site) => Promise<void>): (site: Site) => Promise<void> {
+  let last: Promise<void> = Promise.resolve()
+  return (site) => {
+    last = last.then(
+      () => take(site),
+      () => take(site),
+    )
+    return last
   }
 }
 

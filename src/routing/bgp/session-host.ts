@@ -70,6 +70,8 @@ export interface SessionShown {
   readonly last: string
   /** The state of BFD with it, where that is wanted. */
   readonly bfd?: string
+  /** The site file says that there is none with this neighbour. */
+  readonly shutdown?: boolean
 }
 
 export interface SessionHostOptions {
@@ -292,6 +294,7 @@ export class SessionHost {
       state: session.state,
       uptime_s: Math.floor(session.uptime_us / 1e6),
       flaps: session.counters.flaps,
+      ...(neighbour.shutdown !== false && { shutdown: true }),
       last: neighbour.shutdown === false ? (session.counters.lastDown?.sentence ?? '') : 'shut down here',
       ...(neighbour.bfd && { bfd: this.#options.bfd?.stateOf(parseAddress(known)!) ?? 'none' }),
     }))

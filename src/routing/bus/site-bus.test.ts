@@ -51,16 +51,21 @@ const RELAYED = {
   refused: { stranger: 1 },
 }
 
+/** The second one is not waited for: it is not to come up. */
+const SESSIONS = [
+  { name: 'acme-1', state: 'established' },
+  { name: 'acme-2', state: 'idle', shutdown: true },
+]
+
 async function scene(t: TestContext) {
   const here = await busHere(t)
   const [bus, other] = [await here.join('rn-1'), await here.join('other')]
   const happened = new Happened()
   const publisher = new RoutePublisher({ bus, clock: systemClock, log: silent })
-  const sessions = [{ name: 'acme-1', state: 'established' }]
   const site = new SiteBus({
     ...{ bus, name: 'rn-1', site: siteOf(), clock: systemClock, log: silent, publisher },
     speaker: {
-      sessions: async () => sessions,
+      sessions: async () => SESSIONS,
       relayed: async () => RELAYED,
       async replay() {
         happened.add('replay')
@@ -86,7 +91,7 @@ test('a routing node takes its place, is there to be asked, and says all of its 
   const { other, happened, publisher, site } = await scene(t)
   await happened.has('live rn-1')
   equal((await modulesOf(other)).get('rn-1')?.role, 'routing')
-  deepEqual(await askToShow(other, 'rn-1', 'sessions'), [{ name: 'acme-1', state: 'established' }])
+  deepEqual(await askToShow(other, 'rn-1', 'sessions'), SESSIONS)
   const { refused, ...totals } = RELAYED
   deepEqual(await askToShow(other, 'rn-1', 'counters'), [{ totals: { ...totals, drops: refused } }])
   equal(publisher.isSettled, false)

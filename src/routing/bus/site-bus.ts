@@ -28,6 +28,8 @@ const REFUSED_ms = 60_000
 export interface SessionShown {
   readonly name: string
   readonly state: string
+  /** The site file says that there is none with this neighbour. */
+  readonly shutdown?: boolean
 }
 
 /** What the bus wants of the speaker. */
@@ -127,7 +129,8 @@ export class SiteBus {
     }
     this.#settling ??= new Settling({
       clock,
-      sessions: async () => (await speaker.sessions()).map(({ state }) => state === 'established'),
+      sessions: async () =>
+        (await speaker.sessions()).filter(({ shutdown }) => !shutdown).map(({ state }) => state === 'established'),
       said_us: () => publisher.said_us,
       within_ms: this.#site.control.stale_routes_s * 1000,
       settled: () => this.#settled(),

@@ -72,6 +72,11 @@ routing:
   await watch.take(site!)
   await until(5)
   equal(told.at(-1), 'there true')
+  // One that cannot be sent any more says nothing, and least of all that it is up.
+  const [probe, ...others] = site!.routing!.probes
+  await watch.take({ ...site!, routing: { ...site!.routing!, probes: [{ ...probe!, from: '192.0.2.1' }, ...others] } })
+  await until(6)
+  equal(told.at(-1), '')
   const kept = await listener.bucket(BUCKET.liveness).get('routing-1')
   equal(kept !== undefined && livenessNews.decode(kept.value).ok, true)
 })

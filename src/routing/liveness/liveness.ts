@@ -77,8 +77,9 @@ export class Liveness {
     if (isDeepStrictEqual(settings, this.#settings)) return
     const before = this.#settings
     await this.#sla?.close()
-    const names = new Set(settings.probes.map(({ name }) => name))
-    for (const { name } of before.probes) if (!names.has(name)) this.#reporter.left(name)
+    // What was known of a probe that is another now, or none, is not known any more.
+    const same = (probe: Probe): boolean => settings.probes.some((now) => isDeepStrictEqual(now, probe))
+    for (const probe of before.probes) if (!same(probe)) this.#reporter.left(probe.name)
     this.#start(settings)
   }
 
@@ -104,7 +105,10 @@ export class Liveness {
     this.#sla = new Sla({
       ...settings,
       news: (states) => this.#reporter.probes(states),
-      failed: (what, error) => log.error({ what, error }, 'cannot be watched'),
+      failed: (what, error, probe) => {
+        log.error({ what, error }, 'cannot be watched')
+        if (probe !== undefined) this.#reporter.left(probe)
+      },
       onDeath,
     })
   }

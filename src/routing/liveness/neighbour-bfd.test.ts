@@ -29,11 +29,11 @@ function scene() {
   })
   const news = (state: BfdStateName, over: Partial<BfdNews> = {}): void =>
     tell({ peer: opened[0]!.peer, state, diagnostic: 'none', isPeerDown: false, ...over })
-  const watch = (settings = {}): void =>
+  const watch = (settings = {}, local = '10.0.0.1'): void =>
     watching.watch({
       name: 'transit',
       settings: schema.parse(settings),
-      local: parseAddress('10.0.0.1')!,
+      local: parseAddress(local)!,
       remote: parseAddress('10.0.0.2')!,
     })
   return { watching, watch, news, opened, closed, failed, told }
@@ -75,6 +75,21 @@ suite('BFD beside BGP', () => {
     deepEqual(closed, ['10.0.0.2'])
     news('up')
     deepEqual(told, ['transit down no packet has come yet', 'transit left'])
+  })
+
+  test('begins anew from another address of ours, and with other settings', () => {
+    const { watch, news, opened, closed, told } = scene()
+    watch()
+    watch({}, '10.0.0.9')
+    watch({ interval_ms: 50 }, '10.0.0.9')
+    deepEqual(
+      opened.map(({ peer, options }) => `${formatAddress(peer.local)} ${options.desiredMinTx_us}`),
+      ['10.0.0.1 300000', '10.0.0.9 300000', '10.0.0.9 50000'],
+    )
+    equal(closed.length, 2)
+    const before = told.length
+    news('down', { diagnostic: 'administrativelyDown' })
+    equal(told.length, before, 'of the first one')
   })
 
   test('takes timers, hops, echo and keys from the site file', () => {

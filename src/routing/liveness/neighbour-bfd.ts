@@ -4,7 +4,8 @@
  * purpose, which says nothing of the path; and a neighbour that never answered BFD is no failure of it either.
  */
 
-import { formatAddress, type IpAddress } from '../../base/address.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { equalBytes, formatAddress, type IpAddress } from '../../base/address.ts'
 import type { BfdStateName } from '../../bfd/session.ts'
 import type { Bfd, BfdHandle, BfdNews } from '../../bfd/speaker.ts'
 import type { BfdSettings } from '../../config/probe.ts'
@@ -25,6 +26,8 @@ export interface WatchNews {
   readonly state: BfdStateName | 'left'
   /** Why it is down; empty when it is not. */
   readonly reason: string
+  /** The peer has ended it on purpose. */
+  readonly isPeerDown?: boolean
 }
 
 export interface NeighbourBfdParts {
@@ -64,11 +67,13 @@ export class NeighbourBfd {
     this.#parts = parts
   }
 
-  /** From now on, unless it is already. */
+  /** From now on, unless it is already: between other addresses or with other settings it begins anew. */
   watch(neighbour: WatchedNeighbour): void {
     const { local, remote, settings } = neighbour
     const key = formatAddress(remote)
-    if (this.#watched.has(key)) return
+    const known = this.#watched.get(key)
+    if (known && isDeepStrictEqual(known.neighbour, neighbour)) return
+    if (known) this.leave(remote)
     this.#bfd ??= this.#parts.bfd((news) => this.#heard(news))
     const handle = this.#bfd.open({ local, remote, isMultihop: settings.multihop }, bfdOptionsOf(settings))
     this.#watched.set(key, { neighbour, handle, wasUp: false })
@@ -95,11 +100,18 @@ export class NeighbourBfd {
 
   #heard({ peer, state, diagnostic, isPeerDown }: BfdNews): void {
     const watched = this.#watched.get(formatAddress(peer.remote))
-    if (!watched) return
+    // Last words of one that has begun anew from another address are not its.
+    if (!watched || !equalBytes(watched.neighbour.local, peer.local)) return
     const { wasUp, neighbour } = watched
     watched.wasUp = state === 'up'
     const reason = isPeerDown ? 'the peer has ended it' : REASONS[diagnostic]
-    this.#parts.told({ name: neighbour.name, state, reason: state === 'up' ? '' : reason })
+    const isEnded = isPeerDown && state !== 'up'
+    this.#parts.told({
+      name: neighbour.name,
+      state,
+      reason: state === 'up' ? '' : reason,
+      ...(isEnded && { isPeerDown }),
+    })
     if (wasUp && state === 'down' && !isPeerDown) this.#parts.failed(peer.remote, reason)
   }
 }

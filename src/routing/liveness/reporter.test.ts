@@ -76,6 +76,20 @@ suite('what a routing node says of what it watches', () => {
     deepEqual(told, ['acme-dc true'])
   })
 
+  test('knows nothing of a path whose BFD the peer has ended on purpose (RFC 5882 section 3.2)', () => {
+    const { told, reporter } = scene()
+    reporter.neighbour({ name: 'acme-dc', state: 'up', reason: '' })
+    reporter.neighbour({ name: 'acme-dc', state: 'down', reason: 'the peer has ended it', isPeerDown: true })
+    deepEqual(told, ['acme-dc true', ''])
+  })
+
+  test('says nothing of probes once it has ended', () => {
+    const { told, reporter, probe } = scene()
+    reporter.close()
+    reporter.probes([probe(false)])
+    deepEqual(told, [])
+  })
+
   test('leaves out what another node watches now', () => {
     const { clock, told, reporter } = scene()
     reporter.neighbour({ name: 'acme-dc', state: 'up', reason: '' })

@@ -39,6 +39,7 @@ export class LivenessReporter {
   }
 
   probes(states: readonly ProbeState[]): void {
+    if (this.#isClosed) return
     let hasTold = false
     for (const { name, isUp, reason, quality, bandwidth_kbps } of states) {
       if (isUp === undefined) continue
@@ -47,8 +48,13 @@ export class LivenessReporter {
     if (!hasTold && states.length > 0) this.#parts.keep(this.#encoded())
   }
 
-  neighbour({ name, state, reason }: WatchNews): void {
+  /** A peer that has ended BFD on purpose says nothing of the path (RFC 5882 section 3.2): nothing is known of it then. */
+  neighbour({ name, state, reason, isPeerDown }: WatchNews): void {
     if (this.#isClosed) return
+    if (isPeerDown) {
+      this.left(name)
+      return
+    }
     const isUp = state === 'up'
     if (!isUp && !this.#things.has(name)) {
       const late = (): void => void this.#take({ name, kind: 'bfd', isUp: false, reason, quality: undefined })
@@ -59,7 +65,7 @@ export class LivenessReporter {
     this.#take({ name, kind: 'bfd', isUp, reason, quality: undefined })
   }
 
-  /** It is another node's to watch now. */
+  /** Nothing is known of it here any more. */
   left(name: string): void {
     this.#settled(name)
     if (!this.#isClosed && this.#things.delete(name)) this.#parts.tell(this.#encoded())

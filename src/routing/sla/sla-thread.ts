@@ -30,6 +30,7 @@ const runners = probes.flatMap((probe) =>
         open: (answered) => proberOf(probe, systemClock, random, answered),
         changed: (state) => tell({ kind: 'news', states: [state] }),
       }),
+    probe.name,
   ),
 )
 const answering = responders.flatMap(({ address, port }) =>
@@ -46,11 +47,11 @@ agent.on('message', () => {
 })
 systemClock.every(QUALITY_ms, () => tell({ kind: 'news', states: runners.map(({ state }) => state) }))
 
-function attempt<T>(what: string, run: () => T): T[] {
+function attempt<T>(what: string, run: () => T, probe?: string): T[] {
   try {
     return [run()]
   } catch (error) {
-    tell({ kind: 'failed', what, error: (error as Error).message })
+    tell({ kind: 'failed', what, error: (error as Error).message, probe })
     return []
   }
 }

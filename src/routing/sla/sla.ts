@@ -17,15 +17,15 @@ export interface SlaSettings {
 
 export interface SlaOptions extends SlaSettings {
   readonly news: (states: readonly ProbeState[]) => void
-  /** One that cannot be sent, or a responder that cannot listen: the others go on. */
-  readonly failed: (what: string, error: string) => void
+  /** A probe that cannot be sent, by its name, or a responder that cannot listen: the others go on. */
+  readonly failed: (what: string, error: string, probe: string | undefined) => void
   /** The thread is gone. */
   readonly onDeath: (error: Error) => void
 }
 
 export type FromSla =
   | { readonly kind: 'news'; readonly states: readonly ProbeState[] }
-  | { readonly kind: 'failed'; readonly what: string; readonly error: string }
+  | { readonly kind: 'failed'; readonly what: string; readonly error: string; readonly probe: string | undefined }
   /** Nothing is watched any more, and the thread may be ended. */
   | { readonly kind: 'closed' }
 
@@ -41,7 +41,7 @@ export class Sla {
     this.#worker.on('message', (message: FromSla) => {
       if (message.kind === 'news') news(message.states)
       else if (message.kind === 'closed') this.#closed.resolve()
-      else failed(message.what, message.error)
+      else failed(message.what, message.error, message.probe)
     })
     this.#worker.on('error', (error) => onDeath(error as Error))
     this.#worker.on('exit', () => {
