@@ -11,9 +11,8 @@
 import { formatAddress, formatMac, type IpAddress } from '../base/address.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import { LinuxError } from '../linux/error.ts'
-import { hasCarrier } from '../linux/ethtool.ts'
+import { CarrierReader } from '../linux/ethtool.ts'
 import { interfaceIndex } from '../linux/libc.ts'
-import type { Link } from '../linux/link.ts'
 import { deleteNeighbour, isFixed, manageNeighbour, type Neighbour, type NeighbourKey } from '../linux/neighbour.ts'
 import { type NetworkEvent, NetworkView } from '../linux/network-view.ts'
 import { type ForwardingRoute, isSameResolution, neighbourName, type Resolution, RouteChoice } from './route-choice.ts'
@@ -56,6 +55,7 @@ interface Watched {
 
 export class Underlay {
   readonly #options: UnderlayOptions
+  readonly #carrierReader = new CarrierReader()
   readonly #view: NetworkView
   readonly #choice: RouteChoice
   readonly #portLinks: readonly number[]
@@ -149,6 +149,7 @@ export class Underlay {
     this.#watched.clear()
     this.#release(this.#managed.keys())
     this.#view.close()
+    this.#carrierReader.close()
   }
 
   #leave(key: string, listener: () => void): void {
@@ -230,7 +231,7 @@ export class Underlay {
     for (const index of this.#portLinks) {
       const link = this.#view.links.get(index)
       if (!link?.up) continue
-      const now = carrierOf(link)
+      const now = this.#carrierReader.of(link.name)
       if (now === (this.#carrier.get(index) ?? link.carrier)) continue
       this.#carrier.set(index, now)
       this.#changed.all = true
@@ -295,15 +296,6 @@ function wasTaken(change: () => void): boolean {
   try {
     change()
     return true
-  } catch (error) {
-    if (error instanceof LinuxError) return false
-    throw error
-  }
-}
-
-function carrierOf(link: Link): boolean {
-  try {
-    return hasCarrier(link.name)
   } catch (error) {
     if (error instanceof LinuxError) return false
     throw error

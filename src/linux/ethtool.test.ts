@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { channels, hasCarrier, linkSpeed_mbit, type Offload, offload, setChannels, setOffloads } from './ethtool.ts'
+import { CarrierReader, channels, linkSpeed_mbit, type Offload, offload, setChannels, setOffloads } from './ethtool.ts'
 import { withNamespace } from './namespace.ts'
-import { ScratchNetwork, unprivileged } from './scratch.ts'
+import { ip, ScratchNetwork, unprivileged } from './scratch.ts'
 
 test('offloads, channels, carrier and speed are read and set', { skip: unprivileged }, () => {
   using net = new ScratchNetwork()
@@ -17,9 +17,17 @@ test('offloads, channels, carrier and speed are read and set', { skip: unprivile
     }
     setChannels('left', 2)
     assert.deepEqual(channels('left'), { receive: 2, transmit: 2, receiveMax: 4, transmitMax: 4 })
-    assert.equal(hasCarrier('left'), true)
+    const carrier = new CarrierReader()
+    assert.deepEqual(
+      ['left', 'middle', 'left', 'lo'].map((name) => carrier.of(name)),
+      [true, false, true, true],
+    )
+    ip('-n', namespace, 'link', 'set', 'right', 'down')
+    assert.equal(carrier.of('left'), false)
+    carrier.close()
+    ip('-n', namespace, 'link', 'set', 'right', 'up')
     assert.equal(linkSpeed_mbit('left'), 10_000)
     assert.equal(linkSpeed_mbit('lo'), undefined)
-    assert.throws(() => hasCarrier('middle'), { code: 'ENODEV', message: /there is no interface middle here/ })
+    assert.throws(() => channels('middle'), { code: 'ENODEV', message: /there is no interface middle here/ })
   })
 })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { formatAddress, formatMac, formatPrefix, parseAddress, parsePrefix } from '../base/address.ts'
 import { systemClock } from '../base/clock.ts'
-import { hasCarrier } from './ethtool.ts'
+import { CarrierReader } from './ethtool.ts'
 import { setLink } from './link.ts'
 import { withNamespace } from './namespace.ts'
 import { deleteNeighbour, manageNeighbour, setNeighbour } from './neighbour.ts'
@@ -72,10 +72,9 @@ describe('the view of the network', { skip: unprivileged }, () => {
   test('carrier, MTU, addresses and the routes that go with them are told', async () => {
     using scene = new Scene()
     ip('-n', scene.there, 'link', 'set', 'far', 'down')
-    assert.equal(
-      withNamespace(scene.here, () => hasCarrier('near')),
-      false,
-    )
+    const carrier = withNamespace(scene.here, () => new CarrierReader())
+    assert.equal(carrier.of('near'), false)
+    carrier.close()
     await scene.told('set link near up no-carrier 1500')
     ip('-n', scene.there, 'link', 'set', 'far', 'up')
     await scene.told('set link near up carrier 1500')
