@@ -265,12 +265,13 @@ suite('probes', { skip: unprivileged }, () => {
 
 test('a stall of this thread is no loss, whatever came meanwhile', { skip: unprivileged }, async () => {
   // Elsewhere, so that it does not stall too.
-  const echo = `const socket = require('node:dgram').createSocket('udp4').bind(18863, '127.0.0.1', () => console.log('ready'))
+  const echo = `const socket = require('node:dgram').createSocket('udp4')
+    socket.bind(0, '127.0.0.1', () => console.log(socket.address().port))
     socket.on('message', (bytes, from) => setTimeout(() => socket.send(bytes, from.port, from.address), 40))`
   const child = spawn(process.execPath, ['-e', echo], { stdio: ['ignore', 'pipe', 'inherit'] })
-  await once(child.stdout, 'data')
+  const [port] = await once(child.stdout, 'data')
   const probe = schema.parse({
-    ...{ name: 'p', to: '127.0.0.1', udp: { port: 18863 } },
+    ...{ name: 'p', to: '127.0.0.1', udp: { port: Number(port) } },
     ...{ interval_ms: 10, timeout_ms: 300, window: 1000 },
   })
   const told: (boolean | undefined)[] = []
