@@ -7,6 +7,7 @@
  */
 
 import type { Clock, Timer } from '../../base/clock.ts'
+import { familyBit } from '../../wire/bgp/family.ts'
 import type { Expected, SessionUp } from './messages.ts'
 
 /** RFC 4724: the Selection_Deferral_Timer. Peers that come back do so within the restart time. */
@@ -60,7 +61,7 @@ export class Restart {
 
   endOfRib(up: SessionUp, family: number): void {
     if (!this.#awaited.has(up.peer)) return
-    const ended = (this.#ended.get(up.peer) ?? 0) | (1 << family)
+    const ended = (this.#ended.get(up.peer) ?? 0) | familyBit(family)
     this.#ended.set(up.peer, ended)
     if ((familiesOf(up) & ~ended) === 0) this.#finish(up.peer)
   }

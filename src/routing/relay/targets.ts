@@ -63,20 +63,23 @@ export class Targets {
   }
 }
 
+/** Which flow a packet of the kernel's asks on. */
 function questionAt(view: DataView, protocol: number, at: number): number {
-  if (protocol === PROTOCOL.tcp)
-    return flowOf(protocol, tcp.sourcePort.get(view, at), tcp.destinationPort.get(view, at))
-  if (protocol === PROTOCOL.udp)
-    return flowOf(protocol, udp.sourcePort.get(view, at), udp.destinationPort.get(view, at))
+  const ports = portsOf(protocol)
+  if (ports) return flowOf(protocol, ports.sourcePort.get(view, at), ports.destinationPort.get(view, at))
   return echoAt(view, protocol, at, ICMP_TYPE.echoRequest, ICMPV6_TYPE.echoRequest)
 }
 
+/** Which flow a packet of a target's answers on: the same, seen from the other end. */
 function answerAt(view: DataView, protocol: number, at: number): number {
-  if (protocol === PROTOCOL.tcp)
-    return flowOf(protocol, tcp.destinationPort.get(view, at), tcp.sourcePort.get(view, at))
-  if (protocol === PROTOCOL.udp)
-    return flowOf(protocol, udp.destinationPort.get(view, at), udp.sourcePort.get(view, at))
+  const ports = portsOf(protocol)
+  if (ports) return flowOf(protocol, ports.destinationPort.get(view, at), ports.sourcePort.get(view, at))
   return echoAt(view, protocol, at, ICMP_TYPE.echoReply, ICMPV6_TYPE.echoReply)
+}
+
+function portsOf(protocol: number): typeof tcp | typeof udp | undefined {
+  if (protocol === PROTOCOL.tcp) return tcp
+  return protocol === PROTOCOL.udp ? udp : undefined
 }
 
 function echoAt(view: DataView, protocol: number, at: number, type4: number, type6: number): number {

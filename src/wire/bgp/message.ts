@@ -15,7 +15,7 @@ export const MESSAGE_BYTES_MAX = 4096
 /** Once both sides have said so (RFC 8654); OPEN and KEEPALIVE stay as short as they were. */
 export const EXTENDED_MESSAGE_BYTES_MAX = 65535
 /** Of all of a route's attributes: what an extended message has beside its header and the lengths of its two fields. */
-export const ATTRIBUTES_BYTES_MAX = EXTENDED_MESSAGE_BYTES_MAX - 19 - 4
+export const ATTRIBUTES_BYTES_MAX = EXTENDED_MESSAGE_BYTES_MAX - BGP_HEADER_BYTES - 4
 
 export const MESSAGE = { open: 1, update: 2, notification: 3, keepalive: 4, routeRefresh: 5 } as const
 
