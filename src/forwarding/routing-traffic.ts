@@ -23,6 +23,7 @@ import { ActionKind } from '../dataplane/action.ts'
 import { type Batch, FORWARD } from '../dataplane/batch.ts'
 import { Drop } from '../dataplane/drop.ts'
 import { encapsulate } from '../dataplane/encapsulate.ts'
+import { BGP_PORT } from '../wire/bgp/message.ts'
 import { ETHERTYPE, ethernet } from '../wire/ethernet.ts'
 import { Fault } from '../wire/fault.ts'
 import { ICMP_TYPE, icmpEcho } from '../wire/icmp.ts'
@@ -33,9 +34,6 @@ import { checkTcp, TCP_FLAG, tcp } from '../wire/tcp.ts'
 import { UDP_PORT, udp } from '../wire/udp.ts'
 import type { Answers } from './answers.ts'
 import { REWRITTEN, type Shared } from './shared.ts'
-
-/** RFC 4271 section 8.2.1. */
-const BGP_PORT = 179
 
 const IPV4_BYTES = 4
 const IPV6_BYTES = 16
