@@ -15,6 +15,7 @@ import { RoutePublisher } from './bus/route-publisher.ts'
 import { SiteBus } from './bus/site-bus.ts'
 import { vpcRoutes } from './bus/vpc-routes.ts'
 import { historyOf } from './history/place.ts'
+import { inTurn } from './in-turn.ts'
 import { Liveness } from './liveness/liveness.ts'
 import { PeerNumbers } from './relay/peer-numbers.ts'
 import { relaySetupOf } from './relay/ways.ts'
@@ -51,6 +52,7 @@ export async function runRouting(options: RunOptions): Promise<RoutingModule> {
   liveness.start()
   const held = new HeldSite(speaker, options, numbers)
   await held.originate()
+  // The site comes from the bus and from a signal.
   const take = inTurn(async (changed: Site) => {
     await held.take(changed)
     await liveness.take(changed)
@@ -72,18 +74,6 @@ export async function runRouting(options: RunOptions): Promise<RoutingModule> {
       await onBus?.bus.close()
     },
     reload: take,
-  }
-}
-
-/** The site comes from the bus and from a signal: one is taken after the other. What fails is its caller's to hear of. */
-function inTurn(take: (site: Site) => Promise<void>): (site: Site) => Promise<void> {
-  let last: Promise<void> = Promise.resolve()
-  return (site) => {
-    last = last.then(
-      () => take(site),
-      () => take(site),
-    )
-    return last
   }
 }
 

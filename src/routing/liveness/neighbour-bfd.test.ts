@@ -25,7 +25,9 @@ function scene() {
       }
     },
     failed: (remote, reason) => void failed.push(`${formatAddress(remote)} ${reason}`),
-    told: ({ name, state, reason }) => void told.push(`${name} ${state} ${reason}`.trim()),
+    told({ name, state, reason, isPeerDown }) {
+      told.push(`${name} ${state} ${reason}${isPeerDown ? ', on purpose' : ''}`.trim())
+    },
   })
   const news = (state: BfdStateName, over: Partial<BfdNews> = {}): void =>
     tell({ peer: opened[0]!.peer, state, diagnostic: 'none', isPeerDown: false, ...over })
@@ -56,13 +58,14 @@ suite('BFD beside BGP', () => {
   })
 
   test('ends none when the peer ends BFD on purpose, nor while it was never up', () => {
-    const { watch, news, failed } = scene()
+    const { watch, news, failed, told } = scene()
     watch()
     news('init')
     news('down', { diagnostic: 'detectionTimeExpired' })
     news('up')
     news('down', { diagnostic: 'neighbourSignalledDown', isPeerDown: true })
     deepEqual(failed, [])
+    equal(told.at(-1), 'transit down the peer has ended it, on purpose')
   })
 
   test('watches a neighbour once, and no longer than it is held', () => {

@@ -1,6 +1,7 @@
 /** One probe: when it is sent, what came of it, and whether what it watches is up. Time and the sending are handed in. */
 
 import type { Clock, Timer } from '../../base/clock.ts'
+import { Deadline } from './deadline.ts'
 import { ProbeWindow, type Quality } from './probe-window.ts'
 import type { Answered, Prober } from './prober.ts'
 import { BandwidthEstimate } from './train.ts'
@@ -31,24 +32,14 @@ export interface ProbeRunnerParts {
   changed(state: ProbeState): void
 }
 
-/** A timer that is late by more means that this thread was kept from its work. */
-const STALL_us = 10_000
-/** After a stall: until what has come meanwhile is read. */
-const GRACE_ms = 20
-
-interface Waiting {
-  timer: Timer
-  readonly due_us: number
-}
-
 export class ProbeRunner {
   readonly #parts: ProbeRunnerParts
   readonly #prober: Prober
   readonly #window: ProbeWindow
   readonly #verdict: Verdict
   readonly #bandwidth = new BandwidthEstimate()
-  /** By number. */
-  readonly #waiting = new Map<number, Waiting>()
+  /** By number: at whose end it is lost. */
+  readonly #waiting = new Map<number, Deadline>()
   readonly #timers: Timer[] = []
   #sequence = 0
   #isClosed = false
@@ -80,47 +71,31 @@ export class ProbeRunner {
   close(): void {
     this.#isClosed = true
     for (const timer of this.#timers) timer.cancel()
-    for (const { timer } of this.#waiting.values()) timer.cancel()
+    for (const deadline of this.#waiting.values()) deadline.cancel()
     this.#prober.close()
   }
 
   #send(): void {
     const { clock, rules } = this.#parts
     const sequence = ++this.#sequence
-    const timer = clock.after(rules.timeout_ms, () => this.#late(sequence))
-    const due_us = clock.now_us() + rules.timeout_ms * 1000
-    this.#waiting.set(sequence, { timer, due_us })
+    this.#waiting.set(sequence, new Deadline(clock, rules.timeout_ms, () => this.#late(sequence)))
     this.#prober.send(sequence)
   }
 
   // A stall of our own is no loss: what has come meanwhile is read before it is believed.
   #late(sequence: number): void {
-    const waiting = this.#waiting.get(sequence)
-    if (!waiting || this.#isClosed) return
-    const hasStalled = this.#isOverdue(waiting)
     this.#prober.drain()
-    if (!this.#waiting.has(sequence)) return
-    if (hasStalled) waiting.timer = this.#parts.clock.after(GRACE_ms, () => this.#lost(sequence))
-    else this.#lost(sequence)
-  }
-
-  /** It should have been given up a while ago: the thread has not come to it. */
-  #isOverdue({ due_us }: Waiting): boolean {
-    return this.#parts.clock.now_us() - due_us >= STALL_us
-  }
-
-  #lost(sequence: number): void {
     if (this.#waiting.delete(sequence) && !this.#isClosed) this.#ended(undefined)
   }
 
   #answered(sequence: number, took_us: number): void {
     const waiting = this.#waiting.get(sequence)
     if (!waiting || this.#isClosed) return
-    waiting.timer.cancel()
+    waiting.cancel()
     this.#waiting.delete(sequence)
     if (took_us <= this.#parts.rules.timeout_ms * 1000) this.#ended(took_us)
     // Nobody knows how long it took of one that has lain here while we stood still: it counts for nothing.
-    else if (!this.#isOverdue(waiting)) this.#ended(undefined)
+    else if (!waiting.isOverdue) this.#ended(undefined)
   }
 
   #ended(took_us: number | undefined): void {

@@ -9,6 +9,7 @@ import { connect, type Socket } from 'node:net'
 import { parseAddress } from '../../base/address.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Endpoint } from '../../linux/socket-address.ts'
+import { Deadline } from './deadline.ts'
 import type { Answered, Prober } from './prober.ts'
 import { TcpBurst } from './tcp-burst.ts'
 import { TrainArrivals } from './train.ts'
@@ -43,7 +44,7 @@ export class TcpProber implements Prober {
       socket.resetAndDestroy()
     })
     socket.on('error', () => socket.destroy())
-    const late = clock.after(timeout_ms, () => socket.destroy())
+    const late = new Deadline(clock, timeout_ms, () => socket.destroy())
     socket.on('close', () => {
       late.cancel()
       this.#open.delete(socket)
@@ -103,8 +104,11 @@ export class HttpProber implements Prober {
     const { clock } = this.#options
     const { promise, resolve } = Promise.withResolvers<void>()
     const arrivals = new TrainArrivals(packets * bytes)
+    const begin_us = clock.now_us()
+    let isAnswered = false
     const request = this.#get(within_ms, (answer) => {
-      if (!this.#isGood(answer.statusCode ?? 0)) answer.destroy()
+      isAnswered = this.#isGood(answer.statusCode ?? 0)
+      if (!isAnswered) answer.destroy()
       answer.on('data', (piece: Uint8Array) => {
         arrivals.arrived(clock.now_us(), piece.length)
         if (arrivals.isComplete) answer.destroy()
@@ -112,7 +116,9 @@ export class HttpProber implements Prober {
     })
     request.on('close', resolve)
     await promise
-    return arrivals.rate_kbps(within_ms)
+    // Refused, or answered with another status, in less time than it had: that says nothing of the path.
+    const isLate = clock.now_us() - begin_us >= within_ms * 1000
+    return isAnswered || isLate ? arrivals.rate_kbps(within_ms) : undefined
   }
 
   /** Over after the time, whatever the server says meanwhile. */
@@ -122,7 +128,7 @@ export class HttpProber implements Prober {
     const options = { ...where, ...(from !== undefined && { localAddress: from }), ...(host && { headers: { host } }) }
     const request = get(options, answered)
     this.#open.add(request)
-    const late = clock.after(within_ms, () => request.destroy())
+    const late = new Deadline(clock, within_ms, () => request.destroy())
     request.on('error', () => {})
     request.on('close', () => {
       late.cancel()

@@ -20,7 +20,7 @@ export interface BurstOptions {
 }
 
 export class TcpBurst {
-  /** In kbit/s. Of which not all was taken in time, what was; undefined when nothing was. */
+  /** In kbit/s. Of which not all was taken in time, what was; undefined when it is refused or reset. */
   readonly rate_kbps: Promise<number | undefined>
   readonly #done = Promise.withResolvers<number | undefined>()
   readonly #socket: TcpSocket | undefined
@@ -61,7 +61,7 @@ export class TcpBurst {
 
   #late(within_ms: number): void {
     const taken = this.#isOpen ? this.#bytes - this.#left - this.#socket!.unacknowledgedBytes() : 0
-    this.#end(taken > 0 ? (taken * 8) / within_ms : undefined)
+    this.#end((taken * 8) / within_ms)
   }
 
   #go(): void {

@@ -42,11 +42,10 @@ export class TrainArrivals {
   }
 
   /**
-   * In kbit/s. Of which less than half arrived in the time that it was given, as much as that is. Undefined when nothing did,
-   * which is a loss and no rate, or all in the same instant.
+   * In kbit/s. Of which less than half arrived in the time that it was given, as much as that is: 0 when nothing did. A path
+   * that answers probes and loses all that is larger has no bandwidth. Undefined when all came in the same instant.
    */
   rate_kbps(within_ms: number): number | undefined {
-    if (this.#arrived === 0) return undefined
     if (this.#arrived < this.#bytes * ARRIVED_MIN) return (this.#arrived * 8) / within_ms
     const time_us = this.#last_us - this.#first_us
     return time_us > 0 ? ((this.#arrived - this.#atFirst) * 8 * 1000) / time_us : undefined
