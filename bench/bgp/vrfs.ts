@@ -24,7 +24,7 @@ interface Outcome {
 
 export function vrfRows(quick: boolean): BenchRow[] {
   const routes = quick ? 2000 : 100_000
-  const rounds = quick ? 1 : 5
+  const rounds = quick ? 1 : 9
   const vrfs = quick ? 100 : 10_000
   const many = { routes, vrfs, targets: 300, targetsPerRoute: 1 }
   const [wide] = middles(rounds, [many])
