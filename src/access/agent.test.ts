@@ -132,6 +132,7 @@ class Site {
   readonly agent: SwitchAgent
   readonly nodes = new Map<NodeName, BfdSpeaker>()
   steered: { host: string[]; tunnel: string[] } = { host: [], tunnel: [] }
+  broken: string[] = []
   readonly #random = new Random(5)
 
   constructor() {
@@ -155,6 +156,9 @@ class Site {
           news,
         }),
       mtuOf: () => 1500,
+      broken: (paths) => {
+        this.broken = paths.map(({ vni, remote }) => `${vni} behind ${formatAddress(remote!)}`)
+      },
       steer: ({ host, tunnel }) => {
         this.steered = { host: host.map(formatAddress), tunnel: tunnel.map(formatAddress) }
       },
@@ -245,6 +249,24 @@ suite('a switch at the edge', () => {
     equal(tunnelOf(site.switch.send('trunk', tagged(200))), `${VIP} 1002`)
     equal(site.agent.attachments().find(({ port }) => port === 'acme')!.totals.sent, 2)
     deepEqual(site.switch.drops(), {})
+  })
+
+  test('says which segments have no wire with a carrier, and when they have one again', () => {
+    const site = new Site()
+    const twice = [...edge.attachments, attachment('acme', 7, 1003), attachment('trunk', 7, 1003)]
+    site.agent.apply({ ...edge, attachments: twice })
+    const cut = (...ports: string[]): string[] => {
+      site.kernel.down.clear()
+      for (const port of ports) site.kernel.down.add(port)
+      site.kernel.tell()
+      return site.broken
+    }
+    deepEqual(cut('acme'), [`1001 behind ${OWN}`])
+    deepEqual(cut('path-a'), [])
+    deepEqual(cut('acme', 'trunk'), [`1001 behind ${OWN}`, `1002 behind ${OWN}`, `1003 behind ${OWN}`])
+    site.agent.apply(edge)
+    deepEqual(site.broken, [`1001 behind ${OWN}`, `1002 behind ${OWN}`])
+    deepEqual(cut(), [])
   })
 
   test('gives a wire to another tenant with counters of its own', () => {

@@ -12,6 +12,7 @@ import { FibFullError } from '../dataplane/fib/fib.ts'
 import type { CounterReader, Totals } from '../dataplane/ledger.ts'
 import type { ForwardingRoute } from '../dataplane/route-choice.ts'
 import { type Underlay, Ways } from '../dataplane/ways.ts'
+import type { BrokenPath } from '../wire/control/liveness.ts'
 import type { SwitchBatch } from '../wire/control/switch.ts'
 import { Balances } from './balances.ts'
 import { Liveness } from './liveness.ts'
@@ -43,6 +44,8 @@ export interface SwitchAgentParts {
   /** Starts BFD; its news are to be given to the function. */
   bfd(news: (news: BfdNews) => void): Bfd
   mtuOf(port: number): number
+  /** These wires of tenants have no carrier, and no others. */
+  broken(paths: readonly BrokenPath[]): void
   /** What is ours has changed: the addresses that the kernel answers for, and those that tunnels end at. */
   steer(addresses: { host: readonly IpAddress[]; tunnel: readonly IpAddress[] }): void
 }
@@ -111,6 +114,8 @@ export class SwitchAgent {
     const { underlay, writers, ports } = this.#parts
     for (const [port, { isCustomer }] of ports.entries())
       writers.ports.set(port, { isCustomer, isUp: underlay.isUp(port) })
+    // Before all else: a tenant's packets wait for it.
+    this.#parts.broken(this.#brokenWires())
     for (const bytes of [4, 16]) {
       const own = this.#ownOf(bytes)
       if (own) writers.own.set(own)
@@ -145,6 +150,18 @@ export class SwitchAgent {
   async close(): Promise<void> {
     this.#reclaim.cancel()
     await this.#bfd.stop()
+  }
+
+  /** A segment with several wires here is broken when all of them are. */
+  #brokenWires(): BrokenPath[] {
+    const { ports, underlay } = this.#parts
+    const remote = this.#own
+    if (!remote) return []
+    const isUp = new Map(ports.map(({ name }, port) => [name, underlay.isUp(port)]))
+    const wires = Map.groupBy(this.#wires.held(), ({ spec }) => spec.vni)
+    return Array.from(wires)
+      .filter(([, held]) => held.every(({ spec }) => !isUp.get(spec.port)))
+      .map(([vni]) => ({ vni, remote, peer: undefined }))
   }
 
   // Several nodes and links change together: one look at the groups does.

@@ -4,6 +4,7 @@
  * to whoever asks. When it ends its XDP programs are gone from the ports, however it ends.
  */
 
+import { BrokenPathsTeller } from '../agent/broken-paths.ts'
 import { BatchFollower } from '../agent/follower.ts'
 import { DEATHS_SUBJECT, switchFeed } from '../agent/names.ts'
 import { announce } from '../agent/presence.ts'
@@ -60,6 +61,7 @@ class AccessModule {
   readonly #counters: CounterReader
   readonly #qsbrMemory: SharedArrayBuffer
   readonly #memory
+  readonly #broken: BrokenPathsTeller
   readonly #agent: SwitchAgent
   readonly #follower: BatchFollower<SwitchBatch>
   readonly #steered = new Steered()
@@ -83,6 +85,7 @@ class AccessModule {
     const random = new Random(freshSeed())
     const clock = systemClock
     this.#bus = connectBus({ socketPath: busSocket(directory), name: `access.${name}`, clock, random })
+    this.#broken = new BrokenPathsTeller(this.#bus, clock, name)
     this.#counterMemory = createCounterMemory(found.workers, COUNTER_ROWS)
     this.#counters = new CounterReader(this.#counterMemory)
     this.#qsbrMemory = createQsbrMemory(found.workers)
@@ -100,6 +103,7 @@ class AccessModule {
       ...{ clock, log },
       bfd: (news) => new BfdService({ enabled: true, news, onDeath: (error) => this.#die('BFD', error) }),
       mtuOf: (port) => mtuOf(this.#ports[port]!.name),
+      broken: (paths) => this.#broken.are(paths),
       steer: (addresses) => this.#steered.are(addresses),
     })
     this.#follower = new BatchFollower({
@@ -123,6 +127,7 @@ class AccessModule {
     await this.#follower.close()
     await this.#running?.stop()
     await this.#agent.close()
+    this.#broken.close()
     this.#underlay.close()
     await this.#announced?.close()
     await this.#bus.close()

@@ -40,6 +40,9 @@ export const PATHS_SUBJECT = 'news.paths'
 /** A routing node says what is up or down now. */
 export const LIVENESS_SUBJECT = 'news.liveness'
 
+/** A switch or a routing node says which ways to tenants' networks are broken: see broken-paths.ts. */
+export const BROKEN_SUBJECT = 'news.broken'
+
 /**
  * A supervisor says which module's process has ended without being told to. Faster than any detection, and never the
  * only one.

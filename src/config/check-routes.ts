@@ -19,6 +19,8 @@ export function checkRoutes(check: TenantCheck): void {
     const subnet = subnets.find(prefix.address)
     if (subnet?.prefix.length === prefix.length)
       complain([...at, 'prefix'], `${route.prefix} is the subnet of ${formatPath(subnet.owner.path)}`)
+    if (route.via?.length && route.via.every((one) => one?.backup === true))
+      complain([...at, 'via'], 'all of its next hops are backups: one has to be none')
     const hops = new Unique(complain)
     each(route.via, ({ to }, j) => {
       if (to === undefined || !hops.add(to, [...at, 'via', j], undefined)) return

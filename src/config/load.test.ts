@@ -41,9 +41,9 @@ test('a site comes out with its defaults and with canonical addresses', () => {
   deepEqual(acme!.vpcs, [])
   deepEqual(acme!.connections[0]!.peers, [{ address: 'fd00::2' }, { address: 'fd00::3', mac: '02:00:00:00:00:0a' }])
   deepEqual(acme!.routes[0]!.via, [
-    { to: 'fd00::2', weight: 1 },
-    { to: 'fd00::3', weight: 3 },
-    { to: 'dc', weight: 1 },
+    { to: 'fd00::2', weight: 1, backup: false },
+    { to: 'fd00::3', weight: 3, backup: false },
+    { to: 'dc', weight: 1, backup: false },
   ])
 })
 
@@ -335,9 +335,11 @@ test('ten thousand tenants are read and checked in seconds', () => {
     routes: Array.from({ length: 4 }, (_, j) => ({ prefix: `10.${j}.0.0/16`, via: ['192.168.1.2'] })),
   }))
   const text = `${FABRIC.replace('[a, b]', '[a, b, c]')}tenants: ${JSON.stringify(tenants)}`
-  const start = performance.now()
+  // Of the processor, whoever else is at work.
+  const start = process.cpuUsage()
   deepEqual(errorsOf(text), [])
-  ok(performance.now() - start < 20_000)
+  const { user, system } = process.cpuUsage(start)
+  ok(user + system < 20e6, `${user + system} us`)
 })
 
 test('probes, BFD and what is tied to them are checked where they stand', () => {

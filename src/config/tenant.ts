@@ -85,8 +85,13 @@ const hop = z
   })
 
 export const via = z.union([
-  hop.transform((text) => ({ to: text, weight: 1 })),
-  z.strictObject({ to: hop, weight: weight.default(1) }),
+  hop.transform((text) => ({ to: text, weight: 1, backup: false })),
+  z.strictObject({
+    to: hop,
+    weight: weight.default(1),
+    /** Packets go there only while none of the others is up. */
+    backup: z.boolean().default(false),
+  }),
 ])
 export type Via = z.output<typeof via>
 

@@ -2,7 +2,7 @@
 
 import { parseAddress } from '../base/address.ts'
 import { RouteColumnsBuilder } from '../wire/control/columns.ts'
-import type { FibBatch, FibTenant, NextHop } from '../wire/control/fib.ts'
+import { type FibBatch, type FibTenant, levelOf, type NextHop } from '../wire/control/fib.ts'
 import { addRow, type PrefixKey } from './prefix-key.ts'
 import type { TenantChanges, TenantFib } from './tenant-fib.ts'
 
@@ -65,7 +65,7 @@ export class FibComposer {
       tenants: this.#tenants,
       removedTenants: Uint32Array.from(this.#removedTenants),
       // Members before their groups, also across tenants' changes.
-      nextHops: this.#nextHops.toSorted((a, b) => Number(a.kind === 'group') - Number(b.kind === 'group')),
+      nextHops: this.#nextHops.toSorted((a, b) => levelOf(a) - levelOf(b)),
       removedNextHops: Uint32Array.from(this.#removedNextHops),
       routes4: this.#routes.v4.build(),
       routes6: this.#routes.v6.build(),

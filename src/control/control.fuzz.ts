@@ -9,10 +9,11 @@ import { freshSeed, Random } from '../base/random.ts'
 import { parseSite } from '../config/load.ts'
 import type { Site } from '../config/site.ts'
 import { RouteColumnsBuilder } from '../wire/control/columns.ts'
-import { fibBatch } from '../wire/control/fib.ts'
+import { fibBatch, isGroup, membersOf } from '../wire/control/fib.ts'
 import type { Gateways, RouteBatch } from '../wire/control/route.ts'
 import { FibComposer, tenantRecord } from './compose.ts'
 import { HeldFib } from './held-fib.ts'
+import type { Hop } from './hop.ts'
 import { Ids } from './ids.ts'
 import { indexSite, networkOf, type TenantNetwork } from './network.ts'
 import type { PrefixKey } from './prefix-key.ts'
@@ -26,7 +27,8 @@ const VIP = '10.255.0.1'
 
 function randomSite(): Site {
   const peers = ['192.168.1.2', '192.168.1.3', '192.168.2.2'].filter(() => random.chance(0.8))
-  const via = (): string => random.pick(['dc', '192.168.1.2', '192.168.1.3', '172.16.0.5, 192.168.1.2'])
+  const via = (): string =>
+    random.pick(['dc', '192.168.1.2', '192.168.1.3', '172.16.0.5, 192.168.1.2', '172.16.0.5, { to: dc, backup: true }'])
   const routes = ['10.1.0.0/16', '10.2.0.0/16', '10.3.0.0/24'].filter(() => random.chance(0.7))
   const machines = ['172.16.0.5', '172.16.0.6'].filter((one) => one.endsWith('5') || random.chance(0.5))
   const { site, errors } = parseSite(`
@@ -66,6 +68,7 @@ function randomBatch(): RouteBatch {
         ]),
       ),
       weight: 1 + random.below(2),
+      backup: random.chance(0.3),
     })),
   )
   const v4 = new RouteColumnsBuilder(1)
@@ -138,28 +141,41 @@ function compare(node: HeldFib, fib: TenantFib): void {
   for (const id of used) {
     const hop = held.hops.get(id)
     ok(hop, `route by ${id}, which is not there`)
-    if (hop.kind === 'group') for (const { nextHop } of hop.members) used.add(nextHop)
+    if (isGroup(hop)) for (const member of membersOf(hop)) used.add(member)
   }
   deepEqual([...held.hops.keys()].sort(), [...used].sort(), 'next hops that nothing uses')
 }
 
-/** Prefix by prefix: the file's route, else the best origin's that can be reached, as the network says it now. */
+/**
+ * Prefix by prefix: the file's route, else the best origin's that can be reached and behind it the next one's, as the network
+ * says it now.
+ */
 function compareChoice(fib: TenantFib, network: TenantNetwork, published: PublishedRoutes): void {
-  const wanted = new Map<PrefixKey, unknown>()
-  const origins = published.of('acme').toSorted((a, b) => b.preference - a.preference || (a.origin < b.origin ? 1 : -1))
+  const reachable = new Map<PrefixKey, Hop[]>()
+  const origins = published.of('acme').toSorted((a, b) => a.preference - b.preference || (a.origin < b.origin ? -1 : 1))
   for (const { routes } of origins) {
     for (const [key, { gateways }] of routes) {
       const hop = network.resolve(gateways)
-      if (hop) wanted.set(key, hop)
+      if (hop) reachable.set(key, [...(reachable.get(key) ?? []), hop])
     }
   }
+  const wanted = new Map<PrefixKey, unknown>(Array.from(reachable, ([key, hops]) => [key, withBackup(hops)]))
   for (const [key, hop] of network.routes) wanted.set(key, hop)
   const chosen = new Map(Array.from(fib.routes, ([key, id]) => [key, unnumbered(fib, id)] as const))
   deepEqual(chosen, wanted)
 }
 
+function withBackup([best, next]: Hop[]): unknown {
+  const isPlain = (hop: Hop): boolean => hop.kind !== 'discard' && hop.kind !== 'local'
+  if (!next || !isPlain(best!) || !isPlain(next)) return best
+  const all = [best!, next].flatMap((hop) => (hop.kind === 'failover' ? hop.members : [hop]))
+  const members = [...new Map(all.map((hop) => [JSON.stringify(hop), hop])).values()]
+  return members.length === 1 ? members[0] : { kind: 'failover', members }
+}
+
 function unnumbered(fib: TenantFib, number: number): unknown {
   const { id: _, tenant: __, ...hop } = fib.hops.get(number)!
+  if (hop.kind === 'failover') return { ...hop, members: Array.from(hop.members, (id) => unnumbered(fib, id)) }
   if (hop.kind !== 'group') return hop
   return { ...hop, members: hop.members.map(({ nextHop, weight }) => ({ hop: unnumbered(fib, nextHop), weight })) }
 }

@@ -129,6 +129,7 @@ class Reader<T extends FibBatch | SwitchBatch> {
     const tenant = [...this.held.tenants.values()].find(({ record }) => record.name === name)
     const text = (hop: NextHop | undefined): string => {
       if (hop?.kind === 'group') return hop.members.map(({ nextHop }) => text(tenant!.hops.get(nextHop))).join('+')
+      if (hop?.kind === 'failover') return Array.from(hop.members, (id) => text(tenant!.hops.get(id))).join(' or ')
       return hop?.kind === 'peer' ? formatAddress(hop.address) : `${hop?.kind}`
     }
     return Object.fromEntries(
@@ -186,7 +187,7 @@ function routesOf(via: string, prefixes: readonly number[], options: Partial<Rou
     preference: 100,
     replaces: false,
     tenants: ['acme'],
-    gateways: via === '' ? [] : [[{ address: parseAddress(via)!, weight: 1 }]],
+    gateways: via === '' ? [] : [[{ address: parseAddress(via)!, weight: 1, backup: false }]],
     routes4: v4.build(),
     routes6: new RouteColumnsBuilder(4).build(),
     ...options,
@@ -258,7 +259,7 @@ test('published routes reach the nodes, give way to static ones, and go', async 
   await publish(bus, routesOf('192.168.1.9', [0x0a030000, 0x0a040000]))
   await blue.until((reader) => reader.routes('acme')['10.4.0.0/24'] === '192.168.1.9')
   await publish(bus, { ...routesOf('192.168.1.8', [0x0a030000]), origin: 'other', preference: 50 })
-  await blue.until((reader) => reader.routes('acme')['10.3.0.0/24'] === '192.168.1.8')
+  await blue.until((reader) => reader.routes('acme')['10.3.0.0/24'] === '192.168.1.8 or 192.168.1.9')
   await publish(bus, { ...routesOf('10.99.0.1', [0x0a040000]), origin: 'other', preference: 50 })
   await publish(bus, { ...routesOf('', [0x0a030000]), origin: 'other', preference: 50 })
   await blue.until((reader) => reader.routes('acme')['10.3.0.0/24'] === '192.168.1.9')

@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { FibBatch, FibTenant, NextHop } from '../wire/control/fib.ts'
 import { FibComposer, tenantRecord } from './compose.ts'
-import { groupIdentity, identityOf } from './hop.ts'
+import { identityOfNumbered } from './hop.ts'
 import { hopThing } from './hop-table.ts'
 import type { Ids } from './ids.ts'
 import { segmentThing } from './network.ts'
@@ -61,8 +61,7 @@ export class HeldFib {
         segments.adopt(segmentThing(record.name, kind, name), segment)
       }
       for (const hop of held.values()) {
-        const identity = hop.kind === 'group' ? groupIdentity(hop.members) : identityOf(hop)
-        hops.adopt(hopThing(id, identity), hop.id)
+        hops.adopt(hopThing(id, identityOfNumbered(hop)), hop.id)
       }
     }
   }

@@ -5,8 +5,8 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import { assert } from '../base/assert.ts'
-import type { NextHop } from '../wire/control/fib.ts'
-import { groupIdentity, type Hop, identityOf, type SingleHop } from './hop.ts'
+import { type GroupNextHop, isGroup, membersOf, type NextHop } from '../wire/control/fib.ts'
+import { type Hop, identityOf, identityOfNumbered, type SingleHop } from './hop.ts'
 import type { Ids } from './ids.ts'
 
 interface Entry {
@@ -31,14 +31,15 @@ export class HopTable {
 
   /** The hop's number, with one more use of it. Whoever holds a hop that is known brings it up to date. */
   hold(hop: Hop): number {
-    if (hop.kind !== 'group') return this.#hold(this.#thing(identityOf(hop)), (id) => this.#numbered(id, hop))
-    const members = hop.members.map((member) => ({ nextHop: this.hold(member.hop), weight: member.weight }))
-    const thing = this.#thing(groupIdentity(members))
-    const known = this.#entries.has(this.#ids.of(thing))
-    const id = this.#hold(thing, (number) => ({ kind: 'group', id: number, tenant: this.#tenant, members }))
-    // The group itself uses its members, once.
-    if (known) for (const { nextHop } of members) this.release(nextHop)
-    return id
+    if (hop.kind === 'group') {
+      const members = hop.members.map((member) => ({ nextHop: this.hold(member.hop), weight: member.weight }))
+      return this.#holdGroup({ kind: 'group', id: 0, tenant: this.#tenant, members })
+    }
+    if (hop.kind === 'failover') {
+      const members = Uint32Array.from(hop.members, (member) => this.hold(member))
+      return this.#holdGroup({ kind: 'failover', id: 0, tenant: this.#tenant, members })
+    }
+    return this.#hold(this.#thing(identityOf(hop)), (id) => this.#numbered(id, hop))
   }
 
   /** One more use of a hop that is held. */
@@ -74,7 +75,7 @@ export class HopTable {
       this.#unused.delete(id)
       const entry = this.#entries.get(id)!
       if (entry.uses > 0) continue
-      if (entry.hop.kind === 'group') for (const { nextHop } of entry.hop.members) this.release(nextHop)
+      if (isGroup(entry.hop)) for (const member of membersOf(entry.hop)) this.release(member)
       this.#entries.delete(id)
       this.#changed.delete(id)
       this.#ids.forget(entry.identity)
@@ -84,6 +85,16 @@ export class HopTable {
     for (const id of this.#changed) this.#told.add(id)
     this.#changed.clear()
     return { put, removed }
+  }
+
+  /** Its members are held. */
+  #holdGroup(group: GroupNextHop): number {
+    const thing = this.#thing(identityOfNumbered(group))
+    const known = this.#entries.has(this.#ids.of(thing))
+    const id = this.#hold(thing, (number) => ({ ...group, id: number }))
+    // The group itself uses its members, once.
+    if (known) for (const member of membersOf(group)) this.release(member)
+    return id
   }
 
   #thing(identity: string): string {

@@ -4,20 +4,27 @@
  * the segment is now behind, keeps the identity and so the number; routes that use it need not be sent again.
  */
 
+import { isDeepStrictEqual } from 'node:util'
 import { formatAddress } from '../base/address.ts'
-import type { NextHop } from '../wire/control/fib.ts'
+import type { GroupNextHop, NextHop } from '../wire/control/fib.ts'
 
 type Unnumbered<T> = T extends unknown ? Omit<T, 'id' | 'tenant'> : never
 
 /** A hop that packets leave by, or end at. */
-export type SingleHop = Unnumbered<Exclude<NextHop, { kind: 'group' }>>
+export type SingleHop = Unnumbered<Exclude<NextHop, GroupNextHop>>
 
 export interface GroupHop {
   readonly kind: 'group'
   readonly members: readonly { readonly hop: SingleHop; readonly weight: number }[]
 }
 
-export type Hop = SingleHop | GroupHop
+/** A primary and its backups, in the order of preference (RFC 5714). */
+export interface FailoverHop {
+  readonly kind: 'failover'
+  readonly members: readonly (SingleHop | GroupHop)[]
+}
+
+export type Hop = SingleHop | GroupHop | FailoverHop
 
 /** Unique within the tenant. */
 export function identityOf(hop: SingleHop): string {
@@ -36,7 +43,31 @@ export function identityOf(hop: SingleHop): string {
   }
 }
 
-/** Members are given by their numbers, which are as lasting as their identities. */
-export function groupIdentity(members: readonly { readonly nextHop: number; readonly weight: number }[]): string {
-  return `group ${members.map(({ nextHop, weight }) => `${nextHop}*${weight}`).join(' ')}`
+/** The identity of a hop that has a number. Members have theirs, which are as lasting as their identities. */
+export function identityOfNumbered(hop: NextHop): string {
+  if (hop.kind === 'failover') return `failover ${hop.members.join(' ')}`
+  if (hop.kind !== 'group') return identityOf(hop)
+  return `group ${hop.members.map(({ nextHop, weight }) => `${nextHop}*${weight}`).join(' ')}`
+}
+
+/** Several share packets, none is undefined, and one is itself. */
+export function groupOf(members: GroupHop['members']): SingleHop | GroupHop | undefined {
+  return members.length > 1 ? { kind: 'group', members } : members[0]?.hop
+}
+
+/** The later ones are backups of those before; who is there twice counts where it is first. */
+export function failoverOf(hops: readonly (Hop | undefined)[]): Hop | undefined {
+  const members: (SingleHop | GroupHop)[] = []
+  for (const hop of hops) {
+    if (!hop) continue
+    // Nothing is a backup that drops packets, or keeps them.
+    if (members.length > 0 && !isForwarded(hop)) continue
+    for (const member of hop.kind === 'failover' ? hop.members : [hop])
+      if (!members.some((known) => isDeepStrictEqual(known, member))) members.push(member)
+  }
+  return members.length > 1 && isForwarded(members[0]!) ? { kind: 'failover', members } : members[0]
+}
+
+function isForwarded({ kind }: Hop): boolean {
+  return kind !== 'discard' && kind !== 'local'
 }

@@ -93,10 +93,32 @@ test('a static route is its next hops with their weights, or discards', () => {
   equal(at(network, '10.3.0.0/16')?.kind, 'connected')
 })
 
+test('a backup stands behind those that share the packets', () => {
+  const network =
+    networkFrom(`connections: [${DC}], vpcs: [{ name: p, machines: [{ name: a, address: 172.16.0.5, host: gre }] }],
+    routes: [{ prefix: 10.1.0.0/16, via: [{ to: 172.16.0.5, backup: true }, 192.168.1.2, 192.168.1.3] },
+      { prefix: 10.2.0.0/16, via: [192.168.1.2, { to: dc, backup: true }] }]`)
+  const kinds = (prefix: string): string[] => {
+    const hop = at(network, prefix)
+    ok(hop?.kind === 'failover')
+    return hop.members.map(({ kind }) => kind)
+  }
+  deepEqual(kinds('10.1.0.0/16'), ['group', 'host'])
+  deepEqual(kinds('10.2.0.0/16'), ['peer', 'connected'])
+})
+
+test('a learnt backup that is the only one to be reached is none', () => {
+  const network = networkFrom(`connections: [${DC}]`)
+  const via = (text: string, backup: boolean) => ({ address: parseAddress(text)!, weight: 1, backup })
+  equal(network.resolve([via('192.168.1.2', false), via('192.168.1.3', true)])?.kind, 'failover')
+  equal(network.resolve([via('10.9.9.9', false), via('192.168.1.3', true)])?.kind, 'peer')
+  equal(network.resolve([via('192.168.1.2', false), via('10.9.9.9', true)])?.kind, 'peer')
+})
+
 test('learnt next hops are neighbours or machines; ourselves and strangers are none', () => {
   const network = networkFrom(`connections: [${DC}]`)
   const resolve = (...addresses: string[]) =>
-    network.resolve(addresses.map((text) => ({ address: parseAddress(text)!, weight: 1 })))
+    network.resolve(addresses.map((text) => ({ address: parseAddress(text)!, weight: 1, backup: false })))
   equal(resolve('192.168.1.77')?.kind, 'peer')
   equal(resolve('192.168.1.1'), undefined)
   equal(resolve('192.168.1.255'), undefined)

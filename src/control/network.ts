@@ -20,7 +20,7 @@ import { Subnets } from '../config/subnets.ts'
 import type { Connection, Tenant, Via, Vpc } from '../config/tenant.ts'
 import type { FibInterface, FibPeer, FibSegment } from '../wire/control/fib.ts'
 import type { Gateways } from '../wire/control/route.ts'
-import type { GroupHop, Hop, SingleHop } from './hop.ts'
+import { failoverOf, groupOf, type Hop, type SingleHop } from './hop.ts'
 import type { Ids } from './ids.ts'
 import { hostKey, keyOf, type PrefixKey } from './prefix-key.ts'
 import { Speakers, type Spoken } from './speakers.ts'
@@ -154,7 +154,7 @@ class NetworkBuilder implements TenantNetwork {
     const shared = new Map<string, Hop>()
     for (const { prefix, via = [], track } of this.#tenant.routes) {
       if (track !== undefined && this.#site.down.has(track)) continue
-      const text = via.map(({ to, weight }) => `${to}*${weight}`).join(' ')
+      const text = via.map(({ to, weight, backup }) => `${to}*${weight}${backup ? ' backup' : ''}`).join(' ')
       const hop = shared.get(text) ?? this.#hopVia(via)
       shared.set(text, hop)
       this.routes.set(keyOf(parsePrefix(prefix)!), hop)
@@ -163,9 +163,7 @@ class NetworkBuilder implements TenantNetwork {
 
   resolve(gateways: Gateways): Hop | undefined {
     if (gateways.length === 0) return DISCARD
-    return groupOf(
-      gateways.map(({ address, weight }) => ({ hop: this.#neighbour(address), weight })).filter(isReachable),
-    )
+    return withBackups(gateways.map((one) => ({ ...one, hop: this.#neighbour(one.address) })))
   }
 
   #own(address: IpAddress, hop: SingleHop): void {
@@ -174,9 +172,8 @@ class NetworkBuilder implements TenantNetwork {
   }
 
   #hopVia(via: readonly Via[]): Hop {
-    const members = via.map(({ to, weight }) => ({ hop: this.#hopTo(to), weight }))
     // A next hop that cannot be reached was refused with the file.
-    return groupOf(members.filter(isReachable)) ?? DISCARD
+    return withBackups(via.map((one) => ({ ...one, hop: this.#hopTo(one.to) }))) ?? DISCARD
   }
 
   #hopTo(to: string): SingleHop | undefined {
@@ -254,12 +251,20 @@ function connectedTo({ id, vni, remote, mtu }: ConnectionSegment): SingleHop {
   return { kind: 'connected', segment: id, vni, remote, mtu }
 }
 
-function isReachable(member: { hop: SingleHop | undefined; weight: number }): member is GroupHop['members'][number] {
-  return member.hop !== undefined
+interface Candidate {
+  readonly hop: SingleHop | undefined
+  readonly weight: number
+  readonly backup: boolean
 }
 
-function groupOf(members: GroupHop['members']): Hop | undefined {
-  return members.length > 1 ? { kind: 'group', members } : members[0]?.hop
+/** Those that are no backup share the packets, and the others do while those are down. */
+function withBackups(candidates: readonly Candidate[]): Hop | undefined {
+  const isReachable = (one: Candidate): one is Candidate & { hop: SingleHop } => one.hop !== undefined
+  const reachable = candidates.filter(isReachable)
+  const grouped = [false, true].map((backup) =>
+    groupOf(reachable.filter((one) => one.backup === backup).map(({ hop, weight }) => ({ hop, weight }))),
+  )
+  return failoverOf(grouped)
 }
 
 function broadcastOf({ address, length }: Prefix): IpAddress {

@@ -16,7 +16,7 @@ function batch(
   for (const prefix of gone) v4.add4(0, 0x0a000000 + prefix * 0x10000, 16, 0)
   return {
     ...{ origin, preference: 100, replaces, tenants: ['acme'] },
-    gateways: [[{ address: Uint8Array.of(192, 168, 1, 2), weight: 1 }]],
+    gateways: [[{ address: Uint8Array.of(192, 168, 1, 2), weight: 1, backup: false }]],
     routes4: v4.build(),
     routes6: new RouteColumnsBuilder(4).build(),
   }

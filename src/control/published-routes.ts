@@ -231,7 +231,9 @@ function families({ routes4, routes6 }: Pick<RouteBatch, 'routes4' | 'routes6'>)
 }
 
 function internSet(origin: Origin, gateways: Gateways): GatewaySet {
-  const text = gateways.map(({ address, weight }) => `${formatAddress(address as IpAddress)}*${weight}`).join(' ')
+  const text = gateways
+    .map(({ address, weight, backup }) => `${formatAddress(address as IpAddress)}*${weight}${backup ? ' backup' : ''}`)
+    .join(' ')
   return valueAt(origin.sets, text, () => ({ gateways }))
 }
 

@@ -11,7 +11,7 @@ import { encodeRoutes } from '../wire/control/split-routes.ts'
 import { PublishedRoutes } from './published-routes.ts'
 import { RouteLog } from './route-log.ts'
 
-const GATEWAY = { address: Uint8Array.of(192, 168, 1, 2), weight: 1 }
+const GATEWAY = { address: Uint8Array.of(192, 168, 1, 2), weight: 1, backup: false }
 
 /** Routes to so many prefixes, none of which is another's. */
 function batch(origin: string, routes: number, replaces = false): Uint8Array {

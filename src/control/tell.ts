@@ -54,6 +54,11 @@ function describe(fib: TenantFib, hop: NextHop): string[] {
       describe(fib, fib.hops.get(nextHop)!).map((text) => (weight === 1 ? text : `${text} weight ${weight}`)),
     )
   }
+  if (hop.kind === 'failover') {
+    return [...hop.members].flatMap((id, i) =>
+      describe(fib, fib.hops.get(id)!).map((text) => (i === 0 ? text : `${text} as backup`)),
+    )
+  }
   if (hop.kind === 'discard') return ['discard']
   const on = fib.segments.find(({ id }) => id === hop.segment)?.name ?? ''
   if (hop.kind === 'local') return [`local on ${on}`]

@@ -1,12 +1,12 @@
 /**
  * The FIB of one tenant, the same on every node that holds it: route choice prefix by prefix, and what changed since
  * the FIBs were last told. A route of the site file comes before any that was published; of those the most preferred
- * origin's whose next hops can be reached.
+ * origin's whose next hops can be reached, with the next one's as its backup.
  */
 
 import { isDeepStrictEqual } from 'node:util'
 import type { FibSegment, NextHop } from '../wire/control/fib.ts'
-import type { Hop } from './hop.ts'
+import { failoverOf, type Hop } from './hop.ts'
 import { HopTable } from './hop-table.ts'
 import type { Ids } from './ids.ts'
 import type { TenantNetwork } from './network.ts'
@@ -27,9 +27,10 @@ export class TenantFib {
   readonly #hops: HopTable
   readonly #routes = new Map<PrefixKey, number>()
   #changed = new Map<PrefixKey, number>()
-  /** Numbers of the file's and of sets' next hops, each held once; 0 for a set that cannot be reached. */
+  /** Numbers of the file's next hops, and of sets' with the sets behind them, each held once. */
   #file = new Map<PrefixKey, number>()
-  #sets = new Map<GatewaySet, number>()
+  #sets = new Map<GatewaySet, Map<GatewaySet | undefined, number>>()
+  #resolved = new Map<GatewaySet, Hop | undefined>()
   #network: TenantNetwork
   #published: readonly OriginRoutes[] = []
   #segmentsChanged = true
@@ -119,21 +120,32 @@ export class TenantFib {
     this.#changed.set(key, chosen)
   }
 
+  /** The best origin's that can be reached; what the next one says is its backup. */
   #publishedHop(key: PrefixKey): number {
+    let best: GatewaySet | undefined
     for (const { routes } of this.#published) {
       const set = routes.get(key)
-      const id = set ? this.#setHop(set) : 0
-      if (id !== 0) return id
+      if (!set || !this.#resolve(set)) continue
+      if (best) return this.#setHop(best, set)
+      best = set
     }
-    return 0
+    return best ? this.#setHop(best, undefined) : 0
   }
 
-  #setHop(set: GatewaySet): number {
-    const known = this.#sets.get(set)
-    if (known !== undefined) return known
+  #resolve(set: GatewaySet): Hop | undefined {
+    if (this.#resolved.has(set)) return this.#resolved.get(set)
     const hop = this.#network.resolve(set.gateways)
-    const id = hop ? this.#hops.hold(hop) : 0
-    this.#sets.set(set, id)
+    this.#resolved.set(set, hop)
+    return hop
+  }
+
+  #setHop(best: GatewaySet, backup: GatewaySet | undefined): number {
+    const ofBest = this.#sets.get(best) ?? new Map<GatewaySet | undefined, number>()
+    this.#sets.set(best, ofBest)
+    const known = ofBest.get(backup)
+    if (known !== undefined) return known
+    const id = this.#hops.hold(failoverOf([this.#resolve(best), backup && this.#resolve(backup)])!)
+    ofBest.set(backup, id)
     return id
   }
 
@@ -141,6 +153,7 @@ export class TenantFib {
   #forgetSets(): void {
     const before = this.#sets
     this.#sets = new Map()
-    for (const id of before.values()) if (id !== 0) this.#hops.release(id)
+    this.#resolved = new Map()
+    for (const ofBest of before.values()) for (const id of ofBest.values()) this.#hops.release(id)
   }
 }

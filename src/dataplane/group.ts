@@ -283,6 +283,12 @@ export class FailoverGroup {
     this.#run = run
   }
 
+  /** The same members, or others, in another order of preference. Who follows the slot meanwhile finds one of them. */
+  reorder(slots: readonly number[]): void {
+    assert(slots.length === this.#run.count, 'a failover group keeps its size')
+    for (const [i, slot] of slots.entries()) this.#writer.setMember(this.#run.first + i, slot)
+  }
+
   close(): void {
     this.#writer.release(this.slot)
     this.#writer.releaseMembers(this.#run.first, this.#run.count)

@@ -4,6 +4,7 @@
  * the way of any packet; when it stands still, packets go on.
  */
 
+import { BrokenPathsKnown } from '../agent/broken-paths.ts'
 import type { IpAddress, MacAddress } from '../base/address.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
@@ -19,6 +20,7 @@ import { type Watch, watch } from '../linux/poll.ts'
 import { hasFamily, IcmpSocket } from '../linux/socket.ts'
 import { withoutPriority } from '../linux/thread.ts'
 import type { FibBatch } from '../wire/control/fib.ts'
+import type { BrokenPaths } from '../wire/control/liveness.ts'
 import type { NeighbourNews, PathNews } from '../wire/control/report.ts'
 import { PROTOCOL } from '../wire/ipv4.ts'
 import { UDP_PORT } from '../wire/udp.ts'
@@ -39,6 +41,9 @@ const FIB_WORDS = 1 << 28
 
 /** Retired memory is looked at this often when nothing else does. */
 const RECLAIM_ms = 10
+
+/** How often to see whether somebody who has said what is broken has been silent for too long. */
+const EXPIRE_ms = 1000
 
 export interface ForwardingAgentOptions {
   readonly name: string
@@ -62,6 +67,7 @@ export class ForwardingAgent {
   readonly #options: ForwardingAgentOptions
   readonly #parts: NodeParts
   readonly #paths: PathMtus
+  readonly #broken: BrokenPathsKnown
   readonly #qsbr: QsbrWriter
   readonly #memory: ForwardingMemory
   readonly #qsbrMemory: SharedArrayBuffer
@@ -69,12 +75,15 @@ export class ForwardingAgent {
   readonly #icmp: { socket: IcmpSocket; watch: Watch }[] = []
   readonly #tunnelAddresses = new Map<string, IpAddress>()
   #reclaim: Timer | undefined
+  #expire: Timer | undefined
+  #canHear = false
   #workers: Workers | undefined
   #nextWorker = 0
 
   constructor(options: ForwardingAgentOptions) {
     this.#options = options
     const { workers, clock, random, underlay } = options
+    this.#broken = new BrokenPathsKnown(clock)
     this.#qsbrMemory = createQsbrMemory(workers)
     this.#counterMemory = createCounterMemory(workers, TENANTS_MAX)
     this.#memory = {
@@ -98,6 +107,7 @@ export class ForwardingAgent {
       neighbours: this.neighbours,
       segmentsByNumber: new Map(),
       gleaners: new Gleaners(),
+      broken: this.#broken,
       send: (frame) => this.#post(frame),
     }
     this.holdings = new Holdings(this.#parts, this.#qsbr, this.counters, TENANTS_MAX)
@@ -120,6 +130,9 @@ export class ForwardingAgent {
     for (const address of this.#tunnelAddresses.values()) this.#workers.steering.setAddress(address, 'tunnel')
     for (const version of [4, 6] as const) if (hasFamily(version)) this.#listen(version)
     this.#reclaim = this.#qsbr.reclaimEvery(RECLAIM_ms, this.#options.clock)
+    this.#expire = this.#options.clock.every(EXPIRE_ms, () => {
+      if (this.#canHear) this.#pathsChanged(this.#broken.expire())
+    })
   }
 
   /** Tunnel packets to these addresses of the host are ours; those of before are the kernel's again. */
@@ -161,6 +174,17 @@ export class ForwardingAgent {
     if (node !== this.#options.name) this.#paths.learn(remote, mtu, lifetime_s)
   }
 
+  /** A switch or a routing node says what is broken on the ways to tenants' networks. */
+  brokenPaths(news: BrokenPaths): void {
+    this.#pathsChanged(this.#broken.hear(news))
+  }
+
+  /** Is the bus there? While it is, those who have said what is broken and are silent now are forgotten after a while. */
+  busChanged(isConnected: boolean): void {
+    this.#canHear = isConnected
+    if (isConnected) this.#broken.forgive()
+  }
+
   /** By tenant name. */
   tenants(): { name: string; totals: Totals }[] {
     return [...this.holdings.tenants()].map(({ name, row }) => ({ name, totals: this.counters.tenant(row) }))
@@ -181,6 +205,7 @@ export class ForwardingAgent {
 
   async stop(): Promise<void> {
     this.#reclaim?.cancel()
+    this.#expire?.cancel()
     this.neighbours.close()
     this.#paths.close()
     for (const { socket, watch } of this.#icmp) {
@@ -188,6 +213,12 @@ export class ForwardingAgent {
       socket.close()
     }
     await this.#workers?.stop()
+  }
+
+  #pathsChanged(vnis: ReadonlySet<number>): void {
+    if (vnis.size === 0) return
+    if (!this.holdings.pathsChanged(vnis))
+      this.#options.log.error({ segments: vnis.size }, 'groups of next hops have no room to follow what is broken')
   }
 
   #post(message: unknown): void {

@@ -13,7 +13,7 @@ import type { CounterReader } from '../dataplane/ledger.ts'
 import { FIRST_TENANT } from '../dataplane/ledger.ts'
 import type { QsbrWriter } from '../dataplane/qsbr.ts'
 import { type RouteColumns, WITHDRAWN } from '../wire/control/columns.ts'
-import type { FibBatch, FibTenant } from '../wire/control/fib.ts'
+import { type FibBatch, type FibTenant, levelOf } from '../wire/control/fib.ts'
 import { NamedRoutes } from './named-routes.ts'
 import { NextHops } from './next-hops.ts'
 import type { NodeParts } from './node-parts.ts'
@@ -109,17 +109,22 @@ export class Holdings {
     return tenant
   }
 
-  // Groups name others: they come after what they name.
+  // Groups name others, and failovers groups: they come after what they name.
   *#takeNextHops({ nextHops }: FibBatch): Slices<string | undefined> {
-    for (const areGroups of [false, true]) {
+    for (const level of [0, 1, 2]) {
       for (const spec of nextHops) {
-        if ((spec.kind === 'group') !== areGroups) continue
+        if (levelOf(spec) !== level) continue
         yield
         const failed = yield* this.#nextHops.set(spec)
         if (failed !== undefined) return failed
       }
     }
     return undefined
+  }
+
+  /** Of these segments, by VNI, other ways are broken now. False where a group had no room to follow. */
+  pathsChanged(vnis: Iterable<number>): boolean {
+    return this.#nextHops.pathsChanged(vnis)
   }
 
   *#takeRoutes(routes: RouteColumns, family: 4 | 6): Slices<string | undefined> {

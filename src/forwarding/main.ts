@@ -6,7 +6,7 @@
 
 import { BatchFollower } from '../agent/follower.ts'
 import { Latest } from '../agent/latest.ts'
-import { BUCKET, fibFeed, NEIGHBOURS_SUBJECT, PATHS_SUBJECT } from '../agent/names.ts'
+import { BROKEN_SUBJECT, BUCKET, fibFeed, NEIGHBOURS_SUBJECT, PATHS_SUBJECT } from '../agent/names.ts'
 import { announce, modulesOf } from '../agent/presence.ts'
 import { showing } from '../agent/show.ts'
 import { formatAddress, type IpAddress, parseAddress } from '../base/address.ts'
@@ -24,6 +24,7 @@ import { unaccounted } from '../dataplane/ledger.ts'
 import { Underlay } from '../dataplane/underlay.ts'
 import { setScheduling } from '../linux/thread.ts'
 import { type FibBatch, fibBatch } from '../wire/control/fib.ts'
+import { brokenPaths } from '../wire/control/liveness.ts'
 import { neighbourNews, nodeState, pathNews } from '../wire/control/report.ts'
 import { ForwardingAgent } from './agent.ts'
 
@@ -158,13 +159,19 @@ class ForwardingModule {
       const news = pathNews.decode(payload)
       if (news.ok) this.#agent.pathNews(news.value)
     })
+    const broken = this.#bus.subscribe(BROKEN_SUBJECT, ({ payload }) => {
+      const news = brokenPaths.decode(payload)
+      if (news.ok) this.#agent.brokenPaths(news.value)
+    })
+    const connection = { close: this.#bus.onConnection((isConnected) => this.#agent.busChanged(isConnected)) }
+    this.#closers.push(connection)
     const { name } = this.#options
     const shown = [
       showing(this.#bus, name, 'counters', () => [this.#counters()]),
       showing(this.#bus, name, 'tenants', () => this.#tenants()),
       showing(this.#bus, name, 'node', async () => [await this.#node()]),
     ]
-    for (const subscription of [neighbours, paths, ...shown]) {
+    for (const subscription of [neighbours, paths, broken, ...shown]) {
       subscription.ready.catch(() => {})
       this.#closers.push(subscription)
     }

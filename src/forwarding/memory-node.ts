@@ -4,6 +4,7 @@
  * which leads everywhere by port 0.
  */
 
+import { BrokenPathsKnown } from '../agent/broken-paths.ts'
 import type { IpAddress } from '../base/address.ts'
 import { type Clock, ManualClock } from '../base/clock.ts'
 import { Random } from '../base/random.ts'
@@ -19,6 +20,7 @@ import type { Adjacency } from '../dataplane/template.ts'
 import { type Underlay, Ways } from '../dataplane/ways.ts'
 import { Worker } from '../dataplane/worker.ts'
 import type { FibBatch } from '../wire/control/fib.ts'
+import type { BrokenPaths } from '../wire/control/liveness.ts'
 import { Gleaners } from './gleaner.ts'
 import { Holdings } from './holdings.ts'
 import { NeighbourTable } from './neighbour-table.ts'
@@ -82,9 +84,11 @@ export class MemoryNode {
   readonly #ledger: Ledger
   readonly #reader: QsbrReader
   readonly #pathMtus = new Map<string, number>()
+  readonly #broken: BrokenPathsKnown
 
   constructor({ chunks, tenants, fibWords }: MemoryNodeLimits = smallNode, mtu = 1600) {
     this.clock = new ManualClock()
+    this.#broken = new BrokenPathsKnown(this.clock)
     this.underlay = new FixedUnderlay(mtu)
     const frameMemory = createFrameMemory(chunks)
     const qsbrMemory = createQsbrMemory(1)
@@ -124,6 +128,7 @@ export class MemoryNode {
       neighbours: this.neighbours,
       segmentsByNumber: new Map(),
       gleaners: new Gleaners(),
+      broken: this.#broken,
       send: (frame) => this.program.message(frame),
     }
     this.holdings = new Holdings(this.#parts, this.#qsbr, this.#counters, tenants)
@@ -155,6 +160,11 @@ export class MemoryNode {
   learnPathMtu(remote: IpAddress, mtu: number): void {
     this.#pathMtus.set(remote.join('.'), mtu)
     this.#parts.ways.changed(remote)
+  }
+
+  /** A switch or a routing node says what is broken. */
+  break(news: BrokenPaths): void {
+    this.holdings.pathsChanged(this.#broken.hear(news))
   }
 
   /** Of a tenant by its name. */

@@ -8,9 +8,9 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Slices } from '../base/slices.ts'
 import type { Action } from '../dataplane/action.ts'
 import { Drop } from '../dataplane/drop.ts'
-import { openSelectGroup } from '../dataplane/group.ts'
 import type { Adjacency } from '../dataplane/template.ts'
-import type { NextHop } from '../wire/control/fib.ts'
+import { isGroup, membersOf, type NextHop } from '../wire/control/fib.ts'
+import { HopGroups } from './hop-groups.ts'
 import type { NodeParts } from './node-parts.ts'
 import { prefixAt, ROWS_AT_ONCE } from './route-rows.ts'
 import type { SegmentState } from './segment-state.ts'
@@ -28,10 +28,12 @@ export class NextHops {
   readonly #parts: NodeParts
   readonly #tenants: ReadonlyMap<number, TenantState>
   readonly #held = new Map<number, Held>()
+  readonly #groups: HopGroups
 
   constructor(parts: NodeParts, tenants: ReadonlyMap<number, TenantState>) {
     this.#parts = parts
     this.#tenants = tenants
+    this.#groups = new HopGroups({ ...parts, hop: (id) => this.#held.get(id) })
   }
 
   /** Undefined for a next hop that is not held. */
@@ -72,6 +74,11 @@ export class NextHops {
     for (const held of this.#held.values()) if (held.spec.tenant === tenant) held.relay()
   }
 
+  /** Of these segments, by VNI, other ways are broken now. False where a group had no room to follow. */
+  pathsChanged(vnis: Iterable<number>): boolean {
+    return this.#groups.refresh(vnis)
+  }
+
   // Whatever led to the old slot leads to the new one before the old one goes: routes, and groups that it is a member of.
   *#replace(before: Held, after: Held): Slices<void> {
     const { id, tenant } = after.spec
@@ -84,14 +91,14 @@ export class NextHops {
       }
     }
     for (const { spec } of [...this.#held.values()])
-      if (spec.kind === 'group' && spec.members.some(({ nextHop }) => nextHop === id)) yield* this.#renew(spec)
+      if (isGroup(spec) && membersOf(spec).includes(id)) yield* this.#renew(spec)
     before.close()
   }
 
   #open(spec: NextHop): Held | string {
     const tenant = this.#tenants.get(spec.tenant)
     if (!tenant) return `next hop ${spec.id} is of tenant ${spec.tenant}, which is not held`
-    if (spec.kind === 'group') return this.#group(spec)
+    if (isGroup(spec)) return this.#groups.open(spec)
     if (spec.kind === 'discard') return this.#fixed(spec, { kind: 'drop', reason: Drop['discard-route'] })
     const segment = tenant.segment(spec.segment)
     if (!segment) return `next hop ${spec.id} is on segment ${spec.segment}, which is not held`
@@ -106,21 +113,6 @@ export class NextHops {
     if (this.#parts.actions.set(slot, action)) return held
     held.close()
     return 'actions are exhausted'
-  }
-
-  // A place a unit of weight: a tenant's few next hops are not worth a table of the resilient kind (16 KB).
-  #group(spec: Extract<NextHop, { kind: 'group' }>): Held | string {
-    const missing = spec.members.find(({ nextHop }) => this.slotOf(nextHop) === undefined)
-    if (missing) return `group ${spec.id} names next hop ${missing.nextHop}, which is not held`
-    const group = openSelectGroup(this.#parts.actions, 'modulo')
-    if (!group) return 'slots are exhausted'
-    const held = { slot: group.slot, spec, relay() {}, close: () => group.close() }
-    const members = spec.members.map(({ nextHop, weight }) => {
-      return { name: String(nextHop), slot: this.slotOf(nextHop)!, weight, alive: true }
-    })
-    if (group.update(members)) return held
-    held.close()
-    return 'members of groups are exhausted'
   }
 
   #tunnelled(spec: Tunnelled, segment: SegmentState): Held | string {

@@ -1,5 +1,6 @@
 /** What the agent's pieces of one forwarding node share: the writers of shared memory, and the ways out of the node. */
 
+import type { BrokenPathsKnown } from '../agent/broken-paths.ts'
 import type { Random } from '../base/random.ts'
 import type { ActionWriter } from '../dataplane/action.ts'
 import type { FibWriter } from '../dataplane/fib/fib.ts'
@@ -20,6 +21,8 @@ export interface NodeParts {
   /** By their numbers in shared memory, which is how workers name them. */
   readonly segmentsByNumber: Map<number, SegmentState>
   readonly gleaners: Gleaners
+  /** Ways to tenants' networks. */
+  readonly broken: BrokenPathsKnown
   /** Has a worker send a frame as it is. */
   send(frame: SendFrame): void
 }

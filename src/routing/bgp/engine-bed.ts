@@ -321,7 +321,9 @@ function written(write: (bytes: Uint8Array) => number, session: number) {
 }
 
 function textOf(gateways: RouteBatch['gateways'][number]): string {
-  return gateways.map(({ address, weight }) => `${formatAddress(address)} x${weight}`).join(', ')
+  return gateways
+    .map(({ address, weight, backup }) => `${formatAddress(address)} ${backup ? 'as backup' : `x${weight}`}`)
+    .join(', ')
 }
 
 function addPrefix4(builder: UpdateBuilder, prefix: string): boolean {

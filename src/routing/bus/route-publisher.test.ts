@@ -13,7 +13,7 @@ function batch(routes: number, replaces = false): Uint8Array {
   for (let i = 0; i < routes; i++) v4.add4(0, 0x0a000000 + i * 256, 24, 1)
   return routeBatch.encode({
     ...{ origin: 'rn-1', preference: 100, replaces, tenants: ['acme'] },
-    gateways: [[{ address: Uint8Array.of(192, 168, 1, 2), weight: 1 }]],
+    gateways: [[{ address: Uint8Array.of(192, 168, 1, 2), weight: 1, backup: false }]],
     routes4: v4.build(),
     routes6: new RouteColumnsBuilder(4).build(),
   })

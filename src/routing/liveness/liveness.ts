@@ -4,6 +4,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util'
+import { BrokenPathsTeller } from '../../agent/broken-paths.ts'
 import { Latest } from '../../agent/latest.ts'
 import { BUCKET, LIVENESS_SUBJECT } from '../../agent/names.ts'
 import { showing } from '../../agent/show.ts'
@@ -16,8 +17,9 @@ import type { Site } from '../../config/site.ts'
 import type { Liveness as Thing } from '../../wire/control/liveness.ts'
 import { innerAddress } from '../relay/inner-address.ts'
 import type { PeerNumbers } from '../relay/peer-numbers.ts'
-import { relaySetupOf, type Way } from '../relay/ways.ts'
+import { type RelaySetup, relaySetupOf, type Way } from '../relay/ways.ts'
 import { Sla, type SlaSettings } from '../sla/sla.ts'
+import { BrokenNeighbours } from './broken-neighbours.ts'
 import type { WatchNews } from './neighbour-bfd.ts'
 import { LivenessReporter } from './reporter.ts'
 
@@ -41,11 +43,15 @@ export class Liveness {
   readonly #closers: { close(): unknown }[] = []
   /** There is a relay to tenants' networks, which the node has from its start or not at all. */
   readonly #isRelayed: boolean
+  readonly #broken: BrokenNeighbours | undefined
+  #relay: RelaySetup | undefined
 
   constructor(options: LivenessOptions) {
     const { site, name, bus, clock, log, numbers } = options
     this.#options = options
-    this.#isRelayed = relaySetupOf(site, name, numbers) !== undefined
+    this.#relay = relaySetupOf(site, name, numbers)
+    this.#isRelayed = this.#relay !== undefined
+    this.#broken = bus && new BrokenNeighbours(new BrokenPathsTeller(bus, clock, name), this.#relay)
     const latest = bus && new Latest(bus, bus.bucket(BUCKET.liveness), name)
     this.#reporter = new LivenessReporter({
       node: name,
@@ -73,6 +79,8 @@ export class Liveness {
 
   /** Another site: where its probes or responders are others, all begin anew, and what is known of them stays until then. */
   async take(site: Site): Promise<void> {
+    this.#relay = relaySetupOf(site, this.#options.name, this.#options.numbers)
+    this.#broken?.relayBy(this.#relay)
     const settings = this.#settingsOf(site)
     if (isDeepStrictEqual(settings, this.#settings)) return
     const before = this.#settings
@@ -85,10 +93,10 @@ export class Liveness {
 
   /** What this node sends and answers. */
   #settingsOf(site: Site): SlaSettings {
-    const { name, numbers } = this.#options
+    const { name } = this.#options
     const { probes = [], responders = [], nodes = [] } = site.routing ?? {}
     const names = nodes.map((node) => node.name)
-    const targets = (this.#isRelayed && relaySetupOf(site, name, numbers)?.targets) || []
+    const targets = (this.#isRelayed && this.#relay?.targets) || []
     return {
       probes: probes
         .filter((probe) => (nodeOfProbe(probe, names) ?? name) === name)
@@ -114,8 +122,12 @@ export class Liveness {
   }
 
   /** What BFD says of a neighbour. */
-  readonly watched = (news: WatchNews): void =>
-    news.state === 'left' ? this.#reporter.left(news.name) : this.#reporter.neighbour(news)
+  readonly watched = (news: WatchNews): void => {
+    // First, for forwarding nodes take their backups by it.
+    this.#broken?.watched(news)
+    if (news.state === 'left') this.#reporter.left(news.name)
+    else this.#reporter.neighbour(news)
+  }
 
   /** For people. */
   show(): Record<string, string | number>[] {
@@ -124,6 +136,7 @@ export class Liveness {
 
   async close(): Promise<void> {
     this.#reporter.close()
+    this.#broken?.close()
     await Promise.all(this.#closers.map((one) => one.close()))
     await this.#sla?.close()
   }

@@ -28,6 +28,8 @@ export interface WatchNews {
   readonly reason: string
   /** The peer has ended it on purpose. */
   readonly isPeerDown?: boolean
+  /** The path worked and does not any more. */
+  readonly isFailure?: boolean
 }
 
 export interface NeighbourBfdParts {
@@ -106,12 +108,14 @@ export class NeighbourBfd {
     watched.wasUp = state === 'up'
     const reason = isPeerDown ? 'the peer has ended it' : REASONS[diagnostic]
     const isEnded = isPeerDown && state !== 'up'
+    const isFailure = wasUp && state === 'down' && !isPeerDown
     this.#parts.told({
       name: neighbour.name,
       state,
       reason: state === 'up' ? '' : reason,
       ...(isEnded && { isPeerDown }),
+      ...(isFailure && { isFailure }),
     })
-    if (wasUp && state === 'down' && !isPeerDown) this.#parts.failed(peer.remote, reason)
+    if (isFailure) this.#parts.failed(peer.remote, reason)
   }
 }

@@ -17,7 +17,8 @@ import { assert } from '../../base/assert.ts'
 import { Reader, Writer } from '../cursor.ts'
 
 const MAGIC = 0x4748 // 'GH'
-export const VERSION = 1
+/** 2: FIB batches know next hops of the kind `failover`. */
+export const VERSION = 2
 const OLDEST_READER = 1
 export const HEADER_BYTES = 6
 
@@ -194,12 +195,16 @@ export interface Message<T> {
 
 export type MessageValue<M> = M extends Message<infer T> ? T : never
 
-/** `later` are fields that later releases appended: what earlier ones wrote has none of them, and they may be left out. */
+/**
+ * `later` are fields that later releases appended: what earlier ones wrote has none of them, and they may be left out.
+ * `oldestReader` says which version has to read a value, where not all of them can.
+ */
 export function message<const F extends object, const L extends object = Record<never, never>>(
   name: string,
   kind: number,
   fields: F,
   later?: L,
+  oldestReader: (value: Values<F>) => number = () => OLDEST_READER,
 ): Message<Values<F> & Partial<Values<L>>> {
   const all = { ...fields, ...later }
   const table = Object.entries(all) as unknown as readonly (readonly [string, Codec<never>])[]
@@ -211,7 +216,7 @@ export function message<const F extends object, const L extends object = Record<
       const out = new Writer()
       out.u16(MAGIC)
       out.u8(VERSION)
-      out.u8(OLDEST_READER)
+      out.u8(oldestReader(value))
       out.u8(kind)
       out.u8(0)
       for (const [tag, [field, codec]] of table.entries()) {

@@ -117,24 +117,54 @@ const nextHop = variant({
   /** One of our own interface addresses on the segment. */
   local: { ...whose, segment: u32 },
   discard: { ...whose },
-  /** Equal-cost paths: flows are spread over the members by weight. Members are no groups. */
+  /** Equal-cost paths: flows are spread over the members that are up, by weight. Members are no groups. */
   group: { ...whose, members: list(member) },
+  /**
+   * A primary and its backups, by their ids in the order of preference (RFC 5714): the first one that is up takes all. Where
+   * none is, the first one. Members are no failovers.
+   */
+  failover: { ...whose, members: column32 },
 })
 export type NextHop = Value<typeof nextHop>
 
-export const fibBatch = message('FIB batch', 2, {
-  cluster: text,
-  epoch: u53,
-  generation: u53,
-  /** The generation that a difference starts from. */
-  base: u53,
-  snapshot: flag,
-  tenants: list(fibTenant),
-  removedTenants: column32,
-  nextHops: list(nextHop),
-  removedNextHops: column32,
-  /** `tables` are tenant ids, grouped; `nextHops` ids of next hops, 0 where the route goes. */
-  routes4,
-  routes6,
-})
+/** A next hop that stands for others. */
+export type GroupNextHop = Extract<NextHop, { kind: 'group' | 'failover' }>
+
+export function isGroup(hop: NextHop): hop is GroupNextHop {
+  return hop.kind === 'group' || hop.kind === 'failover'
+}
+
+/** The ids of those that it stands for. */
+export function membersOf(hop: GroupNextHop): number[] {
+  return hop.kind === 'group' ? hop.members.map(({ nextHop: id }) => id) : [...hop.members]
+}
+
+/** Those of a lower level come first, so that nothing names what is not there: groups name hops, and failovers both. */
+export function levelOf({ kind }: NextHop): 0 | 1 | 2 {
+  if (kind === 'failover') return 2
+  return kind === 'group' ? 1 : 0
+}
+
+export const fibBatch = message(
+  'FIB batch',
+  2,
+  {
+    cluster: text,
+    epoch: u53,
+    generation: u53,
+    /** The generation that a difference starts from. */
+    base: u53,
+    snapshot: flag,
+    tenants: list(fibTenant),
+    removedTenants: column32,
+    nextHops: list(nextHop),
+    removedNextHops: column32,
+    /** `tables` are tenant ids, grouped; `nextHops` ids of next hops, 0 where the route goes. */
+    routes4,
+    routes6,
+  },
+  {},
+  // An older reader does not know failovers.
+  ({ nextHops }) => (nextHops.some(({ kind }) => kind === 'failover') ? 2 : 1),
+)
 export type FibBatch = MessageValue<typeof fibBatch>

@@ -4,7 +4,19 @@
  * kept, for whoever comes later.
  */
 
-import { flag, list, type MessageValue, message, optional, record, text, u32, u53, type Value } from './codec.ts'
+import {
+  address,
+  flag,
+  list,
+  type MessageValue,
+  message,
+  optional,
+  record,
+  text,
+  u32,
+  u53,
+  type Value,
+} from './codec.ts'
 
 const quality = record({
   /** Of so many probes. */
@@ -43,3 +55,20 @@ export const livenessNews = message('liveness news', 11, {
   things: list(thing),
 })
 export type LivenessNews = MessageValue<typeof livenessNews>
+
+/** A way to a tenant's own network that is broken: the wire behind a switch, or the path to one neighbour on it. */
+const brokenPath = record({
+  vni: u32,
+  /** The tunnel endpoint of the switch whose wire has no carrier. */
+  remote: optional(address),
+  /** The neighbour that BFD does not reach. */
+  peer: optional(address),
+})
+export type BrokenPath = Value<typeof brokenPath>
+
+/**
+ * All that a switch or a routing node knows to be broken, said at once when that changes and again every second: forwarding
+ * nodes take their backups by it (RFC 5714), and it is kept nowhere.
+ */
+export const brokenPaths = message('broken paths', 12, { source: text, broken: list(brokenPath) })
+export type BrokenPaths = MessageValue<typeof brokenPaths>

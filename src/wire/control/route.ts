@@ -6,6 +6,7 @@
 
 import {
   address,
+  appended,
   flag,
   list,
   type MessageValue,
@@ -23,9 +24,11 @@ const gateway = record({
   /** A neighbour in a connection's subnet, or a machine of a VPC. */
   address,
   weight: u16,
+  /** Packets go there only while none of those that are no backup is up (RFC 5714). */
+  backup: appended(flag, false),
 })
 
-/** No gateway: packets are discarded. Several: they are spread by weight. */
+/** No gateway: packets are discarded. Several: they are spread by weight, over the backups only when all others are down. */
 const gateways = list(gateway)
 export type Gateways = Value<typeof gateways>
 

@@ -6,7 +6,7 @@
 import { Random } from '../../base/random.ts'
 import { RouteColumnsBuilder } from './columns.ts'
 import { type FibBatch, fibBatch, type NextHop } from './fib.ts'
-import { livenessNews } from './liveness.ts'
+import { brokenPaths, livenessNews } from './liveness.ts'
 import { ack, feedStart, neighbourNews, nodeState, pathNews } from './report.ts'
 import { type RouteBatch, routeBatch, routeNews } from './route.ts'
 import { hostBatch, type SwitchBatch, switchBatch } from './switch.ts'
@@ -68,6 +68,7 @@ const nextHops: NextHop[] = [
       { nextHop: 2, weight: 65_535 },
     ],
   },
+  { kind: 'failover', id: 9, tenant: 7, members: Uint32Array.of(8, 5) },
 ]
 
 export function sampleFib(routes: number, random: Random): FibBatch {
@@ -125,8 +126,8 @@ const routes: RouteBatch = {
   gateways: [
     [],
     [
-      { address: customer, weight: 1 },
-      { address: remote6, weight: 2 },
+      { address: customer, weight: 1, backup: false },
+      { address: remote6, weight: 2, backup: true },
     ],
   ],
   ...sampleRoutes(20, new Random(1)),
@@ -165,6 +166,13 @@ export const samples = [
         },
       },
       { name: 'acme-dc', kind: 'bfd', isUp: true, reason: '', since_ms: 5, quality: undefined },
+    ],
+  }),
+  sample(brokenPaths, {
+    source: 'edge-1',
+    broken: [
+      { vni: 1001, remote, peer: undefined },
+      { vni: 1002, remote: undefined, peer: customer },
     ],
   }),
   sample(nodeState, {

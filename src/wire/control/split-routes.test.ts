@@ -14,7 +14,7 @@ function batchOf(rows4: number, rows6: number): RouteBatch {
     preference: 5,
     replaces: true,
     tenants: Array.from({ length: 7 }, (_, i) => `tenant-${i}`),
-    gateways: [1, 2, 3].map((last) => [{ address: Uint8Array.of(10, 0, 0, last), weight: last }]),
+    gateways: [1, 2, 3].map((last) => [{ address: Uint8Array.of(10, 0, 0, last), weight: last, backup: false }]),
     routes4: v4.build(),
     routes6: v6.build(),
   }

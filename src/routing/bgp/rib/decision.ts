@@ -79,11 +79,17 @@ export class Decision {
   ranked(paths: PathColumns, first: number, into: Int32Array): number {
     let ranked = 0
     for (; ranked < into.length; ranked++) {
-      const count = this.#equals(paths, first, into.subarray(0, ranked))
-      if (count === 0) break
-      into[ranked] = this.#tieBreak(paths, count)
+      const best = this.bestBut(paths, first, into.subarray(0, ranked))
+      if (best === NONE) break
+      into[ranked] = best
     }
     return ranked
+  }
+
+  /** The best one but for these; NONE when no other may be used. */
+  bestBut(paths: PathColumns, first: number, without: Int32Array): number {
+    const count = this.#equals(paths, first, without)
+    return count === 0 ? NONE : this.#tieBreak(paths, count)
   }
 
   // Down to those among which only the tie-breakers decide; they are in #candidates.

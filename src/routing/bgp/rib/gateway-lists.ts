@@ -67,19 +67,19 @@ export class GatewayLists {
     const version = this.#sets.version[set]! + 1
     if (this.#setVersion[set] === version && this.#listVersion[set] === this.#version[known]) return known
     const nextHop = this.nextHop(set)
-    const list = nextHop ? this.#number([{ address: nextHop, weight: 1 }]) : NO_LIST
+    const list = nextHop ? this.#number([{ address: nextHop, weight: 1, backup: false }]) : NO_LIST
     this.#ofSet[set] = list
     this.#setVersion[set] = version
     this.#listVersion[set] = this.#version[list]!
     return list
   }
 
-  /** The list of the paths of these sets. */
-  ofAll(sets: readonly number[]): number {
-    if (sets.length === 1) return this.of(sets[0]!)
+  /** The list of the paths of these sets, with the next hop of another as the backup. */
+  ofAll(sets: readonly number[], backup?: number): number {
+    if (sets.length === 1 && backup === undefined) return this.of(sets[0]!)
     const bandwidths = sets.map((set) => this.#bandwidth(set))
     const largest = Math.max(...bandwidths)
-    const isWeighted = bandwidths.every((one) => one > 0)
+    const isWeighted = sets.length > 1 && bandwidths.every((one) => one > 0)
     const byText = new Map<string, { address: IpAddress; weight: number }>()
     for (const [i, set] of sets.entries()) {
       const address = this.nextHop(set)
@@ -89,8 +89,10 @@ export class GatewayLists {
       // Two ways to the same next hop are one.
       if (!byText.has(text)) byText.set(text, { address, weight })
     }
-    const gateways = [...byText.keys()].sort().map((text) => byText.get(text)!)
-    return gateways.length === 0 ? NO_LIST : this.#number(gateways)
+    if (byText.size === 0) return NO_LIST
+    const shared = [...byText.keys()].sort().map((text) => ({ ...byText.get(text)!, backup: false }))
+    const behind = backup === undefined ? undefined : this.nextHop(backup)
+    return this.#number(behind ? [...shared, { address: behind, weight: 1, backup: true }] : shared)
   }
 
   use(list: number): void {
@@ -118,6 +120,12 @@ export class GatewayLists {
     return somewhere(arena.bytes, at[set]! + bytes[set]! + head, given - head === IPV4_BYTES ? IPV4_BYTES : IPV6_BYTES)
   }
 
+  /** As people write it. */
+  nextHopText(set: number): string | undefined {
+    const nextHop = this.nextHop(set)
+    return nextHop && formatAddress(nextHop)
+  }
+
   // In bytes per second; 0 when nothing is said.
   #bandwidth(set: number): number {
     const value = this.#sets.find(set, CODE.extendedCommunities)
@@ -129,7 +137,9 @@ export class GatewayLists {
   }
 
   #number(gateways: Gateways): number {
-    const text = gateways.map(({ address, weight }) => `${formatAddress(address)} ${weight}`).join(',')
+    const text = gateways
+      .map(({ address, weight, backup }) => `${formatAddress(address)} ${weight}${backup ? ' backup' : ''}`)
+      .join(',')
     const known = this.#byText.get(text)
     if (known !== undefined) return known
     const list = this.#free.pop() ?? this.#lists.length

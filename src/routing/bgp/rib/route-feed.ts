@@ -16,6 +16,9 @@ import type { RouteFollower, RoutingTable } from './routing-table.ts'
 /** Of a whole table that is told anew. */
 const UNLIMITED = Number.POSITIVE_INFINITY
 
+/** Paths by the same next hops as the best ones, such as two reflectors have, are passed over; not without end. */
+const BACKUPS_LOOKED_AT = 4
+
 export interface FeedOptions {
   /** Who says so: the routing node. */
   readonly origin: string
@@ -82,6 +85,7 @@ export class RouteFeed {
   readonly #tables: FedTable[] = []
   /** Those that have something to tell. */
   readonly #awake = new Set<FedTable>()
+  /** Those that share the packets, and behind them those that are no backups. */
   readonly #paths: Int32Array
   readonly #words = new Uint32Array(4)
   #replaces = true
@@ -89,7 +93,7 @@ export class RouteFeed {
   constructor(options: FeedOptions, lists: GatewayLists) {
     this.#options = options
     this.#lists = lists
-    this.#paths = new Int32Array(options.multipath)
+    this.#paths = new Int32Array(options.multipath + BACKUPS_LOOKED_AT)
   }
 
   follow(table: RoutingTable, tenant: string, family: Family): void {
@@ -140,9 +144,25 @@ export class RouteFeed {
     const best = table.best[prefix]!
     if (best === NONE) return NO_LIST
     const first = table.first[prefix]!
-    if (table.next[first] === NONE || this.#paths.length === 1) return this.#lists.of(table.set[best]!)
-    const count = table.decision.multipath(table, first, this.#paths)
-    return this.#lists.ofAll(Array.from(this.#paths.subarray(0, count), (path) => table.set[path]!))
+    if (table.next[first] === NONE) return this.#lists.of(table.set[best]!)
+    const paths = this.#paths
+    const count = table.decision.multipath(table, first, paths.subarray(0, this.#options.multipath))
+    const sets = Array.from(paths.subarray(0, count), (path) => table.set[path]!)
+    return this.#lists.ofAll(sets, this.#backup(table, first, count, sets))
+  }
+
+  /** The set of the best path by another next hop than the first `count` of `#paths`, if there is one (RFC 5714). */
+  #backup(table: RoutingTable, first: number, count: number, sets: readonly number[]): number | undefined {
+    const used = new Set(sets.map((set) => this.#lists.nextHopText(set)))
+    for (let taken = count; taken < this.#paths.length; taken++) {
+      const next = table.decision.bestBut(table, first, this.#paths.subarray(0, taken))
+      if (next === NONE) return undefined
+      const set = table.set[next]!
+      const nextHop = this.#lists.nextHopText(set)
+      if (nextHop !== undefined && !used.has(nextHop)) return set
+      this.#paths[taken] = next
+    }
+    return undefined
   }
 }
 
