@@ -6,6 +6,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { BROKEN_SUBJECT } from '../../src/agent/names.ts'
 import { modulesOf } from '../../src/agent/presence.ts'
 import { parseAddress } from '../../src/base/address.ts'
@@ -14,10 +15,7 @@ import { freshSeed, Random } from '../../src/base/random.ts'
 import type { Bus } from '../../src/bus/bus.ts'
 import { connectBus } from '../../src/bus/embedded/client.ts'
 import { busSocket } from '../../src/bus/embedded/main.ts'
-import { interfaceIndex } from '../../src/linux/libc.ts'
-import { setLink } from '../../src/linux/link.ts'
 import { withNamespace } from '../../src/linux/namespace.ts'
-import { Netlink } from '../../src/linux/netlink.ts'
 import { watch } from '../../src/linux/poll.ts'
 import { UdpSocket } from '../../src/linux/socket.ts'
 import { brokenPaths } from '../../src/wire/control/liveness.ts'
@@ -25,6 +23,7 @@ import { Gateway } from '../gateway.ts'
 import type { Bird } from '../peers/bird.ts'
 import { Surroundings } from '../site.ts'
 import { BACKUP, type FailoverSiteOptions, failoverSite, lastPrefix, MACHINE, MAIN } from './site.ts'
+import type { WireSetup } from './wire.ts'
 
 const PORT = 7777
 const PACKET_EVERY_ms = 1
@@ -57,7 +56,7 @@ export class FailoverBed {
   readonly gateway: Gateway
   readonly #stack: AsyncDisposableStack
   readonly #bus: Bus
-  readonly #wire: { readonly netlink: Netlink; readonly index: number }
+  readonly #wire: Worker
   readonly #sender: UdpSocket
   readonly #target: { readonly address: Uint8Array; readonly port: number }
   #sent = 0
@@ -104,7 +103,8 @@ export class FailoverBed {
     this.#sender = withNamespace(full(MACHINE.namespace), () => {
       return new UdpSocket({ address: parseAddress(MACHINE.address)!, port: 0 })
     })
-    this.#wire = withNamespace(full(MAIN), () => ({ netlink: new Netlink(), index: interfaceIndex('wan') }))
+    const setup: WireSetup = { namespace: full(MAIN), interface: 'wan' }
+    this.#wire = new Worker(new URL('./wire.ts', import.meta.url), { workerData: setup })
     const sending = systemClock.every(PACKET_EVERY_ms, () => this.#send())
     const random = new Random(freshSeed())
     this.#bus = connectBus({ socketPath: busSocket(made.runFolder), name: 'failovers', clock: systemClock, random })
@@ -115,7 +115,7 @@ export class FailoverBed {
     stack.defer(async () => {
       sending.cancel()
       this.#sender.close()
-      this.#wire.netlink.close()
+      await this.#wire.terminate()
       await this.#bus.close()
     })
   }
@@ -123,8 +123,8 @@ export class FailoverBed {
   /** The wire of the main connection loses its carrier, at the customer's end, and has it again. */
   async carrierLoss(): Promise<Failover> {
     return await this.#failover(
-      () => this.#setWire(false),
-      () => this.#setWire(true),
+      () => this.#wire.postMessage(false),
+      () => this.#wire.postMessage(true),
     )
   }
 
@@ -183,10 +183,6 @@ export class FailoverBed {
       if (performance.now() > until_ms) throw new Error(`not settled: ${JSON.stringify([sessions, this.#latest])}`)
       await new Promise<void>((resolve) => systemClock.after(LOOK_ms, resolve))
     }
-  }
-
-  #setWire(up: boolean): void {
-    setLink(this.#wire.netlink, this.#wire.index, { up })
   }
 
   #send(): void {
