@@ -6,6 +6,9 @@
 export const fibFeed = (cluster: string): string => `fib-${cluster}`
 export const switchFeed = (name: string): string => `switch-${name}`
 
+/** Whoever holds this lease leads the site: one of its control modules, by name. */
+export const CONTROL_LEASE = 'control'
+
 /** The stream that sources of routes append their batches to, each whole. */
 export const ROUTES_STREAM = 'routes'
 export const ROUTES_LIMITS = { entriesMax: 1_000_000, bytesMax: 512 * 1024 * 1024 }

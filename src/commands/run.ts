@@ -2,7 +2,7 @@
 
 import { pino } from 'pino'
 import type { Logger } from '../base/log.ts'
-import { type Directories, nodesOf, type Site } from '../config/site.ts'
+import { controlNodesOf, type Directories, nodesOf, type Site } from '../config/site.ts'
 import { EXIT, Failure } from './failure.ts'
 import { openDirectories } from './run-directory.ts'
 import { readSite } from './written-site.ts'
@@ -55,7 +55,8 @@ async function reload(path: string, directory: string | undefined, module: Modul
 
 /** The namespace that the file wants the module in. Throws a `Failure` if the file has no such module. */
 function namespaceOf(role: string, name: string, site: Site): string | undefined {
-  if (role === 'bus' || role === 'control') return undefined
+  if (role === 'bus') return undefined
+  if (role === 'control') return checkControl(name, site)
   if (role === 'routing') return routingNamespace(name, site)
   if (role !== 'access' && role !== 'forwarding') {
     throw new Failure(`there is no role ${role}; roles are ${ROLES.join(', ')}`, EXIT.usage)
@@ -69,6 +70,11 @@ function namespaceOf(role: string, name: string, site: Site): string | undefined
     throw new Failure(`site ${site.site} has no ${kind} ${name}; say which with --name`, EXIT.usage)
   }
   return found.namespace
+}
+
+function checkControl(name: string, site: Site): undefined {
+  if (controlNodesOf(site).includes(name)) return
+  throw new Failure(`site ${site.site} has no control module ${name}; say which with --name`, EXIT.usage)
 }
 
 /** Where the file names no routing nodes, one process is all there is. */

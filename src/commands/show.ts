@@ -1,7 +1,9 @@
 /** `gatehouse show`: the state of a running site, from what its modules say of themselves. */
 
+import { askLeader, leaderOf } from '../agent/leader.ts'
 import { modulesOf, type Presence } from '../agent/presence.ts'
 import { askToShow } from '../agent/show.ts'
+import { systemClock } from '../base/clock.ts'
 import type { Bus } from '../bus/bus.ts'
 import { BusError } from '../bus/bus.ts'
 import { onlyRunDirectory, withBus } from './bus-of.ts'
@@ -15,9 +17,9 @@ type Modules = ReadonlyMap<string, Presence>
 type Thing = (bus: Bus, modules: Modules, tenant: string) => Promise<Row[]>
 
 const THINGS: Readonly<Record<string, Thing>> = {
-  tenants: (bus, modules) => ask(bus, modules, ['control'], 'tenants'),
-  routes: (bus, modules, tenant) => ask(bus, modules, ['control'], 'routes', tenant),
-  nodes: (bus, modules) => ask(bus, modules, ['control'], 'nodes'),
+  tenants: (bus) => askControl(bus, 'tenants'),
+  routes: (bus, _, tenant) => askControl(bus, 'routes', tenant),
+  nodes: (bus) => askControl(bus, 'nodes'),
   switches: (bus, modules) => ask(bus, modules, ['access'], 'switch'),
   attachments: (bus, modules) => ask(bus, modules, ['access'], 'attachments'),
   balances: (bus, modules) => ask(bus, modules, ['access'], 'balances'),
@@ -30,14 +32,17 @@ const THINGS: Readonly<Record<string, Thing>> = {
   probes: (bus, modules) => ask(bus, modules, ['routing'], 'probes'),
   counters: (bus, modules) => ask(bus, modules, COUNTING, 'counters'),
   drops: async (bus, modules) => (await ask(bus, modules, COUNTING, 'counters')).flatMap(dropsOf),
-  modules: async (_, modules) =>
-    Array.from(modules, ([name, { role, pid, ready, since }]) => ({
+  modules: async (bus, modules) => {
+    const leader = await leaderOf(bus)
+    return Array.from(modules, ([name, { role, pid, ready, since }]) => ({
       name,
       role,
       pid,
       ready,
       since: new Date(since).toISOString(),
-    })),
+      ...(role === 'control' && { leads: name === leader }),
+    }))
+  },
 }
 
 /** Who counts packets: routing nodes those of tenants' sessions. */
@@ -54,14 +59,25 @@ export async function show(
   console.log(json ? JSON.stringify(rows) : table(rows.map(flattened)) || `no ${what}`)
 }
 
+/** Of the control modules the one that leads knows. */
+async function askControl(bus: Bus, thing: string, filter = ''): Promise<Row[]> {
+  try {
+    return (await askLeader(bus, systemClock, thing, filter)) as Row[]
+  } catch (error) {
+    if (!(error instanceof BusError)) throw error
+    console.error(`gatehouse: no control module answers: ${error.message}`)
+    return []
+  }
+}
+
 /** The rows of every module of these roles; one that does not answer has none, and is named on standard error. */
 async function ask(bus: Bus, modules: Modules, roles: readonly string[], thing: string, filter = ''): Promise<Row[]> {
   const asked = [...modules].filter(([, { role }]) => roles.includes(role))
   const answers = await Promise.all(
-    asked.map(async ([name, { role }]) => {
+    asked.map(async ([name]) => {
       try {
         const rows = (await askToShow(bus, name, thing, filter)) as Row[]
-        return role === 'control' ? rows : rows.map((row) => ({ module: name, ...row }))
+        return rows.map((row) => ({ module: name, ...row }))
       } catch (error) {
         if (!(error instanceof BusError)) throw error
         console.error(`gatehouse: ${name} does not answer: ${error.message}`)

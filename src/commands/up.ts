@@ -19,7 +19,7 @@ import { type Bus, BusError } from '../bus/bus.ts'
 import { connectBus } from '../bus/embedded/client.ts'
 import { busSocket } from '../bus/embedded/main.ts'
 import { describeDifference, diffSites } from '../config/difference.ts'
-import type { Directories, Site } from '../config/site.ts'
+import { controlNodesOf, type Directories, type Site } from '../config/site.ts'
 import { startPartOf } from '../routing/start-part.ts'
 import type { ModuleSpec } from '../supervisor/module.ts'
 import { identify } from '../supervisor/process.ts'
@@ -143,7 +143,7 @@ class RunningSite {
     const { switches, clusters, routing } = this.#site
     return [
       this.#spec('bus', 'bus', undefined),
-      this.#spec('control', 'control', undefined),
+      ...controlNodesOf(this.#site).map((name) => this.#spec('control', name, undefined)),
       ...switches.map(({ name, namespace, address, uplinks, ports, workers }) =>
         this.#spec('access', name, { namespace, address, uplinks, ports, workers }),
       ),
@@ -175,7 +175,8 @@ class RunningSite {
       // Of another release, modules are started again too, one by one.
       env: { GATEHOUSE_PART: digest.slice(0, 16), GATEHOUSE_RELEASE: this.#release },
       restart: 'always',
-      essential: role === 'bus' || role === 'control',
+      // One control module is enough to begin with.
+      essential: role === 'bus' || name === controlNodesOf(this.#site)[0],
     }
   }
 

@@ -78,6 +78,12 @@ function checkModuleNames(site: Loose<Site>, complain: Complain): void {
     each(cluster.nodes, ({ name }, j) => check(name, ['clusters', i, 'nodes', j, 'name'])),
   )
   each(site.routing?.nodes, ({ name }, i) => check(name, ['routing', 'nodes', i, 'name']))
+  // One of the control modules may keep the name that the only one has.
+  each(site.control?.nodes, ({ name }, i) => {
+    const path = ['control', 'nodes', i, 'name']
+    if (name === 'control') modules.add(name, path, undefined)
+    else check(name, path)
+  })
 }
 
 /** Every underlay address belongs to one thing. */

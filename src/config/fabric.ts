@@ -4,6 +4,7 @@
 
 import { z } from 'zod'
 import {
+  CONTROL_NODES_MAX,
   DRAIN_DEFAULT_MS,
   DRAIN_MAX_MS,
   MODULE_PORTS_MAX,
@@ -81,7 +82,12 @@ export const gateway = z.strictObject({
   mac: mac.default('02:67:68:00:00:01'),
 })
 
+/** A control module: one leads, the others wait to take over. */
+const controlNode = z.strictObject({ name })
+
 export const control = z.strictObject({
+  /** Without any there is one, of the name `control`. */
+  nodes: listOf('control modules', controlNode, CONTROL_NODES_MAX).default([]),
   /** How long a cluster that a tenant has moved away from still takes its packets. */
   drain_ms: whole('drain time', 0, DRAIN_MAX_MS).default(DRAIN_DEFAULT_MS),
   /** How long routes are kept whose routing node has died: they are stale until it has said all of them again. */

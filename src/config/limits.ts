@@ -53,6 +53,8 @@ export const CLUSTERS_MAX = 64
 export const SWITCHES_MAX = 128
 /** Members of one balanced group. */
 export const NODES_MAX = 256
+/** One leads; a site that outlives the death of two has three. */
+export const CONTROL_NODES_MAX = 7
 export const HOSTS_MAX = 1 << 15
 export const WORKERS_MAX = 64
 

@@ -143,6 +143,11 @@ const cases: readonly (readonly [what: string, errors: string[], wanted: string]
     'clusters[0].nodes[0].name: "control" is the name of a module',
   ],
   [
+    'a control module of a name that is taken',
+    errorsOf(`${FABRIC}control: { nodes: [{ name: control }, { name: fn-1 }] }`),
+    'control.nodes[1].name: "fn-1" is already at clusters[0].nodes[0].name',
+  ],
+  [
     'an interface of two modules',
     errorsOf(FABRIC.replace('ports: [rack]', 'ports: [up]')),
     'switches[0].uplinks[0]: "up" is already at clusters[0].nodes[0].ports[0]',

@@ -1,7 +1,7 @@
 import { deepEqual } from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseSite } from './load.ts'
-import { directoriesOf } from './site.ts'
+import { controlNodesOf, directoriesOf } from './site.ts'
 
 const siteOf = (bus: string) => parseSite(`site: s\ngateway: { mac: 02:67:68:00:00:01 }\nbus: ${bus}`).site!
 
@@ -14,4 +14,12 @@ test('what has to last is not below /run, unless somebody says where the site ru
   const both = siteOf('{ directory: /c, state: /d }')
   deepEqual(directoriesOf(both, {}), { run: '/c', state: '/d' })
   deepEqual(directoriesOf(both, { run: '/a' }), { run: '/a', state: '/a' })
+})
+
+test('a site has one control module unless it names several', () => {
+  deepEqual(controlNodesOf(siteOf('{}')), ['control'])
+  deepEqual(controlNodesOf(siteOf('{}\ncontrol: { nodes: [{ name: control }, { name: spare }] }')), [
+    'control',
+    'spare',
+  ])
 })

@@ -58,6 +58,11 @@ export function directoriesOf(site: Site, { run, state }: Partial<Directories>):
   }
 }
 
+/** The control modules by name: one leads, and any of them may. */
+export function controlNodesOf({ control }: Site): string[] {
+  return control.nodes.length > 0 ? control.nodes.map(({ name }) => name) : ['control']
+}
+
 /** The modules of a site that are processes with a name of their own in the file, by role. */
 export function nodesOf(site: Site): { cluster: string; node: Node }[] {
   return site.clusters.flatMap((cluster) => cluster.nodes.map((node) => ({ cluster: cluster.name, node })))

@@ -1,21 +1,26 @@
 /**
  * Leading by turns: one control module leads, by a lease of the bus, and others wait to. The next one finds all on the
- * bus.
+ * bus. One that lost its lease and does not know it yet can write nothing that counts: it appends behind what it knows
+ * of, where its successor has appended already, and readers refuse its epoch.
  */
 
+import { CONTROL_LEASE } from '../agent/names.ts'
 import { announce } from '../agent/presence.ts'
 import { showing } from '../agent/show.ts'
 import { getSite, putSite } from '../agent/site-store.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
-import { aborted } from '../base/signal.ts'
+import { aborted, pause } from '../base/signal.ts'
 import { type Bus, BusError, campaign, type Lease } from '../bus/bus.ts'
 import type { Site } from '../config/site.ts'
 import { Controller } from './controller.ts'
 import { tellNodes, tellRoutes, tellTenants } from './tell.ts'
 
-/** A leader that is cut off stops believing in itself within this time; one that was killed is replaced at once. */
-const LEASE_MS = 3000
+/**
+ * One that is killed, stopped or cut off is replaced after this time, and a moment for the next one to read the feeds: two
+ * seconds in all. It is renewed every third of it. One that was killed and is back before that leads on at once.
+ */
+const LEASE_MS = 1500
 const TRY_AGAIN_MS = 500
 
 export interface ControlOptions {
@@ -48,36 +53,73 @@ export function serveControl(options: ControlOptions): RunningControl {
 
 async function serve(options: ControlOptions, signal: AbortSignal): Promise<void> {
   const { name, bus, clock, log } = options
-  while (!signal.aborted) {
-    try {
-      const lease = await campaign(bus, 'control', { holder: name, ttl_ms: LEASE_MS }, signal)
-      log.info({ epoch: lease.epoch }, 'leading')
-      await leadUnder(lease, options, signal)
-      await lease.release()
-    } catch (error) {
-      if (!(error instanceof BusError)) throw error
-      if (signal.aborted || error.code === 'closed') return
-      log.warn({ error: error.message }, 'no longer leading')
-      await new Promise<void>((resolve) => void clock.after(TRY_AGAIN_MS, resolve))
+  const present = new Present(options)
+  // Whoever waits is of use as well: nobody need wait for it to lead.
+  const others = bus.watchLease(CONTROL_LEASE, (holder) => {
+    if (holder && holder.holder !== name) present.announce()
+  })
+  others.ready.catch(() => {})
+  try {
+    while (!signal.aborted) {
+      try {
+        const lease = await campaign(bus, CONTROL_LEASE, { holder: name, ttl_ms: LEASE_MS }, signal)
+        log.info({ epoch: lease.epoch }, 'leading')
+        await leadUnder(lease, options, signal, present).finally(() => letGo(lease))
+      } catch (error) {
+        if (!(error instanceof BusError)) throw error
+        if (signal.aborted || error.code === 'closed') return
+        log.warn({ error: error.message }, 'no longer leading')
+        await pause(clock, TRY_AGAIN_MS, signal)
+      }
     }
+  } finally {
+    others.close()
+    await present.close()
   }
 }
 
-async function leadUnder(lease: Lease, options: ControlOptions, signal: AbortSignal): Promise<void> {
+/** Also when it failed: another one need not wait until the lease is over. */
+async function letGo(lease: Lease): Promise<void> {
+  try {
+    await lease.release()
+  } catch (error) {
+    if (!(error instanceof BusError)) throw error
+  }
+}
+
+/** It says that it is there once it leads or waits for its turn, and until it ends. */
+class Present {
+  readonly #options: ControlOptions
+  #announced: { close(): Promise<void> } | undefined
+
+  constructor(options: ControlOptions) {
+    this.#options = options
+  }
+
+  announce(): void {
+    const { name, bus, clock } = this.#options
+    this.#announced ??= announce(bus, name, { role: 'control', pid: process.pid, ready: true, since: clock.wall_ms() })
+  }
+
+  async close(): Promise<void> {
+    await this.#announced?.close()
+  }
+}
+
+async function leadUnder(lease: Lease, options: ControlOptions, signal: AbortSignal, present: Present): Promise<void> {
   const { name, bus, clock, log, newIncarnation } = options
   if (!(await getSite(bus))) await putSite(bus, options.site)
   const over = new AbortController()
   void Promise.race([lease.lost, aborted(signal)]).then(() => over.abort())
   const shown: { close(): unknown }[] = []
-  const since = clock.wall_ms()
   try {
     await Controller.lead({ bus, clock, log, epoch: lease.epoch, newIncarnation }, over.signal, (controller) => {
       shown.push(
         showing(bus, name, 'tenants', () => tellTenants(controller)),
         showing(bus, name, 'routes', (tenant) => tellRoutes(controller, tenant)),
         showing(bus, name, 'nodes', () => tellNodes(controller)),
-        announce(bus, name, { role: 'control', pid: process.pid, ready: true, since }),
       )
+      present.announce()
     })
   } finally {
     over.abort()
