@@ -15,6 +15,10 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
     about: 'BGP: a table from one peer to another, beside FRR and BIRD',
     load: async () => (await import('./bgp.ts')).benchBgp,
   },
+  control: {
+    about: 'the control module: routes from the BGP message to every FIB, failovers',
+    load: async () => (await import('./control.ts')).benchControl,
+  },
   fib: {
     about: 'the FIB: lookups beside DPDK rte_fib, updates, memory',
     load: async () => (await import('./fib.ts')).benchFib,

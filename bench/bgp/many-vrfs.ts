@@ -86,7 +86,7 @@ export async function manyVrfRows(
 async function measure(lab: Lab, { vrfs, daemon, amounts, rounds, settle_ms }: Run): Promise<Outcome> {
   const layout = { vrfs, neighbours: NEIGHBOURS }
   const daemonOf = await daemon.start(lab, layout)
-  const peers = startPeers(lab, { ...layout, address: ADDRESS.daemon, as: AS.daemon, nextHop: NEXT_HOP })
+  const peers = startVrfPeers(lab, { ...layout, address: ADDRESS.daemon, as: AS.daemon, nextHop: NEXT_HOP })
   let flaps = 0
   peers.on('message', ({ kind }: FromVrfPeers) => {
     if (kind === 'down') flaps++
@@ -105,7 +105,7 @@ async function measure(lab: Lab, { vrfs, daemon, amounts, rounds, settle_ms }: R
   }
 }
 
-function startPeers(lab: Lab, setup: VrfPeersSetup): ChildProcess {
+export function startVrfPeers(lab: Lab, setup: VrfPeersSetup): ChildProcess {
   const args = [
     '--disable-warning=ExperimentalWarning',
     join(import.meta.dirname, 'vrf-peers.ts'),

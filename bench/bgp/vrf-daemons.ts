@@ -46,37 +46,42 @@ function vrfsOf({ vrfs }: VrfLayout): number[] {
   return Array.from({ length: vrfs }, (_, i) => i + 1)
 }
 
-export const gatehouse: VrfDaemon = {
-  name: 'Gatehouse',
-  async start(lab, layout) {
-    const neighbours = vrfsOf(layout).flatMap((vrf) => neighboursOf(layout, vrf))
-    const routing = {
-      ...{ as: AS.daemon, router_id: ADDRESS.daemon, listen: [{ address: ADDRESS.daemon }] },
-      neighbours: neighbours.map(({ vrf, place, address, as }) => {
-        return { name: neighbourName(vrf, place), address, as, passive: true }
-      }),
-    }
-    const file = `${folderOf(lab, 'vrf-speaker')}/site.json`
-    writeFileSync(file, JSON.stringify({ site: 'bench', routing }))
-    const args = ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'vrf-speaker.ts'), file]
-    const child = lab.spawn(NAMESPACE, process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-    // What the control module has been told, and when the last of it.
-    let total = 0
-    let at_ms = 0
-    child.on('message', (message: FromVrfSpeaker) => {
-      if (message.kind === 'reported') ({ routes: total, at_ms } = message)
-    })
-    await nextOf<FromVrfSpeaker, 'ready'>(child, 'ready', PATIENCE_ms)
-    let expected = 0
-    return {
-      ...running(child),
-      async reported(changes) {
-        expected += changes
-        while (total < expected) await nextOf<FromVrfSpeaker, 'reported'>(child, 'reported', PATIENCE_ms)
-        return at_ms
-      },
-    }
-  },
+export const gatehouse: VrfDaemon = { name: 'Gatehouse', start: (lab, layout) => startVrfSpeaker(lab, layout) }
+
+/** `bus`: the run directory of the bus that its routes go to. */
+export async function startVrfSpeaker(lab: Lab, layout: VrfLayout, bus?: string): Promise<VrfRunning> {
+  const neighbours = vrfsOf(layout).flatMap((vrf) => neighboursOf(layout, vrf))
+  const routing = {
+    ...{ as: AS.daemon, router_id: ADDRESS.daemon, listen: [{ address: ADDRESS.daemon }] },
+    neighbours: neighbours.map(({ vrf, place, address, as }) => {
+      return { name: neighbourName(vrf, place), address, as, passive: true }
+    }),
+  }
+  const file = `${folderOf(lab, 'vrf-speaker')}/site.json`
+  writeFileSync(file, JSON.stringify({ site: 'bench', routing }))
+  const args = [
+    '--disable-warning=ExperimentalWarning',
+    join(import.meta.dirname, 'vrf-speaker.ts'),
+    file,
+    ...(bus ? [bus] : []),
+  ]
+  const child = lab.spawn(NAMESPACE, process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  // What the control module has been told, and when the last of it.
+  let total = 0
+  let at_ms = 0
+  child.on('message', (message: FromVrfSpeaker) => {
+    if (message.kind === 'reported') ({ routes: total, at_ms } = message)
+  })
+  await nextOf<FromVrfSpeaker, 'ready'>(child, 'ready', PATIENCE_ms)
+  let expected = 0
+  return {
+    ...running(child),
+    async reported(changes) {
+      expected += changes
+      while (total < expected) await nextOf<FromVrfSpeaker, 'reported'>(child, 'reported', PATIENCE_ms)
+      return at_ms
+    },
+  }
 }
 
 export const frr: VrfDaemon = {

@@ -124,13 +124,15 @@ class VrfPeers {
     const updates = this.#setup.neighbours.map((as, place) => this.#encode(kind, routes, as, place))
     this.#kind = kind
     this.#expected = routes * (this.#setup.neighbours.length - 1)
-    this.#left = this.#peers.length
+    // Whom nobody tells anything is done with what he says.
+    this.#left = this.#expected === 0 ? 0 : this.#peers.length
     for (const peer of this.#peers) {
       peer.counts.announced = peer.counts.withdrawn = 0
-      peer.isDone = false
+      peer.isDone = this.#expected === 0
     }
     this.#from_ms = now_ms()
     for (const { session, place } of this.#peers) (session.connection as TcpConnection).write(updates[place]!)
+    if (this.#left === 0) this.#tell({ kind: 'passed-on', from_ms: this.#from_ms, to_ms: now_ms() })
   }
 
   #told(peer: VrfPeer, isUp?: boolean): void {
@@ -158,7 +160,7 @@ class VrfPeers {
     for (let i = 0; i < routes; i += step) {
       builder.begin(end, FAMILY.ipv4Unicast, kind === 'announce' ? this.#attributes(as, i) : undefined)
       for (let n = i; n < Math.min(i + step, routes); n++)
-        builder.addPrefix4(((10 << 24) | (place << 16) | (n << 8)) >>> 0, 24)
+        builder.addPrefix4(((10 << 24) + (place << 16) + (n << 8)) >>> 0, 24)
       end = builder.finish()
     }
     return bytes.slice(0, end)

@@ -1,20 +1,25 @@
 /**
  * The speaker with neighbours in many VRFs, in a process of its own: its session host and its route thread, and who takes the
- * routes of tenants in the control module's stead. In a gateway a neighbour's VRF is that of the tunnel that it comes through;
+ * routes of tenants in the control module's stead, or the way to it over a bus. In a gateway a neighbour's VRF is that of the tunnel that it comes through;
  * here neighbours come over TCP as they do to the other daemons, and their names say in which VRF they are.
  *
  *   parent <--{ ... }-- child      `ready`, `reported`: so many changes of routes, since the beginning
  */
 
+import { readFileSync } from 'node:fs'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { systemClock } from '../../src/base/clock.ts'
+import { silent } from '../../src/base/log.ts'
 import { freshSeed, Random } from '../../src/base/random.ts'
+import { connectBus } from '../../src/bus/embedded/client.ts'
+import { busSocket } from '../../src/bus/embedded/main.ts'
 import { parseSite } from '../../src/config/load.ts'
 import { PACE_WORDS, plainSettings, type RouteSettings, type ToRoutes } from '../../src/routing/bgp/messages.ts'
 import type { RouteThreadSetup } from '../../src/routing/bgp/route-thread.ts'
 import { routerIdOf } from '../../src/routing/bgp/router-id.ts'
 import { SessionHost } from '../../src/routing/bgp/session-host.ts'
 import type { Published } from '../../src/routing/bgp/speaker.ts'
+import { RoutePublisher } from '../../src/routing/bus/route-publisher.ts'
 import { routeBatch } from '../../src/wire/control/route.ts'
 
 export type FromVrfSpeaker =
@@ -24,6 +29,10 @@ export type FromVrfSpeaker =
 /** The name of a neighbour; VRFs are numbered from 1. */
 export function neighbourName(vrf: number, place: number): string {
   return `vrf-${vrf}-${place}`
+}
+
+export function tenantName(vrf: number): string {
+  return `tenant-${vrf}`
 }
 
 const ROUTE_THREAD = new URL('../../src/routing/bgp/route-thread.ts', import.meta.url)
@@ -38,13 +47,18 @@ function inItsVrf(message: ToRoutes): ToRoutes {
   return { ...message, handling: { ...message.handling, vrf: vrfOf(message.peer) } }
 }
 
-async function run(site: string, tell: (message: FromVrfSpeaker) => void): Promise<void> {
+/** `publish` is the control module's, where there is one. */
+async function run(
+  site: string,
+  tell: (message: FromVrfSpeaker) => void,
+  publish: (batch: Uint8Array) => Promise<void>,
+): Promise<void> {
   const routing = parseSite(site).site!.routing!
   const vrfs = new Set(routing.neighbours.map(({ name }) => vrfOf(name)))
   const settings: RouteSettings = {
     ...plainSettings,
     ...{ origin: 'bench', as: routing.as, routerId: routerIdOf(routing.router_id) },
-    tenants: Array.from(vrfs, (vrf) => [vrf, `tenant-${vrf}`] as const),
+    tenants: Array.from(vrfs, (vrf) => [vrf, tenantName(vrf)] as const),
   }
   const { port1, port2 } = new MessageChannel()
   const pace = new SharedArrayBuffer(SLOTS * PACE_WORDS * 4)
@@ -55,7 +69,7 @@ async function run(site: string, tell: (message: FromVrfSpeaker) => void): Promi
   routes.on('message', (message: { readonly kind: string; readonly batch: Uint8Array }) => {
     if (message.kind === 'ready') ready.resolve()
     if (message.kind !== 'routes') return
-    routes.postMessage({ what: 'published' } satisfies Published)
+    void publish(message.batch).then(() => routes.postMessage({ what: 'published' } satisfies Published))
     const at_ms = performance.timeOrigin + performance.now()
     const batch = routeBatch.decode(message.batch)
     if (!batch.ok) throw new Error(batch.message)
@@ -73,7 +87,18 @@ async function run(site: string, tell: (message: FromVrfSpeaker) => void): Promi
   tell({ kind: 'ready' })
 }
 
+/** To the bus in this directory. */
+function publisherTo(directory: string): (batch: Uint8Array) => Promise<void> {
+  const random = new Random(freshSeed())
+  const bus = connectBus({ socketPath: busSocket(directory), name: 'speaker', clock: systemClock, random })
+  const publisher = new RoutePublisher({ bus, clock: systemClock, log: silent })
+  publisher.settle()
+  return (batch) => publisher.publish(batch)
+}
+
 if (import.meta.main) {
+  const [site, directory] = process.argv.slice(2)
   process.on('disconnect', () => process.exit(0))
-  void run((await import('node:fs')).readFileSync(process.argv[2]!, 'utf8'), (message) => void process.send!(message))
+  const publish = directory === undefined ? () => Promise.resolve() : publisherTo(directory)
+  void run(readFileSync(site!, 'utf8'), (message) => void process.send!(message), publish)
 }

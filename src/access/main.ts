@@ -34,6 +34,10 @@ import { createSwitchMemory, SwitchWriters } from './memory.ts'
 import { COUNTER_ROWS } from './shared.ts'
 import { Steered } from './steered.ts'
 
+/** How often tenants' wires are looked at, and how many looks that may come to. */
+const CARRIER_POLL_ms = 5
+const CARRIER_LOOKS_per_s = 3200
+
 export interface RunOptions {
   readonly site: Site
   /** The switch, as the site file names it. */
@@ -92,7 +96,7 @@ class AccessModule {
     this.#memory = createSwitchMemory(saltOf(name))
     this.#underlay = Underlay.open({
       ports: this.#ports.map((port) => port.name),
-      ...{ clock, followRoutes: true },
+      ...{ clock, followRoutes: true, carrierPoll_ms: carrierPollOf(this.#ports.length) },
       onChange: () => this.#agent?.underlayChanged(),
     })
     this.#agent = new SwitchAgent({
@@ -192,6 +196,11 @@ class AccessModule {
     this.#options.log.error({ thread, error: error.stack }, 'a thread died')
     process.exit(1)
   }
+}
+
+/** Tenants' failovers wait for it: no more than 5 ms, but where there are so many wires that the looks would add up. */
+function carrierPollOf(ports: number): number {
+  return Math.max(CARRIER_POLL_ms, (ports * 1000) / CARRIER_LOOKS_per_s)
 }
 
 /** Switches choose among paths differently, each always alike: by their names. */

@@ -25,7 +25,7 @@ import type { Adjacency } from './template.ts'
 const ALERT_POLL_ms = 5
 const ALERT_ms = 1200
 
-/** Otherwise this often: an event that we do not see, in another namespace, may have delayed ours. */
+/** Otherwise this often, unless it is asked for more: an event that we do not see, in another namespace, may have delayed ours. */
 const CARRIER_POLL_ms = 100
 
 /** A neighbour that does not answer is asked for again; the kernel itself would try every five seconds. */
@@ -37,6 +37,8 @@ export interface UnderlayOptions {
   readonly clock: Clock
   /** Somebody forwards by all of `routes()`, as a switch does: the neighbours of all routes are sought. */
   readonly followRoutes?: boolean
+  /** How often the wires are looked at, whatever the kernel says; a look at one costs some 5 us. */
+  readonly carrierPoll_ms?: number
   /** Something changed: routes, neighbours, own addresses, links. After the watches concerned have been told. */
   onChange?(): void
 }
@@ -89,7 +91,7 @@ export class Underlay {
     const numbers = new Map(this.#portLinks.map((index, port) => [index, port]))
     this.#choice = new RouteChoice(this.#view, numbers, (link) => this.#carrier.get(link.index) ?? link.carrier)
     this.#timers = [
-      clock.every(CARRIER_POLL_ms, () => this.#pollCarrier()),
+      clock.every(options.carrierPoll_ms ?? CARRIER_POLL_ms, () => this.#pollCarrier()),
       clock.every(NEIGHBOUR_RETRY_ms, () => {
         this.#view.update() // what somebody has just entered by hand is not to be replaced
         this.#seekNeighbours()
