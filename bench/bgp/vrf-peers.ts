@@ -47,6 +47,8 @@ export function neighbourAddress(vrf: number, place: number): string {
 const BGP_PORT = 179
 const HOLD_TIME_s = 180
 const PREFIXES_PER_SET = 5
+/** The first of those of four bytes that are private (RFC 6996). */
+const PRIVATE_AS = 4_200_000_000
 /** On their way at a time: as many as wait at BIRD's door, and who comes in vain comes again after a second. */
 const CONNECTING_MAX = 8
 
@@ -167,7 +169,9 @@ class VrfPeers {
   }
 
   #attributes(as: number, i: number): Uint8Array {
-    const path = [as, 64_512 + i].flatMap((one) => [0, 0, one >>> 8, one & 255])
+    const path = [as, PRIVATE_AS + i].flatMap((one) =>
+      [one >>> 24, one >>> 16, one >>> 8, one].map((byte) => byte & 255),
+    )
     return Uint8Array.from([
       ...[0x40, 1, 1, 0],
       ...[0x40, 2, 10, 2, 2, ...path],

@@ -187,7 +187,8 @@ function siteOf(vrfs: number): object {
       connections: [
         {
           ...{ name: 'dc', switch: 'edge-1', port: 'customers', vlan: i + 1 },
-          ...{ gateway: ['10.99.0.1/24'], peers: [NEXT_HOP] },
+          // A subnet that is none of the prefixes which are announced: the file's routes come before those.
+          ...{ gateway: ['10.99.0.129/25'], peers: [NEXT_HOP] },
         },
       ],
     })),
