@@ -18,6 +18,8 @@ export const PEERS: readonly Peer[] = [
   { debian: 'openbgpd', command: 'bgpctl' },
   { debian: 'exabgp', command: 'exabgp' },
   { debian: 'bgpdump', command: 'bgpdump' },
+  { debian: 'nats-server', command: 'nats-server' },
+  { debian: 'openssl', command: 'openssl' },
 ]
 
 /** False when this kernel is of that version or later, otherwise why that is not enough. */
@@ -29,7 +31,11 @@ export function needsLinux(major: number, minor: number, running = release()): s
 
 /** False when all is there, otherwise why the test cannot run. Namespaces and packet sockets always need root. */
 export function needs(...commands: string[]): string | false {
-  if (!isRoot()) return 'needs root'
+  return isRoot() ? lacks(...commands) : 'needs root'
+}
+
+/** The same for what any user may do. */
+export function lacks(...commands: string[]): string | false {
   const absent = commands.find((command) => !findCommand(command))
   if (!absent) return false
   const debian = PEERS.find((peer) => peer.command === absent)?.debian ?? absent

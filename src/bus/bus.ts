@@ -35,6 +35,7 @@ export const busFailures = [
   ['lease-held', 'somebody else holds the lease'],
   ['lease-lost', 'the lease expired or has a new holder'],
   ['storage', 'the disk refused'],
+  ['unauthorized', 'one side does not accept who the other says it is, or what it asks for'],
 ] as const
 
 export type BusErrorCode = (typeof busFailures)[number][0]

@@ -19,8 +19,8 @@ import {
   type StreamLimits,
   type Subscription,
 } from '../bus.ts'
+import { HeldLease } from '../held-lease.ts'
 import { checkName } from '../subject.ts'
-import { HeldLease } from './held-lease.ts'
 import { decodeHolder, LEASES } from './leases.ts'
 import { Link, type LinkOptions } from './link.ts'
 import type { ToClient } from './protocol.ts'
@@ -113,11 +113,19 @@ class EmbeddedBus implements Bus {
     checkName('key', name)
     checkName('subject', holder)
     assert(ttl_ms >= 100 && ttl_ms <= 3_600_000, `a lease of ${ttl_ms} ms`)
-    const sent_us = this.#link.clock.now_us()
-    const { number } = await this.#link.call('done', { type: 'acquire', lease: name, holder, ttl_ms })
-    const lease = new HeldLease(this.#link, { name, holder, epoch: number, ttl_ms, sent_us }, (over) => {
-      this.#leases.delete(over)
-    })
+    const link = this.#link
+    const sent_us = link.clock.now_us()
+    const { number: epoch } = await link.call('done', { type: 'acquire', lease: name, holder, ttl_ms })
+    const lease = new HeldLease(
+      { name, holder, epoch, ttl_ms, sent_us },
+      {
+        clock: link.clock,
+        renew: async (timeout_ms) =>
+          void (await link.call('done', { type: 'renew', lease: name, epoch }, { timeout_ms })),
+        release: async () => void (await link.call('done', { type: 'release', lease: name, epoch })),
+        onEnd: (over) => void this.#leases.delete(over),
+      },
+    )
     this.#leases.add(lease)
     return lease
   }

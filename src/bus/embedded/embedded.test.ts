@@ -7,12 +7,12 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { connect, createServer, Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { type TestContext, test } from 'node:test'
 import { ManualClock, systemClock } from '../../base/clock.ts'
 import { silent } from '../../base/log.ts'
 import { freshSeed, Random } from '../../base/random.ts'
 import { type Bus, BusError } from '../bus.ts'
+import { ended, spawnModule } from '../suite/child.ts'
 import type { BusHarness, SpawnedClient } from '../suite/site.ts'
 import { busSuite } from '../suite.ts'
 import { connectBus } from './client.ts'
@@ -34,23 +34,6 @@ const here = import.meta.dirname
 
 function client(socketPath: string, name: string): Bus {
   return connectBus({ socketPath, name, clock: systemClock, random: new Random(freshSeed()) })
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
-}
-
-/** Runs an ES module in a process of its own; its standard output comes line by line. */
-function spawnModule(source: string): { child: ChildProcess; line(): Promise<string> } {
-  const options = { stdio: ['ignore', 'pipe', 'inherit'] as ['ignore', 'pipe', 'inherit'] }
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', source], options)
-  const lines = createInterface(child.stdout!)[Symbol.asyncIterator]()
-  const line = async (): Promise<string> => {
-    const next = await lines.next()
-    if (next.done) throw new Error('the process ended')
-    return next.value
-  }
-  return { child, line }
 }
 
 async function harness(): Promise<BusHarness> {

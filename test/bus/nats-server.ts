@@ -1,0 +1,92 @@
+/**
+ * A nats-server of Debian's on a loopback port, with JetStream in a directory of its own, that can be killed and started
+ * again over the same data.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { findCommand } from '../../lab/packages.ts'
+import { ended } from '../../src/bus/suite/child.ts'
+
+/**
+ * A reader that is further behind, or reads nothing for so long, is cut off. Until then the server holds back whoever
+ * sends to it, up to a second at a time. The defaults are 64 MB and 10 s.
+ */
+const PENDING_BYTES_MAX = 8 * 1024 * 1024
+const WRITE_DEADLINE_s = 2
+
+/** What to add to the configuration: users, TLS, a cluster. */
+export type Settings = (directory: string) => string
+
+export class NatsServer {
+  readonly directory = mkdtempSync(join(tmpdir(), 'nats-'))
+  readonly port: number
+  readonly #settings: Settings
+  #process: ChildProcess | undefined
+
+  static async start(settings: Settings = () => ''): Promise<NatsServer> {
+    const server = new NatsServer(await freePort(), settings)
+    await server.start()
+    return server
+  }
+
+  constructor(port: number, settings: Settings) {
+    this.port = port
+    this.#settings = settings
+  }
+
+  /** `host:port`. The name is for certificates. */
+  get address(): string {
+    return `localhost:${this.port}`
+  }
+
+  /** Resolves once it takes clients. */
+  async start(): Promise<void> {
+    const file = join(this.directory, 'nats.conf')
+    const common = [
+      `listen: "127.0.0.1:${this.port}"`,
+      `max_pending: ${PENDING_BYTES_MAX}`,
+      `write_deadline: "${WRITE_DEADLINE_s}s"`,
+      `jetstream { store_dir: "${this.directory}", max_memory_store: 64MB, max_file_store: 1GB }`,
+    ]
+    writeFileSync(file, [...common, this.#settings(this.directory)].join('\n'))
+    const child = spawn(findCommand('nats-server')!, ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] })
+    this.#process = child
+    const said: string[] = []
+    for await (const line of createInterface(child.stderr!)) {
+      said.push(line)
+      if (/Server is ready/.test(line)) {
+        child.stderr!.resume()
+        return
+      }
+    }
+    throw new Error(`nats-server did not start:\n${said.join('\n')}`)
+  }
+
+  /** kill -9. */
+  async kill(): Promise<void> {
+    const child = this.#process
+    this.#process = undefined
+    if (!child) return
+    child.kill('SIGKILL')
+    await ended(child)
+  }
+
+  async stop(): Promise<void> {
+    await this.kill()
+    rmSync(this.directory, { recursive: true })
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as { port: number }
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
