@@ -5,6 +5,7 @@
 
 import { checkFabric, indexFabric } from './check-fabric.ts'
 import { checkLimits } from './check-limits.ts'
+import { checkPaths } from './check-paths.ts'
 import { checkPolicies } from './check-policy.ts'
 import { checkRouting } from './check-routing.ts'
 import { checkTenant } from './check-tenant.ts'
@@ -25,6 +26,7 @@ export function checkSite(site: Loose<Site>): Finding[] {
   checkPolicies(site.routing, complain)
   checkRouting(site, complain)
   checkTracks(site, complain)
+  checkPaths(site, complain)
   each(site.tenants, (tenant, i) => checkTenant(tenant, ['tenants', i], fabric, complain))
   return findings
 }

@@ -82,6 +82,9 @@ export const RESILIENT_PLACES = 4096
 export const NEIGHBOURS_MAX = 16_384
 export const LISTENERS_MAX = 64
 export const PROBES_MAX = 1024
+/** Of one connection: what lies behind it at a few places. */
+export const PATH_PROBES_MAX = 8
+export const COST_MAX = 1_000_000_000
 export const RESPONDERS_MAX = 16
 /** A segment of it, an eighth, holds a few of the largest messages; and 1 TB. */
 export const HISTORY_MB_MIN = 8

@@ -6,9 +6,11 @@ import { isPair } from './community-text.ts'
 import {
   CONNECTION_MTU,
   CONNECTIONS_MAX,
+  COST_MAX,
   GATEWAYS_MAX,
   GRE_KEY_MAX,
   MACHINES_MAX,
+  PATH_PROBES_MAX,
   PEERS_MAX,
   ROUTE_TARGETS_MAX,
   STATIC_ROUTES_MAX,
@@ -42,6 +44,15 @@ export const connection = z.strictObject({
   peers: listOf('peers', peer, PEERS_MAX).default([]),
   /** The largest IP packet that the tenant's wires take. Jumbo frames must be asked for: the port may take more than they. */
   mtu: mtu.default(CONNECTION_MTU),
+  /** Of several ways to a prefix the one over the lowest preference is taken; those over the same one share its packets. */
+  preference: whole('preference', 0, 65_535).default(100),
+  /** Of what goes over it, in any unit, for tenants that steer by cost. */
+  cost: whole('cost', 0, COST_MAX).default(0),
+  /**
+   * What they measure is the quality of the path over it: of several the best, for the path is not worse than the best that
+   * it leads to. While all of them are down the path is the last choice, and for half a minute after.
+   */
+  probes: listOf('probes', name, PATH_PROBES_MAX).default([]),
 })
 export type Connection = z.output<typeof connection>
 
@@ -119,11 +130,27 @@ const vpn = z.strictObject({
   label: whole('label', 0, 2 ** 20 - 1).default(3),
 })
 
+const criterion = z.enum(['latency', 'loss', 'bandwidth', 'cost'])
+export type Criterion = z.output<typeof criterion>
+
 /** A customer: one VRF, IPv4 and IPv6. */
 export const tenant = z.strictObject({
   name,
   vni,
   vip: name,
+  /**
+   * By what it chooses among connections of the same preference: one criterion, or several of which the first decides that
+   * finds one clearly better. Packets go over the best alone, and the others are its backups:
+   *
+   *   steer: [loss, latency]
+   *   connections:
+   *     - { name: mpls, ..., probes: [acme-mpls], cost: 10 }
+   *     - { name: internet, ..., probes: [acme-internet] }
+   *     - { name: lte, ..., probes: [acme-lte], preference: 200 }
+   */
+  steer: z
+    .union([listOf('criteria', criterion, criterion.options.length), criterion.transform((one) => [one])])
+    .default([]),
   connections: listOf('connections', connection, CONNECTIONS_MAX).default([]),
   vpcs: listOf('VPCs', vpc, VPCS_MAX).default([]),
   vpn: vpn.optional(),
