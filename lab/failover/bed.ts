@@ -22,7 +22,7 @@ import { brokenPaths } from '../../src/wire/control/liveness.ts'
 import { Gateway } from '../gateway.ts'
 import type { Bird } from '../peers/bird.ts'
 import { Surroundings } from '../site.ts'
-import { BACKUP, type FailoverSiteOptions, failoverSite, lastPrefix, MACHINE, MAIN } from './site.ts'
+import { BACKUP, type FailoverSiteOptions, failoverSite, MACHINE, MAIN, targetPrefix } from './site.ts'
 import type { WireSetup } from './wire.ts'
 
 const PORT = 7777
@@ -87,17 +87,12 @@ export class FailoverBed {
     }
   }
 
-  private constructor(
-    made: Surroundings,
-    gateway: Gateway,
-    { routes }: FailoverSiteOptions,
-    stack: AsyncDisposableStack,
-  ) {
+  private constructor(made: Surroundings, gateway: Gateway, options: FailoverSiteOptions, stack: AsyncDisposableStack) {
     this.made = made
     this.gateway = gateway
     this.#stack = new AsyncDisposableStack()
     const full = (namespace: string): string => made.lab.fullName(namespace)
-    const address = parseAddress(lastPrefix(routes).replace(/\.0\/24$/, '.1'))!
+    const address = parseAddress(targetPrefix(options).replace(/\.0\/24$/, '.1'))!
     this.#target = { address, port: PORT }
     for (const way of [MAIN, BACKUP] as const) this.#receive(way, full(way), stack)
     this.#sender = withNamespace(full(MACHINE.namespace), () => {

@@ -7,15 +7,20 @@ export const BACKUP = 'acme-backup'
 export const MACHINE = { address: '172.16.0.5', namespace: 'acme-prod-web' } as const
 
 export interface FailoverSiteOptions {
-  /** So many /24 are behind the connections. */
+  /** So many /24 are behind the connections, by the site file. */
   readonly routes: number
+  /** Packets go to the network that both routers announce, instead of the last one of the file's. */
+  readonly learnt?: boolean
   /** Between the gateway and both routers. */
   readonly bfd: { readonly interval_ms: number; readonly multiplier: number }
 }
 
-/** The last one of its networks: what is asked for there has to find its way among all of them. */
-export function lastPrefix(routes: number): string {
-  return prefixOf(routes - 1)
+/** Of both routers, by BGP; that of the backup is preferred less. */
+export const LEARNT = '10.200.0.0/24'
+
+/** A network for packets to go to. The last one of the file's has to be found among all of them. */
+export function targetPrefix({ routes, learnt = false }: FailoverSiteOptions): string {
+  return learnt ? LEARNT : prefixOf(routes - 1)
 }
 
 function prefixOf(i: number): string {
@@ -27,7 +32,7 @@ export function failoverSite({ routes, bfd }: FailoverSiteOptions): string {
     `{ name: ${name}, switch: edge-1, port: ${port}, gateway: [192.168.${net}.1/24], peers: [192.168.${net}.2] }`
   const via = 'via: [192.168.1.2, { to: 192.168.2.2, backup: true }]'
   const neighbour = (name: string, net: number): string =>
-    `{ name: ${name}, tenant: acme, address: 192.168.${net}.2, as: 65010, import: nothing, bfd: { interval_ms: ${bfd.interval_ms}, multiplier: ${bfd.multiplier} } }`
+    `{ name: ${name}, tenant: acme, address: 192.168.${net}.2, as: 65010, import: from-${name}, bfd: { interval_ms: ${bfd.interval_ms}, multiplier: ${bfd.multiplier} } }`
   return `
 site: failover
 gateway: { mac: 02:67:68:00:00:01 }
@@ -58,7 +63,11 @@ routing:
   as: 65001
   router_id: 10.0.3.1
   nodes: [{ name: rn-1, namespace: rn-1, address: 10.0.3.1 }]
-  policies: [{ name: nothing, terms: [{ then: reject }] }]
+  prefix_lists: [{ name: learnt, prefixes: [${LEARNT}] }]
+  policies:
+    - { name: from-${MAIN}, terms: [{ match: { prefix_list: learnt }, then: accept }, { then: reject }] }
+    - name: from-${BACKUP}
+      terms: [{ match: { prefix_list: learnt }, set: { local_preference: 50 }, then: accept }, { then: reject }]
   neighbours:
     - ${neighbour(MAIN, 1)}
     - ${neighbour(BACKUP, 2)}
