@@ -80,3 +80,47 @@ routing:
   const kept = await listener.bucket(BUCKET.liveness).get('routing-1')
   equal(kept !== undefined && livenessNews.decode(kept.value).ok, true)
 })
+
+test('how good a path is that a tenant chooses by is told every moment', { skip: unprivileged }, async (t) => {
+  const { site, errors } = parseSite(`
+site: s
+routing:
+  as: 65001
+  router_id: 10.0.0.1
+  nodes: [{ name: routing-1, address: 127.0.0.1 }]
+  responders: [{ address: 127.0.0.1, port: ${PORT + 1} }]
+  probes: [{ name: there, to: 127.0.0.1, udp: { port: ${PORT + 1} }, interval_ms: 20 }]
+vips: [{ name: v1, address: 10.255.0.1 }]
+clusters: [{ name: blue, vips: [v1], nodes: [{ name: b1, address: 10.0.1.1, ports: [p] }] }]
+switches: [{ name: edge, address: 10.0.0.1, uplinks: [up], ports: [a] }]
+tenants:
+  - name: acme
+    vni: 1001
+    vip: v1
+    steer: latency
+    connections: [{ name: dc, switch: edge, port: a, gateway: [192.168.1.1/24], probes: [there] }]
+`)
+  equal(errors, undefined)
+  const here = await busHere(t)
+  const listener = await here.join('control')
+  const ended: number[] = []
+  const heard = Promise.withResolvers<void>()
+  const news = listener.subscribe(LIVENESS_SUBJECT, ({ payload }) => {
+    const decoded = livenessNews.decode(payload)
+    if (decoded.ok) ended.push(...decoded.value.things.map(({ quality }) => quality!.ended))
+    if (ended.length === 4) heard.resolve()
+  })
+  await news.ready
+  const bus = await here.join('routing.routing-1')
+  const onDeath = (error: Error): void => heard.reject(error)
+  const numbers = new PeerNumbers()
+  const watch = new Liveness({ site: site!, name: 'routing-1', bus, numbers, clock: systemClock, log: silent, onDeath })
+  watch.start()
+  here.atEnd(() => watch.close())
+  await heard.promise
+  deepEqual(
+    ended,
+    ended.toSorted((a, b) => a - b),
+  )
+  equal(new Set(ended).size, 4)
+})

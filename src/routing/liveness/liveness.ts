@@ -23,6 +23,10 @@ import { BrokenNeighbours } from './broken-neighbours.ts'
 import type { WatchNews } from './neighbour-bfd.ts'
 import { LivenessReporter } from './reporter.ts'
 
+/** How often it is looked how good paths are: for people, and told where tenants choose their paths by it within five seconds. */
+const QUALITY_ms = 5000
+const STEERING_QUALITY_ms = 500
+
 export interface LivenessOptions {
   readonly site: Site
   /** The routing node. */
@@ -38,7 +42,7 @@ export interface LivenessOptions {
 export class Liveness {
   readonly #options: LivenessOptions
   #sla: Sla | undefined
-  #settings: SlaSettings = { probes: [], responders: [] }
+  #settings: SlaSettings = { probes: [], responders: [], quality_ms: QUALITY_ms }
   readonly #reporter: LivenessReporter
   readonly #closers: { close(): unknown }[] = []
   /** There is a relay to tenants' networks, which the node has from its start or not at all. */
@@ -59,6 +63,9 @@ export class Liveness {
       tell(news) {
         bus?.publish(LIVENESS_SUBJECT, news)
         latest?.put(news)
+      },
+      share: (news) => {
+        if (this.#settings.quality_ms === STEERING_QUALITY_ms) bus?.publish(LIVENESS_SUBJECT, news)
       },
       keep: (news) => latest?.put(news),
       log: ({ name: thing, kind, isUp, reason }) =>
@@ -102,6 +109,7 @@ export class Liveness {
         .filter((probe) => (nodeOfProbe(probe, names) ?? name) === name)
         .flatMap((probe) => (probe.tenant === undefined ? probe : towards(targets, probe))),
       responders: responders.filter((responder) => (responder.node ?? name) === name),
+      quality_ms: isSteered(site) ? STEERING_QUALITY_ms : QUALITY_ms,
     }
   }
 
@@ -140,6 +148,11 @@ export class Liveness {
     await Promise.all(this.#closers.map((one) => one.close()))
     await this.#sla?.close()
   }
+}
+
+/** Some tenant's path is judged by a probe. */
+function isSteered({ tenants }: Site): boolean {
+  return tenants.some(({ connections }) => connections.some(({ probes }) => probes.length > 0))
 }
 
 /** The probe to its target of the relay's; none where there is no such. */

@@ -12,6 +12,7 @@ const quality = {
 function scene() {
   const clock = new ManualClock()
   const told: string[] = []
+  let shared = 0
   let kept = 0
   const reporter = new LivenessReporter({
     node: 'routing-1',
@@ -21,34 +22,46 @@ function scene() {
       if (!decoded.ok) throw new Error('it can be read')
       told.push(decoded.value.things.map(({ name, isUp, reason }) => `${name} ${isUp} ${reason}`.trim()).join(', '))
     },
+    share: () => void shared++,
     keep: () => void kept++,
     log: () => {},
   })
   const probe = (isUp: boolean | undefined, reason = ''): ProbeState => {
-    return { name: 'to-dc', isUp, reason, quality, bandwidth_kbps: 5000 }
+    return {
+      name: 'to-dc',
+      isUp,
+      reason,
+      quality,
+      bandwidth_kbps: 5000,
+      totals: { ended: 9, answered: 8, delaySum_us: 8000.4 },
+    }
   }
-  return { clock, told, reporter, probe, kept: () => kept }
+  return { clock, told, reporter, probe, kept: () => kept, shared: () => shared }
 }
 
 suite('what a routing node says of what it watches', () => {
   test('is told when something is up or down, with all that is known, and kept when only its quality changes', () => {
-    const { clock, told, reporter, probe, kept } = scene()
+    const { clock, told, reporter, probe, kept, shared } = scene()
     reporter.probes([probe(undefined)])
     deepEqual(told, [])
     clock.advance(1000)
     reporter.probes([probe(true)])
     reporter.neighbour({ name: 'acme-dc', state: 'up', reason: '' })
-    const before = kept()
+    clock.advance(5000)
+    const before = { kept: kept(), shared: shared() }
     reporter.probes([probe(true)])
-    equal(kept(), before + 1)
+    deepEqual([kept(), shared()], [before.kept + 1, before.shared + 1])
     clock.advance(1000)
+    reporter.probes([probe(true)])
+    deepEqual([kept(), shared()], [before.kept + 1, before.shared + 2], 'told each time, and kept now and then')
     reporter.probes([probe(false, 'loss 30%')])
     deepEqual(told, ['to-dc true', 'acme-dc true, to-dc true', 'acme-dc true, to-dc false loss 30%'])
     const [neighbour, dc] = reporter.things
-    deepEqual([neighbour!.kind, neighbour!.since_ms, dc!.since_ms], ['bfd', 1000, 2000])
+    deepEqual([neighbour!.kind, neighbour!.since_ms, dc!.since_ms], ['bfd', 1000, 7000])
     deepEqual(dc!.quality, {
       ...{ probes: 60, loss_ppm: 15_000, delayMin_us: 900, delayAverage_us: 1001, delayP99_us: 5000, jitter_us: 20 },
       bandwidth_kbps: 5000,
+      ...{ ended: 9, answered: 8, delaySum_us: 8000 },
     })
   })
 

@@ -1,6 +1,6 @@
 /**
- * What a routing node watches, by BFD and by probes, in one place: kept in order, told when something is up or down, and
- * shown to whoever asks. What nothing is known of yet is not spoken of, so that a routing node that starts anew withdraws
+ * What a routing node watches, by BFD and by probes, in one place: kept in order, told when something is up or down and
+ * now and then for how good paths are, and shown to whoever asks. What nothing is known of yet is not spoken of, so that a routing node that starts anew withdraws
  * no route before it has looked.
  */
 
@@ -12,12 +12,17 @@ import type { WatchNews } from './neighbour-bfd.ts'
 /** So long a BFD session may take to come up for the first time before it counts as down: slow packets are a second apart. */
 const FIRST_ms = 10_000
 
+/** How often the qualities of paths are kept, at most: they are of use to whoever comes later, and not worth a disk's time. */
+const KEPT_EVERY_ms = 4500
+
 export interface ReporterParts {
   readonly node: string
   readonly clock: Clock
   /** Something is up or down: to be told at once, and kept. */
   readonly tell: (news: Uint8Array) => void
-  /** Only how good paths are: to be kept. */
+  /** Only how good paths are: to be told, */
+  readonly share: (news: Uint8Array) => void
+  /** and now and then kept. */
   readonly keep: (news: Uint8Array) => void
   readonly log: (thing: Liveness) => void
 }
@@ -27,6 +32,7 @@ export class LivenessReporter {
   readonly #things = new Map<string, Liveness>()
   readonly #first = new Map<string, Timer>()
   #said_us = 0
+  #kept_us = -Infinity
   #isClosed = false
 
   constructor(parts: ReporterParts) {
@@ -41,11 +47,20 @@ export class LivenessReporter {
   probes(states: readonly ProbeState[]): void {
     if (this.#isClosed) return
     let hasTold = false
-    for (const { name, isUp, reason, quality, bandwidth_kbps } of states) {
+    for (const state of states) {
+      const { name, isUp, reason } = state
       if (isUp === undefined) continue
-      if (this.#take({ name, kind: 'probe', isUp, reason, quality: qualityOf(quality, bandwidth_kbps) })) hasTold = true
+      if (this.#take({ name, kind: 'probe', isUp, reason, quality: qualityOf(state) })) hasTold = true
     }
-    if (!hasTold && states.length > 0) this.#parts.keep(this.#encoded())
+    if (!hasTold && states.length > 0) this.#share(this.#encoded())
+  }
+
+  #share(news: Uint8Array): void {
+    const { share, keep, clock } = this.#parts
+    share(news)
+    if (clock.now_us() - this.#kept_us < KEPT_EVERY_ms * 1000) return
+    this.#kept_us = clock.now_us()
+    keep(news)
   }
 
   /** A peer that has ended BFD on purpose says nothing of the path (RFC 5882 section 3.2): nothing is known of it then. */
@@ -102,7 +117,7 @@ export class LivenessReporter {
   }
 }
 
-function qualityOf(quality: ProbeState['quality'], bandwidth_kbps: number | undefined): PathQuality {
+function qualityOf({ quality, bandwidth_kbps, totals }: ProbeState): PathQuality {
   return {
     probes: quality.probes,
     loss_ppm: Math.round(quality.loss_percent * 10_000),
@@ -111,5 +126,8 @@ function qualityOf(quality: ProbeState['quality'], bandwidth_kbps: number | unde
     delayP99_us: Math.round(quality.delayP99_us),
     jitter_us: Math.round(quality.jitter_us),
     bandwidth_kbps: Math.round(bandwidth_kbps ?? 0),
+    ended: totals.ended,
+    answered: totals.answered,
+    delaySum_us: Math.round(totals.delaySum_us),
   }
 }

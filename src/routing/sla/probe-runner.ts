@@ -22,6 +22,14 @@ export interface ProbeState {
   readonly reason: string
   readonly quality: Quality
   readonly bandwidth_kbps: number | undefined
+  readonly totals: ProbeTotals
+}
+
+/** Since the probe began. */
+export interface ProbeTotals {
+  readonly ended: number
+  readonly answered: number
+  readonly delaySum_us: number
 }
 
 export interface ProbeRunnerParts {
@@ -41,6 +49,7 @@ export class ProbeRunner {
   /** By number: at whose end it is lost. */
   readonly #waiting = new Map<number, Deadline>()
   readonly #timers: Timer[] = []
+  #totals: ProbeTotals = { ended: 0, answered: 0, delaySum_us: 0 }
   #sequence = 0
   #isClosed = false
 
@@ -65,7 +74,8 @@ export class ProbeRunner {
   get state(): ProbeState {
     const { isUp, reason } = this.#verdict
     const { name } = this.#parts.rules
-    return { name, isUp, reason, quality: this.#window.quality(), bandwidth_kbps: this.#bandwidth.kbps }
+    const quality = this.#window.quality()
+    return { name, isUp, reason, quality, bandwidth_kbps: this.#bandwidth.kbps, totals: this.#totals }
   }
 
   close(): void {
@@ -100,6 +110,9 @@ export class ProbeRunner {
 
   #ended(took_us: number | undefined): void {
     this.#window.add(took_us)
+    const { ended, answered, delaySum_us } = this.#totals
+    const isAnswer = took_us === undefined ? 0 : 1
+    this.#totals = { ended: ended + 1, answered: answered + isAnswer, delaySum_us: delaySum_us + (took_us ?? 0) }
     const measured = { ...this.#window.quality(), bandwidth_kbps: this.#bandwidth.kbps }
     if (this.#verdict.take(took_us !== undefined, measured)) this.#parts.changed(this.state)
   }

@@ -392,7 +392,7 @@ test('the thread of probes leaves no descriptors open when it ends', { skip: unp
   for (let i = 0; i < 4; i++) {
     const up = Promise.withResolvers<void>()
     const sla = new Sla({
-      ...{ probes, responders: [{ address: '127.0.0.1', port: 18864 }] },
+      ...{ probes, responders: [{ address: '127.0.0.1', port: 18864 }], quality_ms: 5000 },
       news: () => up.resolve(),
       failed: (what, error) => up.reject(new Error(`${what}: ${error}`)),
       onDeath: (error) => up.reject(error),
@@ -412,6 +412,7 @@ test('the thread of probes says what is up and what cannot be sent, and goes on'
   const sla = new Sla({
     probes: [probe('good', { udp: { port: 18862 } }), probe('bad', { udp: {}, from: '192.0.2.1' })],
     responders: [{ address: '127.0.0.1', port: 18862 }],
+    quality_ms: 5000,
     news: ([state]) => up.resolve(state!.isUp),
     failed: (what, error) => failed.resolve(`${what}: ${error}`),
     onDeath: (error) => failed.reject(error),

@@ -9,12 +9,12 @@ import { stopWatching } from '../../linux/poll.ts'
 import { LIVENESS_PRIORITY, setScheduling } from '../../linux/thread.ts'
 import { ProbeRunner } from './probe-runner.ts'
 import { proberOf } from './probers.ts'
-import { type FromSla, QUALITY_ms, type SlaSettings } from './sla.ts'
+import type { FromSla, SlaSettings } from './sla.ts'
 import { UdpResponder } from './udp-responder.ts'
 
 const agent = parentPort
 assert(agent !== null, 'this file is a thread')
-const { probes, responders } = workerData as SlaSettings
+const { probes, responders, quality_ms } = workerData as SlaSettings
 const tell = (message: FromSla): void => agent.postMessage(message)
 // A delay that is measured is the path's, and not that of whoever else wants the core.
 setScheduling('round-robin', LIVENESS_PRIORITY)
@@ -45,7 +45,7 @@ agent.on('message', () => {
   stopWatching()
   tell({ kind: 'closed' })
 })
-systemClock.every(QUALITY_ms, () => tell({ kind: 'news', states: runners.map(({ state }) => state) }))
+systemClock.every(quality_ms, () => tell({ kind: 'news', states: runners.map(({ state }) => state) }))
 
 function attempt<T>(what: string, run: () => T, probe?: string): T[] {
   try {

@@ -167,6 +167,7 @@ suite('a probe', () => {
     clock.advance(1000)
     deepEqual(states().at(-1), 'false 3 probes in a row had no answer')
     ok(told.at(-1)!.quality.loss_percent > 40)
+    deepEqual(told.at(-1)!.totals, { ended: 7, answered: 4, delaySum_us: 80_000 })
     way.delay_ms = 20
     clock.advance(2000)
     deepEqual(states().at(-1), 'true')

@@ -7,10 +7,9 @@ import { Worker } from 'node:worker_threads'
 import type { Probe } from '../../config/probe.ts'
 import type { ProbeState } from './probe-runner.ts'
 
-/** How often the qualities of all probes are told, whether they changed or not. */
-export const QUALITY_ms = 5000
-
 export interface SlaSettings {
+  /** How often the qualities of all probes are told, whether they changed or not. */
+  readonly quality_ms: number
   readonly probes: readonly Probe[]
   readonly responders: readonly { readonly address: string; readonly port: number }[]
 }
@@ -35,8 +34,8 @@ export class Sla {
   #isEnding = false
 
   /** Its sockets are in the calling thread's network namespace. */
-  constructor({ probes, responders, news, failed, onDeath }: SlaOptions) {
-    const workerData: SlaSettings = { probes, responders }
+  constructor({ probes, responders, quality_ms, news, failed, onDeath }: SlaOptions) {
+    const workerData: SlaSettings = { probes, responders, quality_ms }
     this.#worker = new Worker(new URL('./sla-thread.ts', import.meta.url), { workerData })
     this.#worker.on('message', (message: FromSla) => {
       if (message.kind === 'news') news(message.states)

@@ -1,11 +1,12 @@
 /**
  * What a routing node knows of what it watches: by BFD and by probes (IP SLA), is it up, why not, and how good is the path.
- * It goes out as a plain publish when something is up or down, which is what is acted on, and the latest of each node is
- * kept, for whoever comes later.
+ * It goes out as a plain publish when something is up or down, and now and then for how good paths are, which is what is
+ * acted on, and the latest of each node is kept, for whoever comes later.
  */
 
 import {
   address,
+  appended,
   flag,
   list,
   type MessageValue,
@@ -29,6 +30,13 @@ const quality = record({
   jitter_us: u53,
   /** 0: not measured. */
   bandwidth_kbps: u53,
+  /**
+   * Since the probe began: how many have ended, how many of them had an answer, and how long those took together. Of two
+   * such words the difference is what was measured between them, whatever came to be lost of the news.
+   */
+  ended: appended(u53, 0),
+  answered: appended(u53, 0),
+  delaySum_us: appended(u53, 0),
 })
 export type PathQuality = Value<typeof quality>
 

@@ -162,7 +162,7 @@ export const samples = [
         ...{ name: 'to-dc', kind: 'probe', isUp: false, reason: 'loss 30%', since_ms: 1_790_000_000_000 },
         quality: {
           ...{ probes: 60, loss_ppm: 300_000, delayMin_us: 900, delayAverage_us: 1100, delayP99_us: 5000 },
-          ...{ jitter_us: 200, bandwidth_kbps: 100_000 },
+          ...{ jitter_us: 200, bandwidth_kbps: 100_000, ended: 2 ** 40, answered: 2 ** 39, delaySum_us: 2 ** 50 },
         },
       },
       { name: 'acme-dc', kind: 'bfd', isUp: true, reason: '', since_ms: 5, quality: undefined },
