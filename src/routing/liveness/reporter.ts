@@ -1,7 +1,7 @@
 /**
- * What a routing node watches, by BFD and by probes, in one place: kept in order, told when something is up or down and
- * now and then for how good paths are, and shown to whoever asks. What nothing is known of yet is not spoken of, so that a routing node that starts anew withdraws
- * no route before it has looked.
+ * What a routing node watches, by BFD and by probes, in one place: kept in order, told when something is up or down and now
+ * and then for how good paths are, and shown to whoever asks. What nothing is known of yet is not spoken of, so that a
+ * routing node that starts anew withdraws no route before it has looked.
  */
 
 import type { Clock, Timer } from '../../base/clock.ts'
