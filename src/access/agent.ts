@@ -156,11 +156,11 @@ export class SwitchAgent {
   #brokenWires(): BrokenPath[] {
     const { ports, underlay } = this.#parts
     const remote = this.#own
-    if (!remote) return []
-    const isUp = new Map(ports.map(({ name }, port) => [name, underlay.isUp(port)]))
+    const down = new Set(ports.flatMap(({ name, isCustomer }, i) => (isCustomer && !underlay.isUp(i) ? name : [])))
+    if (!remote || down.size === 0) return []
     const wires = Map.groupBy(this.#wires.held(), ({ spec }) => spec.vni)
     return Array.from(wires)
-      .filter(([, held]) => held.every(({ spec }) => !isUp.get(spec.port)))
+      .filter(([, held]) => held.every(({ spec }) => down.has(spec.port)))
       .map(([vni]) => ({ vni, remote, peer: undefined }))
   }
 

@@ -40,11 +40,17 @@ suite('who says what is broken', () => {
   test('says a few times that all is well again, and then nothing', () => {
     const { clock, teller, heard } = scene()
     for (let second = 0; second < 3; second++) clock.advance(1000)
-    deepEqual(heard(), [], 'nothing was ever broken')
+    deepEqual(heard(), [], 'it has looked at nothing yet')
     teller.are([wire(7)])
     teller.are([])
     for (let second = 0; second < 20; second++) clock.advance(1000)
     deepEqual(heard(), ['edge-1: 7 10.0.0.1', ...new Array(5).fill('edge-1: ')])
+  })
+
+  test('says first that all is well, for another life may have said otherwise', () => {
+    const { teller, heard } = scene()
+    teller.are([])
+    deepEqual(heard(), ['edge-1: '])
   })
 
   test('takes back what it has said when it ends', () => {
@@ -59,7 +65,7 @@ suite('who says what is broken', () => {
 
 suite('who is told what is broken', () => {
   const says = (known: BrokenPathsKnown, source: string, ...broken: BrokenPath[]): number[] => [
-    ...known.hear({ source, broken }),
+    ...known.hear(brokenPaths.encode({ source, broken })),
   ]
 
   test('knows wires by switch, and neighbours by segment', () => {
@@ -92,20 +98,39 @@ suite('who is told what is broken', () => {
     equal(known.isBroken(7, EDGE, PEER), true)
   })
 
-  test('forgets a source that has been silent for a minute in which it could be heard', () => {
+  test('forgets what a source says of neighbours that has been silent for a minute in which it could be heard', () => {
     const clock = new ManualClock()
     const known = new BrokenPathsKnown(clock)
-    says(known, 'edge-1', wire(7))
-    says(known, 'edge-2', { ...wire(9), remote: OTHER_EDGE })
+    says(known, 'routing-1', path(7))
+    says(known, 'routing-2', path(8))
     clock.advance(59_000)
-    says(known, 'edge-2', { ...wire(9), remote: OTHER_EDGE })
+    says(known, 'routing-2', path(8))
     deepEqual([...known.expire()], [])
     clock.advance(1000)
     deepEqual([...known.expire()], [7])
-    equal(known.isBroken(7, EDGE), false)
-    equal(known.isBroken(9, OTHER_EDGE), true)
+    equal(known.isBroken(7, EDGE, PEER), false)
+    equal(known.isBroken(8, EDGE, PEER), true)
     clock.advance(300_000)
     known.forgive()
     deepEqual([...known.expire()], [], 'nobody could be heard meanwhile')
+  })
+
+  test('believes a switch of its wires until it says otherwise', () => {
+    const clock = new ManualClock()
+    const known = new BrokenPathsKnown(clock)
+    says(known, 'edge-1', wire(7), path(8))
+    clock.advance(3_600_000)
+    deepEqual([...known.expire()], [7, 8])
+    equal(known.isBroken(7, EDGE), true)
+    equal(known.isBroken(8, EDGE, PEER), false)
+    deepEqual([...known.expire()], [])
+    deepEqual(says(known, 'edge-1'), [7])
+  })
+
+  test('passes over what is no such message', () => {
+    const known = new BrokenPathsKnown(new ManualClock())
+    says(known, 'edge-1', wire(7))
+    deepEqual([...known.hear(Uint8Array.of(1, 2, 3))], [])
+    equal(known.isBroken(7, EDGE), true)
   })
 })

@@ -20,7 +20,6 @@ import { type Watch, watch } from '../linux/poll.ts'
 import { hasFamily, IcmpSocket } from '../linux/socket.ts'
 import { withoutPriority } from '../linux/thread.ts'
 import type { FibBatch } from '../wire/control/fib.ts'
-import type { BrokenPaths } from '../wire/control/liveness.ts'
 import type { NeighbourNews, PathNews } from '../wire/control/report.ts'
 import { PROTOCOL } from '../wire/ipv4.ts'
 import { UDP_PORT } from '../wire/udp.ts'
@@ -175,8 +174,8 @@ export class ForwardingAgent {
   }
 
   /** A switch or a routing node says what is broken on the ways to tenants' networks. */
-  brokenPaths(news: BrokenPaths): void {
-    this.#pathsChanged(this.#broken.hear(news))
+  brokenPaths(payload: Uint8Array): void {
+    this.#pathsChanged(this.#broken.hear(payload))
   }
 
   /** Is the bus there? While it is, those who have said what is broken and are silent now are forgotten after a while. */

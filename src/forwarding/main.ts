@@ -24,7 +24,6 @@ import { unaccounted } from '../dataplane/ledger.ts'
 import { Underlay } from '../dataplane/underlay.ts'
 import { setScheduling } from '../linux/thread.ts'
 import { type FibBatch, fibBatch } from '../wire/control/fib.ts'
-import { brokenPaths } from '../wire/control/liveness.ts'
 import { neighbourNews, nodeState, pathNews } from '../wire/control/report.ts'
 import { ForwardingAgent } from './agent.ts'
 
@@ -159,10 +158,7 @@ class ForwardingModule {
       const news = pathNews.decode(payload)
       if (news.ok) this.#agent.pathNews(news.value)
     })
-    const broken = this.#bus.subscribe(BROKEN_SUBJECT, ({ payload }) => {
-      const news = brokenPaths.decode(payload)
-      if (news.ok) this.#agent.brokenPaths(news.value)
-    })
+    const broken = this.#bus.subscribe(BROKEN_SUBJECT, ({ payload }) => this.#agent.brokenPaths(payload))
     const connection = { close: this.#bus.onConnection((isConnected) => this.#agent.busChanged(isConnected)) }
     this.#closers.push(connection)
     const { name } = this.#options

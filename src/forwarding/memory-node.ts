@@ -20,7 +20,7 @@ import type { Adjacency } from '../dataplane/template.ts'
 import { type Underlay, Ways } from '../dataplane/ways.ts'
 import { Worker } from '../dataplane/worker.ts'
 import type { FibBatch } from '../wire/control/fib.ts'
-import type { BrokenPaths } from '../wire/control/liveness.ts'
+import { type BrokenPaths, brokenPaths } from '../wire/control/liveness.ts'
 import { Gleaners } from './gleaner.ts'
 import { Holdings } from './holdings.ts'
 import { NeighbourTable } from './neighbour-table.ts'
@@ -164,7 +164,7 @@ export class MemoryNode {
 
   /** A switch or a routing node says what is broken. */
   break(news: BrokenPaths): void {
-    this.holdings.pathsChanged(this.#broken.hear(news))
+    this.holdings.pathsChanged(this.#broken.hear(brokenPaths.encode(news)))
   }
 
   /** Of a tenant by its name. */

@@ -22,12 +22,13 @@ export class BrokenNeighbours {
   relayBy(relay: RelaySetup | undefined): void {
     const known = (relay?.ways ?? []).filter(({ number, neighbour }) => number !== 0 && neighbour !== undefined)
     this.#ways = new Map(known.map((way) => [way.neighbour!, way]))
-    this.#tell()
+    if (this.#broken.size > 0) this.#tell()
   }
 
   watched({ name, state, isFailure = false, isPeerDown = false }: WatchNews): void {
     if (isFailure) this.#broken.add(name)
     else if (state === 'up' || state === 'left' || isPeerDown) this.#broken.delete(name)
+    else return
     this.#tell()
   }
 
