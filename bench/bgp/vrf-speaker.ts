@@ -1,7 +1,8 @@
 /**
  * The speaker with neighbours in many VRFs, in a process of its own: its session host and its route thread, and who takes the
- * routes of tenants in the control module's stead, or the way to it over a bus. In a gateway a neighbour's VRF is that of the tunnel that it comes through;
- * here neighbours come over TCP as they do to the other daemons, and their names say in which VRF they are.
+ * routes of tenants in the control module's stead, or the way to it over a bus. In a gateway a neighbour's VRF is that of the
+ * tunnel that it comes through; here neighbours come over TCP as they do to the other daemons, and their names say in which VRF
+ * they are.
  *
  *   parent <--{ ... }-- child      `ready`, `reported`: so many changes of routes, since the beginning
  */

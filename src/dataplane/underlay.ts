@@ -25,7 +25,7 @@ import type { Adjacency } from './template.ts'
 const ALERT_POLL_ms = 5
 const ALERT_ms = 1200
 
-/** Otherwise this often, unless it is asked for more: an event that we do not see, in another namespace, may have delayed ours. */
+/** Otherwise this often, or as often as asked for: an event that we do not see, in another namespace, may have delayed ours. */
 const CARRIER_POLL_ms = 100
 
 /** A neighbour that does not answer is asked for again; the kernel itself would try every five seconds. */
