@@ -43,6 +43,8 @@ export interface ControllerOptions {
   readonly epoch: number
   /** A name that no feed had before. */
   newIncarnation(): string
+  /** As the route log's. */
+  readonly checkpointAfter_bytes?: number
 }
 
 export class Controller implements Feeds {
@@ -53,8 +55,8 @@ export class Controller implements Feeds {
   readonly #tenants = new Map<string, TenantFib>()
   readonly #clusters = new Map<string, ClusterFeed>()
   readonly #switchFeeds = new Map<string, SwitchFeed>()
-  /** What is on the bus for each host. */
-  readonly #hosts = new Map<string, Buffer>()
+  /** What is on the bus for each host, and which revision it has: who else writes there has taken our place. */
+  readonly #hosts = new Map<string, { readonly bytes: Buffer; readonly revision: number }>()
   #hostsRead = false
   readonly #touched: Touched = new Map()
   /** By cluster: the tenants that it holds, each with the address that its nodes send from. */
@@ -371,18 +373,20 @@ export class Controller implements Feeds {
     const batches = hostBatchesOf(this.#site, this.#placement)
     // Those of before too: a host may have gone while nobody led.
     if (!this.#hostsRead)
-      for (const { key, value } of await bucket.entries('*')) this.#hosts.set(key, Buffer.from(value))
+      for (const { key, value, revision } of await bucket.entries('*'))
+        this.#hosts.set(key, { bytes: Buffer.from(value), revision })
     this.#hostsRead = true
-    for (const name of this.#hosts.keys()) {
+    for (const [name, { revision }] of this.#hosts) {
       if (batches.has(name)) continue
-      await bucket.delete(name)
+      await bucket.delete(name, { revision })
       this.#hosts.delete(name)
     }
     for (const [name, batch] of batches) {
       const bytes = Buffer.from(hostBatch.encode({ ...batch, epoch }))
-      if (this.#hosts.get(name)?.equals(bytes)) continue
-      await bucket.put(name, bytes)
-      this.#hosts.set(name, bytes)
+      const known = this.#hosts.get(name)
+      if (known?.bytes.equals(bytes)) continue
+      const revision = await bucket.put(name, bytes, { revision: known?.revision ?? 0 })
+      this.#hosts.set(name, { bytes, revision })
     }
   }
 

@@ -1,7 +1,7 @@
 /**
  * The writing end of a feed: messages into a stream of the bus, in pieces, with a note of where the latest snapshot
  * starts. There is one writer. Each piece is appended only behind the last one that the writer knows of, so of two
- * control modules that both believe to lead the older one fails here and not at the nodes.
+ * control modules that both believe to lead the older one fails here and not at the nodes. So it is with the note.
  */
 
 import { FEED_LIMITS } from '../agent/follower.ts'
@@ -40,6 +40,8 @@ export class FeedWriter {
   #incarnation: string
   #last: number
   readonly #limits: StreamLimits
+  /** Of the note of where the latest snapshot starts; 0: there is none. */
+  #noted = 0
   #snapshotBytes = 0
   #bytesSince = 0
   /** The snapshot's own pieces, and those of what followed. */
@@ -61,9 +63,12 @@ export class FeedWriter {
     const start = entry && feedStart.decode(entry.value)
     refuseNewer(name, start)
     if (!start?.ok || start.value.sequence < first || start.value.sequence > last) {
-      return { writer: new FeedWriter(bus, name, stream, limits, fresh, last), messages: [] }
+      const writer = new FeedWriter(bus, name, stream, limits, fresh, last)
+      writer.#noted = entry?.revision ?? 0
+      return { writer, messages: [] }
     }
     const writer = new FeedWriter(bus, name, stream, limits, start.value.incarnation, last)
+    writer.#noted = entry!.revision
     const messages = await writer.#read(start.value.sequence)
     const [snapshot, ...since] = messages.map(({ length }) => length)
     writer.#snapshotBytes = snapshot ?? 0
@@ -96,7 +101,7 @@ export class FeedWriter {
   }
 
   /**
-   * Waits for a connection if there is none. Rejects with 'wrong-sequence' if somebody else writes, or with 'closed'.
+   * Waits for a connection if there is none. Rejects with 'wrong-sequence' or 'wrong-revision' if somebody else writes, or with 'closed'.
    */
   async append(message: Uint8Array, isSnapshot: boolean): Promise<void> {
     const sequence = this.#last + 1
@@ -109,7 +114,26 @@ export class FeedWriter {
     this.#snapshotBytes = message.length
     this.#bytesSince = 0
     const start = feedStart.encode({ incarnation: this.#incarnation, sequence })
-    await this.#persist(() => this.#bus.bucket(BUCKET.feeds).put(this.#name, start))
+    await this.#note(start)
+  }
+
+  async #note(start: Uint8Array): Promise<void> {
+    const bucket = this.#bus.bucket(BUCKET.feeds)
+    let isUncertain = false
+    await this.#persist(async () => {
+      try {
+        this.#noted = await bucket.put(this.#name, start, { revision: this.#noted })
+      } catch (error) {
+        if (!(error instanceof BusError)) throw error
+        if (error.code !== 'wrong-revision' || !isUncertain) {
+          isUncertain = true
+          throw error
+        }
+        const stored = await bucket.get(this.#name)
+        if (!stored || Buffer.compare(stored.value, start) !== 0) throw error
+        this.#noted = stored.revision
+      }
+    })
   }
 
   async #read(from: number): Promise<Uint8Array[]> {

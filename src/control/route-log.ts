@@ -59,6 +59,9 @@ export class RouteLog {
   #position = 0
   #bytesSince = 0
   #checkpointBytes = 0
+  /** What the checkpoint is where we know it: whoever changes it has taken our place. */
+  #noted = 0
+  #keptLast = 0
 
   constructor({ bus, routes, clock, log, ...options }: RouteLogOptions) {
     const { replaced = () => {}, checkpointAfter_bytes = CHECKPOINT_AFTER_BYTES } = options
@@ -76,8 +79,10 @@ export class RouteLog {
     const found = entry && checkpoint.parse(JSON.parse(Buffer.from(entry.value).toString()))
     const stream = this.#bus.stream(ROUTES_STREAM, LIMITS)
     const { last } = await stream.bounds()
+    const kept = this.#bus.stream(KEPT_STREAM, LIMITS)
+    this.#noted = entry?.revision ?? 0
+    this.#keptLast = (await kept.bounds()).last
     if (found && found.position <= last) {
-      const kept = this.#bus.stream(KEPT_STREAM, LIMITS)
       let next = found.first
       while (next <= found.last) {
         for (const { sequence, payload } of await kept.read(next)) {
@@ -191,18 +196,21 @@ export class RouteLog {
       let bytes = 0
       for (const batch of this.#routes.snapshot()) {
         for (const message of encodeRoutes(batch, PAYLOAD_BYTES_MAX)) {
-          last = await kept.append(message)
+          this.#keptLast = await kept.append(message, { expectLast: this.#keptLast })
+          last = this.#keptLast
           first ||= last
           bytes += message.length
         }
       }
       const bounds = first === 0 ? { first: 1, last: 0 } : { first, last }
       const note = { ...bounds, position, doubted }
-      await this.#bus.bucket('control').put('routes', Buffer.from(JSON.stringify(note)))
+      const text = Buffer.from(JSON.stringify(note))
+      this.#noted = await this.#bus.bucket('control').put('routes', text, { revision: this.#noted })
       this.#checkpointBytes = bytes
     } catch (error) {
-      // Nothing is lost: the stream still has all of it, and the next batch tries again.
-      if (!(error instanceof BusError)) throw error
+      // Nothing is lost: the stream still has all of it, and the next batch tries again. Unless somebody else leads.
+      if (!(error instanceof BusError) || error.code === 'wrong-sequence' || error.code === 'wrong-revision')
+        throw error
       this.#bytesSince += bytesBefore
       this.#log.warn({ error: error.message }, 'routes could not be checkpointed')
     }

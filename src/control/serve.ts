@@ -31,6 +31,8 @@ export interface ControlOptions {
   /** What to start with if there is no site on the bus yet. */
   readonly site: Site
   newIncarnation(): string
+  /** As the route log's. */
+  readonly checkpointAfter_bytes?: number
 }
 
 export interface RunningControl {
@@ -107,13 +109,13 @@ class Present {
 }
 
 async function leadUnder(lease: Lease, options: ControlOptions, signal: AbortSignal, present: Present): Promise<void> {
-  const { name, bus, clock, log, newIncarnation } = options
+  const { name, bus } = options
   if (!(await getSite(bus))) await putSite(bus, options.site)
   const over = new AbortController()
   void Promise.race([lease.lost, aborted(signal)]).then(() => over.abort())
   const shown: { close(): unknown }[] = []
   try {
-    await Controller.lead({ bus, clock, log, epoch: lease.epoch, newIncarnation }, over.signal, (controller) => {
+    await Controller.lead({ ...options, epoch: lease.epoch }, over.signal, (controller) => {
       shown.push(
         showing(bus, name, 'tenants', () => tellTenants(controller)),
         showing(bus, name, 'routes', (tenant) => tellRoutes(controller, tenant)),

@@ -1,0 +1,53 @@
+/** A control module dies at each of these points while a site changes: test/control/kill-points.ts. */
+
+import { test } from 'node:test'
+import { endAt } from './kill-points.ts'
+
+const POINTS = [
+  'done acquire control 1',
+  'before put site/current 1',
+  'done put site/current 1',
+  'before get control/routes 1',
+  'before bounds routes 1',
+  'before get feeds/fib-blue 1',
+  'done get feeds/switch-edge 1',
+  'before append fib-blue 1',
+  'sent append fib-blue 1',
+  'done append fib-blue 1',
+  'before put feeds/fib-blue 1',
+  'sent put feeds/fib-blue 1',
+  'done put feeds/fib-blue 1',
+  'sent append fib-green 1',
+  'done append fib-green 1',
+  'before put feeds/fib-green 1',
+  'sent append switch-edge 1',
+  'before put feeds/switch-edge 1',
+  'before put hosts/h1 1',
+  'done put hosts/h1 1',
+  'before append switch-edge 2',
+  'done append switch-edge 2',
+  'sent put feeds/switch-edge 2',
+  'before append fib-blue 2',
+  'sent append fib-blue 2',
+  'done append fib-blue 2',
+  'sent append routes-kept 1',
+  'done append routes-kept 1',
+  'before put control/routes 1',
+  'sent put control/routes 1',
+  'done put control/routes 1',
+  'sent append fib-green 3',
+  'before append routes-kept 2',
+  'done append routes-kept 2',
+  'sent put control/routes 2',
+  'before append fib-green 4',
+  'sent append fib-green 4',
+  'done append fib-green 4',
+  'done append switch-edge 3',
+  'before put feeds/switch-edge 3',
+  'sent put hosts/h1 3',
+  'done put hosts/h2 3',
+  'sent append fib-blue 5',
+  'done append fib-blue 6',
+] as const
+
+for (const point of POINTS) test(`a control module that dies ${point}`, (t) => endAt(t, point))
