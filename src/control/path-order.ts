@@ -43,9 +43,9 @@ const LOST_FLOOR = 2.5
 
 /**
  * So long. With a probe a second, news of it twice a second and the median of three, a change is seen within 2.7 seconds;
- * with this and the half second between two looks a path is left within 4.7.
+ * with this and the half second between two looks a path is left within 4.2.
  */
-export const HOLD_MS = 1500
+export const HOLD_MS = 1000
 /** So long for what is only somewhat worse. */
 export const STEADY_MS = 30_000
 /** So long a path has to be good that was left or was down. */
