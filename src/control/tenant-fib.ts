@@ -34,6 +34,7 @@ export class TenantFib {
   #network: TenantNetwork
   #published: readonly OriginRoutes[] = []
   #segmentsChanged = true
+  #mayHaveChanged = true
 
   constructor(name: string, id: number, network: TenantNetwork, hops: Ids) {
     this.id = id
@@ -72,6 +73,7 @@ export class TenantFib {
   /** The tenant's part of the site file. */
   setNetwork(network: TenantNetwork): void {
     this.#segmentsChanged ||= !isDeepStrictEqual(network.segments, this.#network.segments)
+    this.#mayHaveChanged = true
     const before = this.#file
     this.#network = network
     this.#file = new Map()
@@ -92,11 +94,14 @@ export class TenantFib {
   /** What sources have published, of which `touched` may have changed. */
   setPublished(published: readonly OriginRoutes[], touched: Iterable<PrefixKey>): void {
     this.#published = published
+    this.#mayHaveChanged = true
     for (const key of touched) this.#choose(key)
   }
 
-  /** What changed since the last time, or undefined if nothing did. */
+  /** What changed since the last time, or undefined if nothing did. Asked of all tenants whenever one has changed. */
   takeChanges(): TenantChanges | undefined {
+    if (!this.#mayHaveChanged) return undefined
+    this.#mayHaveChanged = false
     this.#forgetSets()
     const { put, removed } = this.#hops.takeChanges()
     const routes = this.#changed
