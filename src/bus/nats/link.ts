@@ -217,6 +217,20 @@ export class Link {
     })
   }
 
+  /** For what takes several calls: a signal that fires when their time is over. */
+  async within<T>(what: string, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const abort = new AbortController()
+    const timer = this.clock.after(CALL_TIMEOUT_ms, () => abort.abort())
+    try {
+      return await run(abort.signal)
+    } catch (error) {
+      if (this.closed) throw new BusError('closed', `${what}: the bus was closed`)
+      throw abort.signal.aborted ? new BusError('timeout', `${what} after ${CALL_TIMEOUT_ms} ms`) : error
+    } finally {
+      timer.cancel()
+    }
+  }
+
   pause(delay_ms: number): Promise<void> {
     return new Promise((resolve) => this.clock.after(delay_ms * this.#jitter(), resolve))
   }

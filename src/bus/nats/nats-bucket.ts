@@ -66,14 +66,8 @@ export class NatsBucket implements Bucket {
     checkName('pattern', pattern)
     await this.open()
     const last = await this.lastRevision(pattern)
-    const found = new Map<string, BucketEntry>()
     if (last === 0) return []
-    const options = { signal: new AbortController().signal, ends: ENDS_OF_A_CALL }
-    for await (const delivered of follow(this.#link, this.source(pattern), async (next) => next, options)) {
-      for (const one of delivered) this.#gather(found, one)
-      if (delivered.at(-1)!.sequence >= last) return [...found.values()]
-    }
-    throw new BusError('closed', `reading ${this.#place.stream} was stopped`)
+    return this.#link.within(`reading ${pattern}`, (signal) => this.#entriesUntil(last, pattern, signal))
   }
 
   watch(pattern: string, handler: (change: BucketChange) => void): Subscription {
@@ -150,6 +144,16 @@ export class NatsBucket implements Bucket {
     const query = { last_by_subj: `${this.#place.subject}${pattern}` }
     const { stream } = this.#place
     return this.#link.call(`reading ${pattern}`, ({ manager }) => manager.streams.getMessage(stream, query))
+  }
+
+  async #entriesUntil(last: number, pattern: string, signal: AbortSignal): Promise<BucketEntry[]> {
+    const found = new Map<string, BucketEntry>()
+    const options = { signal, ends: ENDS_OF_A_CALL }
+    for await (const delivered of follow(this.#link, this.source(pattern), async (next) => next, options)) {
+      for (const one of delivered) this.#gather(found, one)
+      if (delivered.at(-1)!.sequence >= last) return [...found.values()]
+    }
+    throw new BusError('disconnected', `reading ${pattern} was stopped`)
   }
 
   // A key that changes while its bucket is read is handed out twice; the later one counts, and its place in the order.

@@ -9,6 +9,8 @@ import type { Place } from './names.ts'
 /** A page of `read`. */
 const PAGE_ENTRIES = 512
 const PAGE_BYTES = 1024 * 1024
+/** What JetStream counts beside payload and subject: its record's frame, and the header of an expected sequence. */
+const ENTRY_OVERHEAD_BYTES = 128
 /** A new leader may know the last entries a little later than the one before did. */
 const PATIENCE_attempts = 10
 /** What ends a reader. All else passes. */
@@ -27,6 +29,7 @@ export class NatsStream implements Stream {
 
   async append(payload: Uint8Array, { expectLast }: { expectLast?: number } = {}): Promise<number> {
     const copy = new Uint8Array(checkSize(payload))
+    this.#checkRoom(copy.length)
     await this.#open()
     return this.#link.call(
       `appending to ${this.#place.stream}`,
@@ -43,18 +46,7 @@ export class NatsStream implements Stream {
     const { last } = await this.bounds()
     this.#check(from, last)
     if (from > last) return []
-    const entries: StreamEntry[] = []
-    let bytes = 0
-    const options = { signal: new AbortController().signal, ends: [...ENDS, 'disconnected', 'timeout'] as const }
-    for await (const found of follow(this.#link, this.#place, async (next) => next || from, options)) {
-      for (const { sequence, payload } of found) {
-        bytes += payload.length
-        if (entries.length > 0 && bytes > PAGE_BYTES) return entries
-        entries.push({ sequence, payload })
-        if (sequence >= last || entries.length === PAGE_ENTRIES) return entries
-      }
-    }
-    throw new BusError('closed', `reading ${this.#place.stream} was stopped`)
+    return this.#link.within(`reading ${this.#place.stream}`, (signal) => this.#page(from, last, signal))
   }
 
   async *consume(from: number, { signal }: { signal: AbortSignal }): AsyncGenerator<StreamEntry, void> {
@@ -73,6 +65,21 @@ export class NatsStream implements Stream {
     await this.#open()
     const { state } = await this.#info()
     return { first: Math.max(state.first_seq, 1), last: state.last_seq }
+  }
+
+  async #page(from: number, last: number, signal: AbortSignal): Promise<StreamEntry[]> {
+    const entries: StreamEntry[] = []
+    let bytes = 0
+    const options = { signal, ends: [...ENDS, 'disconnected', 'timeout'] as const }
+    for await (const found of follow(this.#link, this.#place, async (next) => next || from, options)) {
+      for (const { sequence, payload } of found) {
+        bytes += payload.length
+        if (entries.length > 0 && bytes > PAGE_BYTES) return entries
+        entries.push({ sequence, payload })
+        if (sequence >= last || entries.length === PAGE_ENTRIES) return entries
+      }
+    }
+    throw new BusError('disconnected', `reading ${this.#place.stream} was stopped`)
   }
 
   /** Where a consumer goes on, of a stream that must still be the one that it began with. */
@@ -94,6 +101,13 @@ export class NatsStream implements Stream {
   #check(from: number, last: number): void {
     if (from <= last + 1) return
     throw new BusError('wrong-sequence', `${this.#place.stream} ends at ${last}, and ${from} was asked for`)
+  }
+
+  /** JetStream would take the entry and remove it at once. */
+  #checkRoom(bytes: number): void {
+    const stored = bytes + this.#place.subject.length + ENTRY_OVERHEAD_BYTES
+    if (stored <= this.#limits.bytesMax) return
+    throw new BusError('too-large', `an entry of ${bytes} bytes in a stream of at most ${this.#limits.bytesMax}`)
   }
 
   #info(): Promise<StreamInfo> {
