@@ -8,7 +8,7 @@ import type { Criterion } from '../config/tenant.ts'
 import { type Path, PathOrder, RETURN_MS, STEADY_MS } from './path-order.ts'
 import { SmoothedDelay } from './path-quality.ts'
 
-const NEWS_EVERY_MS = 500
+const NEWS_EVERY_MS = 250
 const PROBE_EVERY_MS = 1000
 const SEEDS = Number(process.env['FUZZ_N'] ?? 40)
 const seed = Number(process.env['FUZZ_SEED'] ?? freshSeed())

@@ -42,10 +42,10 @@ const LOSS_FLOOR_PPM = 10_000
 const LOST_FLOOR = 2.5
 
 /**
- * So long. With a probe a second, news of it twice a second and the median of three, a change is seen within 2.7 seconds;
- * with this and the half second between two looks a path is left within 4.2.
+ * So long. With a probe a second, news of it four times a second and the median of three, a change is seen within 2.3 seconds
+ * and what the answer takes; with this and the quarter of a second between two looks a path is left within 4.2.
  */
-export const HOLD_MS = 1000
+export const HOLD_MS = 1500
 /** So long for what is only somewhat worse. */
 export const STEADY_MS = 30_000
 /** So long a path has to be good that was left or was down. */

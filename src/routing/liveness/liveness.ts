@@ -25,7 +25,7 @@ import { LivenessReporter } from './reporter.ts'
 
 /** How often it is looked how good paths are: for people, and told where tenants choose their paths by it within five seconds. */
 const QUALITY_ms = 5000
-const STEERING_QUALITY_ms = 500
+const STEERING_QUALITY_ms = 250
 
 export interface LivenessOptions {
   readonly site: Site
