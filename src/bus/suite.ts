@@ -9,6 +9,7 @@ import { buckets } from './suite/buckets.ts'
 import { crashes } from './suite/crashes.ts'
 import { leases } from './suite/leases.ts'
 import { messages } from './suite/messages.ts'
+import { repeats } from './suite/repeats.ts'
 import type { BusHarness, BusSite } from './suite/site.ts'
 import { streams } from './suite/streams.ts'
 
@@ -30,7 +31,7 @@ export function busSuite(implementation: string, make: () => Promise<BusHarness>
       await Promise.all(clients.map((bus) => bus.close()))
       await site?.harness.stop()
     })
-    for (const cases of [messages, streams, buckets, leases, crashes])
+    for (const cases of [messages, streams, buckets, leases, crashes, repeats])
       for (const [what, run] of Object.entries(cases)) test(what, () => run(site))
   })
 }

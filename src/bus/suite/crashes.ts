@@ -1,18 +1,7 @@
 /** A server that is killed, clients that are stopped. */
 
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict'
-import type { Stream, StreamEntry } from '../bus.ts'
-import { bytes, limits, Seen, type SuiteCases, text, withCode } from './site.ts'
-
-async function collect(stream: Stream, count: number): Promise<StreamEntry[]> {
-  const found: StreamEntry[] = []
-  for (let from = 1; found.length < count; from = found.at(-1)!.sequence + 1) {
-    const page = await stream.read(from)
-    ok(page.length > 0, `${found.length} of ${count} acknowledged entries are there`)
-    found.push(...page)
-  }
-  return found
-}
+import { bytes, collect, limits, Seen, type SuiteCases, text, withCode } from './site.ts'
 
 export const crashes: SuiteCases = {
   'what was acknowledged before the server was killed is there after it': async (site) => {

@@ -1,10 +1,11 @@
 /** What the suite runs on: a harness from the implementation, clients, and words to write its cases in. */
 
+import { ok } from 'node:assert/strict'
 import { systemClock } from '../../base/clock.ts'
-import { type Bus, BusError, type BusErrorCode } from '../bus.ts'
+import { type Bus, BusError, type BusErrorCode, type Stream, type StreamEntry } from '../bus.ts'
 
 /** Above what a busy machine of two cores needs. */
-const PATIENCE_ms = 20_000
+export const PATIENCE_ms = 20_000
 
 export interface SpawnedClient {
   /** The next line that it prints. */
@@ -32,6 +33,17 @@ export const bytes = (text: string): Uint8Array => Buffer.from(text)
 export const text = (payload: Uint8Array | undefined): string | undefined => payload && Buffer.from(payload).toString()
 export const withCode = (code: BusErrorCode) => (error: unknown) => error instanceof BusError && error.code === code
 export const limits = { entriesMax: 100_000, bytesMax: 64 * 1024 * 1024 }
+
+/** So many entries from the first on, read page by page. */
+export async function collect(stream: Stream, count: number): Promise<StreamEntry[]> {
+  const found: StreamEntry[] = []
+  for (let from = 1; found.length < count; from = found.at(-1)!.sequence + 1) {
+    const page = await stream.read(from)
+    ok(page.length > 0, `${found.length} of ${count} acknowledged entries are there`)
+    found.push(...page)
+  }
+  return found
+}
 
 /** Collects what a handler gets, and waits until that is as it should be. */
 export class Seen<T> {
