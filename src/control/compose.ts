@@ -55,8 +55,10 @@ export class FibComposer {
     for (const id of ids) this.#removedNextHops.push(id)
   }
 
-  addRoutes(tenant: number, routes: Iterable<readonly [PrefixKey, number]>): void {
-    for (const [key, nextHop] of routes) addRow(this.#routes, tenant, key, nextHop)
+  addRoutes(tenant: number, routes: ReadonlyMap<PrefixKey, number>): void {
+    routes.forEach((nextHop, key) => {
+      addRow(this.#routes, tenant, key, nextHop)
+    })
   }
 
   build(head: BatchHead): FibBatch {

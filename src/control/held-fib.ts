@@ -10,13 +10,14 @@ import { identityOfNumbered } from './hop.ts'
 import { hopThing } from './hop-table.ts'
 import type { Ids } from './ids.ts'
 import { segmentThing } from './network.ts'
-import { keyAt4, keyAt6, type PrefixKey } from './prefix-key.ts'
+import { keyAt4, keyAt6 } from './prefix-key.ts'
+import { PrefixMap } from './prefix-map.ts'
 import type { TenantFib } from './tenant-fib.ts'
 
 export interface HeldTenant {
   record: FibTenant
   readonly hops: Map<number, NextHop>
-  readonly routes: Map<PrefixKey, number>
+  readonly routes: PrefixMap<number>
 }
 
 /** The numbers of everything in FIBs. */
@@ -39,7 +40,7 @@ export class HeldFib {
     for (const record of batch.tenants) {
       const held = this.tenants.get(record.id)
       if (held) held.record = record
-      else this.tenants.set(record.id, { record, hops: new Map(), routes: new Map() })
+      else this.tenants.set(record.id, { record, hops: new Map(), routes: new PrefixMap() })
     }
     for (const hop of batch.nextHops) {
       this.tenants.get(hop.tenant)?.hops.set(hop.id, hop)
@@ -107,8 +108,12 @@ function addDifference(composer: FibComposer, held: HeldTenant, fib: TenantFib, 
   const used = new Set(hops.map(({ id }) => id))
   composer.addHops(hops.filter((hop) => !isDeepStrictEqual(hop, held.hops.get(hop.id))))
   composer.removeHops([...held.hops.keys()].filter((id) => !used.has(id)))
-  const changed: [PrefixKey, number][] = []
-  for (const [key, nextHop] of fib.routes) if (held.routes.get(key) !== nextHop) changed.push([key, nextHop])
-  for (const key of held.routes.keys()) if (!fib.routes.has(key)) changed.push([key, 0])
+  const changed = new PrefixMap<number>()
+  fib.routes.forEach((nextHop, key) => {
+    if (held.routes.get(key) !== nextHop) changed.set(key, nextHop)
+  })
+  held.routes.forEach((_, key) => {
+    if (!fib.routes.has(key)) changed.set(key, 0)
+  })
   composer.addRoutes(fib.id, changed)
 }

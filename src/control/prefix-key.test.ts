@@ -2,7 +2,7 @@ import { deepEqual, equal } from 'node:assert/strict'
 import { test } from 'node:test'
 import { parsePrefix } from '../base/address.ts'
 import { RouteColumnsBuilder } from '../wire/control/columns.ts'
-import { addRow, formatKey, keyAt4, keyAt6, keyOf } from './prefix-key.ts'
+import { addRow, compareKeys, formatKey, keyAt4, keyAt6, keyOf } from './prefix-key.ts'
 
 const prefixes = [
   '0.0.0.0/0',
@@ -36,4 +36,19 @@ test('a row of columns and its prefix have the same key', () => {
     ...Array.from(v6.lengths, (_, row) => keyAt6(v6, row)),
   ]
   deepEqual(back.map(formatKey), prefixes)
+})
+
+test('keys are in the order in which people read prefixes', () => {
+  const texts = [
+    '0.0.0.0/0',
+    '9.0.0.0/8',
+    '10.0.0.0/8',
+    '10.0.0.0/31',
+    '10.0.0.1/32',
+    '200.0.0.0/24',
+    '::/0',
+    '2001:db8::/32',
+  ]
+  const keys = texts.toReversed().map((text) => keyOf(parsePrefix(text)!))
+  deepEqual(keys.sort(compareKeys).map(formatKey), texts)
 })

@@ -17,7 +17,11 @@ export function hostKey(address: IpAddress): PrefixKey {
   return keyOf({ address, length: address.length * 8 })
 }
 
-const key4 = (address: number, length: number): number => 2 ** length + (length === 0 ? 0 : address >>> (32 - length))
+/** Looked up, for `**` is dear where every route has its key made. */
+const POWERS_OF_2 = Float64Array.from({ length: 33 }, (_, i) => 2 ** i)
+
+const key4 = (address: number, length: number): number =>
+  POWERS_OF_2[length]! + (length === 0 ? 0 : address >>> (32 - length))
 
 const length4 = (key: number): number => (key >= 2 ** 32 ? 32 : 31 - Math.clz32(key))
 
@@ -83,6 +87,16 @@ function prefixOf(key: PrefixKey): Prefix {
   const address = new Uint8Array(16)
   for (let i = 0; i < 8; i++) new DataView(address.buffer).setUint16(i * 2, key.charCodeAt(i))
   return { address, length: key.charCodeAt(8) }
+}
+
+/** As people read them: IPv4 first, by address, the shorter prefix of two with the same one first. */
+export function compareKeys(a: PrefixKey, b: PrefixKey): number {
+  if (typeof a === 'string' || typeof b === 'string') {
+    if (typeof a === 'number') return -1
+    return typeof b === 'number' || a > b ? 1 : -1
+  }
+  const [lengthA, lengthB] = [length4(a), length4(b)]
+  return address4(a, lengthA) - address4(b, lengthB) || lengthA - lengthB
 }
 
 export const formatKey = (key: PrefixKey): string => formatPrefix(prefixOf(key))

@@ -7,6 +7,7 @@ import { formatAddress, type IpAddress } from '../base/address.ts'
 import { RouteColumnsBuilder } from '../wire/control/columns.ts'
 import type { Gateways, RouteBatch } from '../wire/control/route.ts'
 import { addRow, keyAt4, keyAt6, type PrefixKey } from './prefix-key.ts'
+import { PrefixMap } from './prefix-map.ts'
 
 /** DSR section 3.2.3: routing tables of 10 M entries. */
 const PUBLISHED_ROUTES_MAX = 10_000_000
@@ -25,7 +26,7 @@ export interface OriginRoutes {
 
 interface Origin {
   preference: number
-  readonly tenants: Map<string, Map<PrefixKey, GatewaySet>>
+  readonly tenants: Map<string, PrefixMap<GatewaySet>>
   readonly sets: Map<string, GatewaySet>
 }
 
@@ -103,7 +104,7 @@ export class PublishedRoutes {
     const origin = this.#origin(batch, touched)
     const sets = batch.gateways.map((gateways) => internSet(origin, gateways))
     const tables = batch.tenants.map((tenant) => ({
-      routes: valueAt(origin.tenants, tenant, () => new Map<PrefixKey, GatewaySet>()),
+      routes: valueAt(origin.tenants, tenant, () => new PrefixMap<GatewaySet>()),
       touched: valueAt(touched, tenant, () => []),
     }))
     for (const [columns, keyAt] of families(batch)) {

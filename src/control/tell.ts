@@ -3,7 +3,7 @@
 import { formatAddress } from '../base/address.ts'
 import type { NextHop } from '../wire/control/fib.ts'
 import type { Controller } from './controller.ts'
-import { formatKey } from './prefix-key.ts'
+import { compareKeys, formatKey } from './prefix-key.ts'
 import type { TenantFib } from './tenant-fib.ts'
 
 /** Beyond that a person asks for one tenant. */
@@ -40,10 +40,9 @@ export function tellRoutes({ tenants }: Controller, wanted: string): ToldRoute[]
   const told: ToldRoute[] = []
   for (const fib of tenants.values()) {
     if (wanted !== '' && fib.name !== wanted) continue
-    for (const [key, nextHop] of fib.routes) {
-      if (told.length === ROUTES_TOLD_MAX) return told
-      told.push({ tenant: fib.name, prefix: formatKey(key), via: describe(fib, fib.hops.get(nextHop)!) })
-    }
+    const keys = [...fib.routes.keys()].slice(0, ROUTES_TOLD_MAX - told.length).sort(compareKeys)
+    for (const key of keys)
+      told.push({ tenant: fib.name, prefix: formatKey(key), via: describe(fib, fib.hops.get(fib.routes.get(key)!)!) })
   }
   return told
 }

@@ -1,0 +1,131 @@
+/**
+ * A Map by prefix that keeps hundreds of thousands of IPv4 prefixes in typed arrays: open addressing with linear probing, and
+ * what is deleted leaves no trace, for those behind it move up. Several times faster than a Map, whose every entry is somewhere
+ * else. IPv6 prefixes, whose keys are texts, are in a Map. In no order.
+ *
+ *   hash(key) --> place: key, value | key, value | empty        at most three of four places are taken
+ */
+
+import { mix32 } from '../base/hash.ts'
+import type { PrefixKey } from './prefix-key.ts'
+
+const EMPTY = 0
+const PLACES_MIN = 8
+
+export class PrefixMap<V> implements ReadonlyMap<PrefixKey, V> {
+  /** Numbers of prefix-key.ts, none of which is 0; those of a /31 or /32 do not fit into 32 bits. */
+  #keys: Float64Array = new Float64Array(PLACES_MIN)
+  #values: (V | undefined)[] = new Array(PLACES_MIN)
+  #mask = PLACES_MIN - 1
+  #count = 0
+  /** Most tenants have none. */
+  #texts: Map<string, V> | undefined
+
+  get size(): number {
+    return this.#count + (this.#texts?.size ?? 0)
+  }
+
+  get(key: PrefixKey): V | undefined {
+    if (typeof key === 'string') return this.#texts?.get(key)
+    const place = this.#find(key)
+    return this.#keys[place] === EMPTY ? undefined : this.#values[place]
+  }
+
+  has(key: PrefixKey): boolean {
+    if (typeof key === 'string') return this.#texts?.has(key) ?? false
+    return this.#keys[this.#find(key)] !== EMPTY
+  }
+
+  set(key: PrefixKey, value: V): this {
+    if (typeof key === 'string') {
+      this.#texts ??= new Map()
+      this.#texts.set(key, value)
+      return this
+    }
+    const place = this.#find(key)
+    this.#values[place] = value
+    if (this.#keys[place] !== EMPTY) return this
+    this.#keys[place] = key
+    this.#count++
+    if (this.#count * 4 > this.#keys.length * 3) this.#resize(this.#keys.length * 2)
+    return this
+  }
+
+  /** False when it was not there. */
+  delete(key: PrefixKey): boolean {
+    if (typeof key === 'string') return this.#texts?.delete(key) ?? false
+    const place = this.#find(key)
+    if (this.#keys[place] === EMPTY) return false
+    this.#close(place)
+    this.#count--
+    if (this.#keys.length > PLACES_MIN && this.#count * 8 < this.#keys.length) this.#resize(this.#keys.length / 2)
+    return true
+  }
+
+  *entries(): MapIterator<[PrefixKey, V]> {
+    const keys = this.#keys
+    const values = this.#values
+    for (let place = 0; place < keys.length; place++)
+      if (keys[place] !== EMPTY) yield [keys[place]!, values[place] as V]
+    if (this.#texts) yield* this.#texts
+  }
+
+  *keys(): MapIterator<PrefixKey> {
+    const keys = this.#keys
+    for (let place = 0; place < keys.length; place++) if (keys[place] !== EMPTY) yield keys[place]!
+    if (this.#texts) yield* this.#texts.keys()
+  }
+
+  *values(): MapIterator<V> {
+    for (const [, value] of this) yield value
+  }
+
+  [Symbol.iterator](): MapIterator<[PrefixKey, V]> {
+    return this.entries()
+  }
+
+  forEach(run: (value: V, key: PrefixKey, map: ReadonlyMap<PrefixKey, V>) => void): void {
+    const keys = this.#keys
+    for (let place = 0; place < keys.length; place++)
+      if (keys[place] !== EMPTY) run(this.#values[place] as V, keys[place]!, this)
+    for (const [key, value] of this.#texts ?? []) run(value, key, this)
+  }
+
+  /** Where the key is, or the empty place where it belongs. */
+  #find(key: number): number {
+    const keys = this.#keys
+    const mask = this.#mask
+    let place = mix32(key | 0) & mask
+    while (keys[place] !== key && keys[place] !== EMPTY) place = (place + 1) & mask
+    return place
+  }
+
+  // Who stands behind, up to the next empty place, moves up unless it would stand before its own place then.
+  #close(hole: number): void {
+    const keys = this.#keys
+    const mask = this.#mask
+    for (let place = (hole + 1) & mask; keys[place] !== EMPTY; place = (place + 1) & mask) {
+      const home = mix32(keys[place]! | 0) & mask
+      if (((place - home) & mask) < ((place - hole) & mask)) continue
+      keys[hole] = keys[place]!
+      this.#values[hole] = this.#values[place]
+      hole = place
+    }
+    keys[hole] = EMPTY
+    this.#values[hole] = undefined
+  }
+
+  #resize(places: number): void {
+    const before = this.#keys
+    const values = this.#values
+    this.#keys = new Float64Array(places)
+    this.#values = new Array(places)
+    this.#mask = places - 1
+    for (let i = 0; i < before.length; i++) {
+      if (before[i] === EMPTY) continue
+      const place = this.#find(before[i]!)
+      this.#keys[place] = before[i]!
+      this.#values[place] = values[i]
+    }
+  }
+}
