@@ -10,7 +10,6 @@ import { type JetStreamClient, type JetStreamManager, jetstreamManager, type Str
 import {
   type Authenticator,
   connect,
-  credsAuthenticator,
   type Msg,
   type NatsConnection,
   type NodeConnectionOptions,
@@ -44,10 +43,8 @@ const MESSAGE_OVERHEAD_BYTES = 128
 export type NatsCredentials =
   | { readonly user: string; readonly password: string }
   | { readonly token: string }
-  /** The seed of a user's key. */
+  /** The seed of a user's key (`SU...`), which itself is never sent. */
   | { readonly nkeySeed: string }
-  /** What is in a `.creds` file. */
-  | { readonly creds: string }
 
 /** PEM. Without `ca` the system's authorities are believed. */
 export interface NatsTls {
@@ -355,8 +352,7 @@ function connectionOptions({ servers, name, credentials, tls, random }: NatsOpti
 function authenticatorOf(credentials: NatsCredentials): Authenticator {
   if ('user' in credentials) return usernamePasswordAuthenticator(credentials.user, credentials.password)
   if ('token' in credentials) return tokenAuthenticator(credentials.token)
-  if ('nkeySeed' in credentials) return nkeyAuthenticator(Buffer.from(credentials.nkeySeed))
-  return credsAuthenticator(Buffer.from(credentials.creds))
+  return nkeyAuthenticator(Buffer.from(credentials.nkeySeed))
 }
 
 /** Clients spread over the servers, and one that is down is not everybody's first. */
