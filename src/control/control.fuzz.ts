@@ -16,6 +16,7 @@ import { HeldFib } from './held-fib.ts'
 import type { Hop } from './hop.ts'
 import { Ids } from './ids.ts'
 import { indexSite, networkOf, type TenantNetwork } from './network.ts'
+import type { PathPlaces } from './path-order.ts'
 import type { PrefixKey } from './prefix-key.ts'
 import { PublishedRoutes } from './published-routes.ts'
 import { TenantFib } from './tenant-fib.ts'
@@ -28,7 +29,10 @@ const VIP = '10.255.0.1'
 function randomSite(): Site {
   const peers = ['192.168.1.2', '192.168.1.3', '192.168.2.2'].filter(() => random.chance(0.8))
   const via = (): string =>
-    random.pick(['dc', '192.168.1.2', '192.168.1.3', '172.16.0.5, 192.168.1.2', '172.16.0.5, { to: dc, backup: true }'])
+    random.pick([
+      ...['dc', '192.168.1.2', '192.168.1.3', '172.16.0.5, 192.168.1.2', '172.16.0.5, { to: dc, backup: true }'],
+      ...['192.168.1.2, 192.168.2.2', '192.168.2.2, { to: 192.168.1.2, backup: true }'],
+    ])
   const routes = ['10.1.0.0/16', '10.2.0.0/16', '10.3.0.0/24'].filter(() => random.chance(0.7))
   const machines = ['172.16.0.5', '172.16.0.6'].filter((one) => one.endsWith('5') || random.chance(0.5))
   const { site, errors } = parseSite(`
@@ -48,12 +52,26 @@ function randomSite(): Site {
             port: a
             gateway: [192.168.1.1/24]
             peers: [${peers.filter((peer) => peer.startsWith('192.168.1.')).join(', ')}]
+          - { name: wan, switch: edge, port: a, vlan: 2, vni: 1002, gateway: [192.168.2.1/24] }
         vpcs:
           - name: prod
             machines: [${machines.map((one) => `{ name: m${one.at(-1)}, address: ${one}, host: h1, mac: 02:00:00:00:00:0${one.at(-1)} }`).join(', ')}]
         routes: [${routes.map((prefix) => `{ prefix: ${prefix}, via: [${via()}] }`).join(', ')}]`)
   ok(site, JSON.stringify(errors))
   return site
+}
+
+const NONE: ReadonlySet<string> = new Set()
+
+/** Half of the time the tenant's two connections have an order. */
+function orders(): ReadonlyMap<string, PathPlaces> {
+  const states = new Map(['dc', 'wan'].map((name) => [name, random.below(3)]))
+  const places = new Map(['dc', 'wan'].map((name) => [name, random.below(2)]))
+  const order: PathPlaces = {
+    stateOf: (name) => states.get(name)!,
+    placeOf: (name) => (name === undefined ? -1 : places.get(name)!),
+  }
+  return new Map(random.chance(0.5) ? [['acme', order]] : [])
 }
 
 function randomBatch(): RouteBatch {
@@ -63,6 +81,7 @@ function randomBatch(): RouteBatch {
         ...random.pick([
           [192, 168, 1, 2],
           [192, 168, 1, 9],
+          [192, 168, 2, 2],
           [172, 16, 0, 5],
           [9, 9, 9, 9],
         ]),
@@ -92,7 +111,7 @@ test(`differences add up, ${runs} histories, FUZZ_SEED=${seed}`, () => {
   for (let run = 0; run < runs; run++) {
     const ids = { segments: new Ids(), hops: new Ids() }
     const published = new PublishedRoutes()
-    const networkNow = (site: Site) => networkOf(site.tenants[0]!, indexSite(site), ids.segments)
+    const networkNow = (site: Site) => networkOf(site.tenants[0]!, indexSite(site, NONE, NONE, orders()), ids.segments)
     let network = networkNow(randomSite())
     const fib = new TenantFib('acme', 1, network, ids.hops)
     const node = new HeldFib()
@@ -148,18 +167,24 @@ function compare(node: HeldFib, fib: TenantFib): void {
 
 /**
  * Prefix by prefix: the file's route, else the best origin's that can be reached and behind it the next one's, as the network
- * says it now.
+ * says it now. Where paths have an order, the best origins' that are equally preferred together.
  */
 function compareChoice(fib: TenantFib, network: TenantNetwork, published: PublishedRoutes): void {
-  const reachable = new Map<PrefixKey, Hop[]>()
+  const reachable = new Map<PrefixKey, { gateways: Gateways; preference: number; hop: Hop }[]>()
   const origins = published.of('acme').toSorted((a, b) => a.preference - b.preference || (a.origin < b.origin ? -1 : 1))
-  for (const { routes } of origins) {
+  for (const { routes, preference } of origins) {
     for (const [key, { gateways }] of routes) {
       const hop = network.resolve(gateways)
-      if (hop) reachable.set(key, [...(reachable.get(key) ?? []), hop])
+      if (hop) reachable.set(key, [...(reachable.get(key) ?? []), { gateways, preference, hop }])
     }
   }
-  const wanted = new Map<PrefixKey, unknown>(Array.from(reachable, ([key, hops]) => [key, withBackup(hops)]))
+  const wanted = new Map<PrefixKey, unknown>()
+  for (const [key, found] of reachable) {
+    const equals = found.filter(({ preference }) => preference === found[0]!.preference)
+    const all = equals.map(({ gateways }) => gateways)
+    const ordered = () => network.choose(all, found[equals.length]?.gateways)
+    wanted.set(key, network.isOrdered ? ordered() : withBackup(found.map(({ hop }) => hop)))
+  }
   for (const [key, hop] of network.routes) wanted.set(key, hop)
   const chosen = new Map(Array.from(fib.routes, ([key, id]) => [key, unnumbered(fib, id)] as const))
   deepEqual(chosen, wanted)

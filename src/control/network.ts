@@ -20,8 +20,10 @@ import { Subnets } from '../config/subnets.ts'
 import type { Connection, Tenant, Via, Vpc } from '../config/tenant.ts'
 import type { FibInterface, FibPeer, FibSegment } from '../wire/control/fib.ts'
 import type { Gateways } from '../wire/control/route.ts'
-import { failoverOf, groupOf, type Hop, type SingleHop } from './hop.ts'
+import { failoverOf, type Hop, type SingleHop } from './hop.ts'
 import type { Ids } from './ids.ts'
+import { asTheyCome, byPath, type Candidate } from './ordered-hop.ts'
+import type { PathPlaces } from './path-order.ts'
 import { hostKey, keyOf, type PrefixKey } from './prefix-key.ts'
 import { Speakers, type Spoken } from './speakers.ts'
 
@@ -33,12 +35,19 @@ export interface SiteIndex {
   readonly speakers: Speakers
   /** Probes and BFD sessions that are down. */
   readonly down: ReadonlySet<string>
+  /** By tenant: the order of its paths, where it has one. */
+  readonly orders: ReadonlyMap<string, PathPlaces>
 }
 
 const NONE: ReadonlySet<string> = new Set()
 
 /** `live` are the routing nodes that are; `down` is what static routes may be tied to and is down. */
-export function indexSite(site: Site, live = NONE, down = NONE): SiteIndex {
+export function indexSite(
+  site: Site,
+  live = NONE,
+  down = NONE,
+  orders: ReadonlyMap<string, PathPlaces> = new Map(),
+): SiteIndex {
   const byName = <T extends { name: string }>(list: readonly T[]): Map<string, T> =>
     new Map(list.map((one) => [one.name, one]))
   return {
@@ -48,6 +57,7 @@ export function indexSite(site: Site, live = NONE, down = NONE): SiteIndex {
     hosts: byName(site.hosts),
     speakers: new Speakers(site, live),
     down,
+    orders,
   }
 }
 
@@ -57,8 +67,12 @@ export interface TenantNetwork {
   readonly segments: readonly FibSegment[]
   /** Routes that the file gives: ours, subnets, machines, static ones. */
   readonly routes: ReadonlyMap<PrefixKey, Hop>
+  /** The tenant's paths have an order, by which next hops are chosen. */
+  readonly isOrdered: boolean
   /** Next hops that were learnt. Undefined if none of them is on a connection or a machine. */
   resolve(gateways: Gateways): Hop | undefined
+  /** Of several origins that are equally preferred, where paths have an order, and the next one that is a backup of those. */
+  choose(equals: readonly Gateways[], next: Gateways | undefined): Hop | undefined
 }
 
 export function networkOf(tenant: Tenant, site: SiteIndex, ids: Ids): TenantNetwork {
@@ -77,6 +91,7 @@ class NetworkBuilder implements TenantNetwork {
   readonly #tenant: Tenant
   readonly #site: SiteIndex
   readonly #ids: Ids
+  readonly #order: PathPlaces | undefined
   readonly #connections = new Map<string, ConnectionSegment>()
   readonly #subnets: { prefix: Prefix; owner: ConnectionSegment }[] = []
   #index: Subnets<ConnectionSegment> | undefined
@@ -88,6 +103,11 @@ class NetworkBuilder implements TenantNetwork {
     this.#tenant = tenant
     this.#site = site
     this.#ids = ids
+    this.#order = site.orders.get(tenant.name)
+  }
+
+  get isOrdered(): boolean {
+    return this.#order !== undefined
   }
 
   addConnection(connection: Connection): void {
@@ -162,8 +182,28 @@ class NetworkBuilder implements TenantNetwork {
   }
 
   resolve(gateways: Gateways): Hop | undefined {
-    if (gateways.length === 0) return DISCARD
-    return withBackups(gateways.map((one) => ({ ...one, hop: this.#neighbour(one.address) })))
+    return this.#chosenOf([this.#learnt(gateways)])
+  }
+
+  choose(equals: readonly Gateways[], next: Gateways | undefined): Hop | undefined {
+    const lists = [equals.flatMap((gateways) => this.#learnt(gateways)), next ? this.#learnt(next) : []]
+    return this.#chosenOf(lists)
+  }
+
+  #learnt(gateways: Gateways): Candidate[] {
+    if (gateways.length === 0) return [{ hop: DISCARD, weight: 1, backup: false, connection: undefined }]
+    return gateways.flatMap((one) => this.#candidate(one, this.#neighbour(one.address)))
+  }
+
+  #candidate({ weight, backup }: { weight: number; backup: boolean }, hop: SingleHop | undefined): Candidate[] {
+    if (!hop) return []
+    const on = hop.kind === 'peer' || hop.kind === 'connected' ? hop.segment : undefined
+    return [{ hop, weight, backup, connection: this.segments.find(({ id }) => id === on)?.name }]
+  }
+
+  #chosenOf(lists: readonly Candidate[][]): Hop | undefined {
+    if (this.#order) return byPath(lists, this.#order)
+    return failoverOf(lists.map(asTheyCome))
   }
 
   #own(address: IpAddress, hop: SingleHop): void {
@@ -173,7 +213,7 @@ class NetworkBuilder implements TenantNetwork {
 
   #hopVia(via: readonly Via[]): Hop {
     // A next hop that cannot be reached was refused with the file.
-    return withBackups(via.map((one) => ({ ...one, hop: this.#hopTo(one.to) }))) ?? DISCARD
+    return this.#chosenOf([via.flatMap((one) => this.#candidate(one, this.#hopTo(one.to)))]) ?? DISCARD
   }
 
   #hopTo(to: string): SingleHop | undefined {
@@ -249,22 +289,6 @@ export function segmentThing(tenant: string, kind: FibSegment['kind'], name: str
 
 function connectedTo({ id, vni, remote, mtu }: ConnectionSegment): SingleHop {
   return { kind: 'connected', segment: id, vni, remote, mtu }
-}
-
-interface Candidate {
-  readonly hop: SingleHop | undefined
-  readonly weight: number
-  readonly backup: boolean
-}
-
-/** Those that are no backup share the packets, and the others do while those are down. */
-function withBackups(candidates: readonly Candidate[]): Hop | undefined {
-  const isReachable = (one: Candidate): one is Candidate & { hop: SingleHop } => one.hop !== undefined
-  const reachable = candidates.filter(isReachable)
-  const grouped = [false, true].map((backup) =>
-    groupOf(reachable.filter((one) => one.backup === backup).map(({ hop, weight }) => ({ hop, weight }))),
-  )
-  return failoverOf(grouped)
 }
 
 function broadcastOf({ address, length }: Prefix): IpAddress {

@@ -1,16 +1,18 @@
 /**
  * The FIB of one tenant, the same on every node that holds it: route choice prefix by prefix, and what changed since
  * the FIBs were last told. A route of the site file comes before any that was published; of those the most preferred
- * origin's whose next hops can be reached, with the next one's as its backup.
+ * origin's whose next hops can be reached, with the next one's as its backup. Where the tenant's paths have an order, all
+ * origins that are equally preferred stand for one: the path decides.
  */
 
 import { isDeepStrictEqual } from 'node:util'
 import type { FibSegment, NextHop } from '../wire/control/fib.ts'
-import { failoverOf, type Hop } from './hop.ts'
+import type { Hop } from './hop.ts'
 import { HopTable } from './hop-table.ts'
 import type { Ids } from './ids.ts'
 import type { TenantNetwork } from './network.ts'
 import type { PrefixKey } from './prefix-key.ts'
+import { PrefixMap } from './prefix-map.ts'
 import type { GatewaySet, OriginRoutes } from './published-routes.ts'
 
 export interface TenantChanges {
@@ -21,15 +23,22 @@ export interface TenantChanges {
   readonly routes: ReadonlyMap<PrefixKey, number>
 }
 
+/** Sets that are equally good: their hop with each that may be behind them, and those of the same and one more. */
+interface EqualSets {
+  readonly sets: readonly GatewaySet[]
+  readonly hops: Map<GatewaySet | undefined, number>
+  readonly more: Map<GatewaySet, EqualSets>
+}
+
 export class TenantFib {
   readonly id: number
   readonly name: string
   readonly #hops: HopTable
-  readonly #routes = new Map<PrefixKey, number>()
-  #changed = new Map<PrefixKey, number>()
+  readonly #routes = new PrefixMap<number>()
+  #changed = new PrefixMap<number>()
   /** Numbers of the file's next hops, and of sets' with the sets behind them, each held once. */
   #file = new Map<PrefixKey, number>()
-  #sets = new Map<GatewaySet, Map<GatewaySet | undefined, number>>()
+  #sets = equalSets([])
   #resolved = new Map<GatewaySet, Hop | undefined>()
   #network: TenantNetwork
   #published: readonly OriginRoutes[] = []
@@ -106,7 +115,7 @@ export class TenantFib {
     const { put, removed } = this.#hops.takeChanges()
     const routes = this.#changed
     const segments = this.#segmentsChanged
-    this.#changed = new Map()
+    this.#changed = new PrefixMap()
     this.#segmentsChanged = false
     if (!segments && put.length + removed.length + routes.size === 0) return undefined
     return { segments, put, removed, routes }
@@ -125,16 +134,22 @@ export class TenantFib {
     this.#changed.set(key, chosen)
   }
 
-  /** The best origin's that can be reached; what the next one says is its backup. */
+  /** The best origin's that can be reached, or all that are as good where paths are chosen; behind it the next one's. */
   #publishedHop(key: PrefixKey): number {
-    let best: GatewaySet | undefined
-    for (const { routes } of this.#published) {
-      const set = routes.get(key)
+    let equals = this.#sets
+    let best: OriginRoutes | undefined
+    let next: GatewaySet | undefined
+    for (const origin of this.#published) {
+      const set = origin.routes.get(key)
       if (!set || !this.#resolve(set)) continue
-      if (best) return this.#setHop(best, set)
-      best = set
+      best ??= origin
+      if (origin !== best && !(this.#network.isOrdered && origin.preference === best.preference)) {
+        next = set
+        break
+      }
+      equals = oneMore(equals, set)
     }
-    return best ? this.#setHop(best, undefined) : 0
+    return best ? (equals.hops.get(next) ?? this.#holdHop(equals, next)) : 0
   }
 
   #resolve(set: GatewaySet): Hop | undefined {
@@ -144,21 +159,31 @@ export class TenantFib {
     return hop
   }
 
-  #setHop(best: GatewaySet, backup: GatewaySet | undefined): number {
-    const ofBest = this.#sets.get(best) ?? new Map<GatewaySet | undefined, number>()
-    this.#sets.set(best, ofBest)
-    const known = ofBest.get(backup)
-    if (known !== undefined) return known
-    const id = this.#hops.hold(failoverOf([this.#resolve(best), backup && this.#resolve(backup)])!)
-    ofBest.set(backup, id)
+  #holdHop({ sets, hops }: EqualSets, next: GatewaySet | undefined): number {
+    const gateways = sets.map((set) => set.gateways)
+    const id = this.#hops.hold(this.#network.choose(gateways, next?.gateways)!)
+    hops.set(next, id)
     return id
   }
 
   /** What sets hold is a convenience of choosing many routes at once; between batches only routes hold hops. */
   #forgetSets(): void {
-    const before = this.#sets
-    this.#sets = new Map()
+    const waiting = [this.#sets]
+    this.#sets = equalSets([])
     this.#resolved = new Map()
-    for (const ofBest of before.values()) for (const id of ofBest.values()) this.#hops.release(id)
+    for (const { hops, more } of waiting) {
+      for (const id of hops.values()) this.#hops.release(id)
+      waiting.push(...more.values())
+    }
   }
+}
+
+function equalSets(sets: readonly GatewaySet[]): EqualSets {
+  return { sets, hops: new Map(), more: new Map() }
+}
+
+function oneMore({ sets, more }: EqualSets, set: GatewaySet): EqualSets {
+  const known = more.get(set) ?? equalSets([...sets, set])
+  more.set(set, known)
+  return known
 }

@@ -1,0 +1,53 @@
+/**
+ * One next hop of several candidates for a prefix: those that share its packets, and behind them their backups, in order.
+ * Either as the candidates come, or by the paths that they are reached over (path-order.ts).
+ */
+
+import { failoverOf, type GroupHop, groupOf, type Hop, identityOf, type SingleHop } from './hop.ts'
+import type { PathPlaces } from './path-order.ts'
+
+export interface Candidate {
+  readonly hop: SingleHop
+  readonly weight: number
+  readonly backup: boolean
+  /** By name; undefined for a machine, or for nothing. */
+  readonly connection: string | undefined
+}
+
+/** Those that are no backup share the packets, and the others do while those are down. */
+export function asTheyCome(candidates: readonly Candidate[]): Hop | undefined {
+  return failoverOf([false, true].map((backup) => sharing(candidates.filter((one) => one.backup === backup))))
+}
+
+/**
+ * What is up comes first, then the more preferred of the lists, what is no backup in it, and the better path. What discards
+ * is a last resort.
+ */
+export function byPath(lists: readonly (readonly Candidate[])[], paths: PathPlaces): Hop | undefined {
+  const ranked = lists.flatMap((candidates, list) =>
+    candidates.map((candidate) => ({ candidate, rank: rankOf(candidate, list, paths) })),
+  )
+  ranked.sort((a, b) => compare(a.rank, b.rank))
+  // Several origins may have the same one.
+  const different = new Map<string, (typeof ranked)[number]>()
+  for (const one of ranked) {
+    const identity = identityOf(one.candidate.hop)
+    if (!different.has(identity)) different.set(identity, one)
+  }
+  const equals = Map.groupBy(different.values(), ({ rank }) => rank.join(' '))
+  return failoverOf(Array.from(equals.values(), (members) => sharing(members.map(({ candidate }) => candidate))))
+}
+
+function rankOf({ hop, backup, connection }: Candidate, list: number, paths: PathPlaces): number[] {
+  const state = connection === undefined ? 0 : paths.stateOf(connection)
+  return [hop.kind === 'discard' ? 1 : 0, state, list, backup ? 1 : 0, paths.placeOf(connection)]
+}
+
+function compare(a: readonly number[], b: readonly number[]): number {
+  const i = a.findIndex((value, place) => value !== b[place])
+  return i < 0 ? 0 : a[i]! - b[i]!
+}
+
+function sharing(candidates: readonly Candidate[]): SingleHop | GroupHop | undefined {
+  return groupOf(candidates.map(({ hop, weight }) => ({ hop, weight })))
+}
