@@ -77,6 +77,10 @@ export class NatsServer {
     await ended(child)
   }
 
+  signal(name: NodeJS.Signals): void {
+    this.#process?.kill(name)
+  }
+
   async stop(): Promise<void> {
     await this.kill()
     rmSync(this.directory, { recursive: true })
