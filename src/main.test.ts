@@ -184,6 +184,27 @@ test('modules outlive an up that is killed, and the next one adopts them', async
   deepEqual([...running.modules()], [])
 })
 
+test('of the control modules that the site names one leads, and another one tells of the site when it stands still', async (t) => {
+  const running = new Running(t)
+  const nodes = 'nodes: [{ name: first }, { name: second }]'
+  const path = running.write(smallSite(1000).replace('drain_ms', `${nodes}, drain_ms`))
+  const up = await running.up(path)
+  const leads = (): unknown[] => {
+    const shown = JSON.parse(call('show', 'modules', '--run', running.directory, '--json').stdout)
+    return shown.flatMap(({ name, leads }: Record<string, unknown>) => (leads === true ? [name] : []))
+  }
+  const [leader] = leads() as [string]
+  const other = leader === 'first' ? 'second' : 'first'
+  const stopped = running.modules().get(leader)!
+  process.kill(stopped, 'SIGSTOP')
+  while (leads()[0] !== other);
+  const { stdout, stderr } = call('show', 'tenants', '--run', running.directory)
+  deepEqual([stdout, stderr], ['no tenants\n', ''])
+  process.kill(stopped, 'SIGCONT')
+  equal(await running.end(up, 'SIGTERM'), 0)
+  deepEqual([...running.modules()], [])
+})
+
 test('up runs routing nodes, adopts them, gives them new neighbours, and starts one again that was killed', async (t) => {
   const running = new Running(t)
   const nodes = 'nodes: [{ name: rn-1, address: 10.0.3.1 }]'

@@ -7,7 +7,8 @@ import { freshSeed, Random } from '../base/random.ts'
 import { connectBus } from '../bus/embedded/client.ts'
 import { busSocket } from '../bus/embedded/main.ts'
 import type { Site } from '../config/site.ts'
-import { serveControl } from './serve.ts'
+import { LeaseKeeper } from './lease-keeper.ts'
+import { LEASE_MS, serveControl } from './serve.ts'
 
 export interface RunOptions {
   /** What to start with if there is no site on the bus yet. */
@@ -20,8 +21,12 @@ export interface RunOptions {
 
 export async function runControl({ site, name, directory, log }: RunOptions): Promise<{ close(): Promise<void> }> {
   const random = new Random(freshSeed())
-  const bus = connectBus({ socketPath: busSocket(directory), name, clock: systemClock, random })
-  const running = serveControl({ name, bus, clock: systemClock, log, site, newIncarnation: randomUUID })
+  const socketPath = busSocket(directory)
+  const clock = systemClock
+  const bus = connectBus({ socketPath, name, clock, random })
+  const keeper = new LeaseKeeper({ socketPath, holder: name, ttl_ms: LEASE_MS, clock })
+  const lead = (signal: AbortSignal) => keeper.campaign(signal)
+  const running = serveControl({ name, bus, clock, log, site, newIncarnation: randomUUID, campaign: lead })
   running.ended.catch((error: Error) => {
     log.error({ error: error.stack }, 'the control module failed')
     process.exit(1)
@@ -29,6 +34,7 @@ export async function runControl({ site, name, directory, log }: RunOptions): Pr
   return {
     async close() {
       await running.close()
+      await keeper.close()
       await bus.close()
     },
   }

@@ -20,7 +20,7 @@ import { tellNodes, tellRoutes, tellTenants } from './tell.ts'
  * One that is killed, stopped or cut off is replaced after this time, and a moment for the next one to read the feeds: two
  * seconds in all. It is renewed every third of it. One that was killed and is back before that leads on at once.
  */
-const LEASE_MS = 1500
+export const LEASE_MS = 1500
 const TRY_AGAIN_MS = 500
 
 export interface ControlOptions {
@@ -31,6 +31,8 @@ export interface ControlOptions {
   /** What to start with if there is no site on the bus yet. */
   readonly site: Site
   newIncarnation(): string
+  /** Waits for the lease; by default this thread renews it, which may be too busy for that. */
+  campaign?(signal: AbortSignal): Promise<Lease>
   /** As the route log's. */
   readonly checkpointAfter_bytes?: number
 }
@@ -55,6 +57,8 @@ export function serveControl(options: ControlOptions): RunningControl {
 
 async function serve(options: ControlOptions, signal: AbortSignal): Promise<void> {
   const { name, bus, clock, log } = options
+  const holder = { holder: name, ttl_ms: LEASE_MS }
+  const turn = options.campaign ?? ((until: AbortSignal) => campaign(bus, CONTROL_LEASE, holder, until))
   const present = new Present(options)
   // Whoever waits is of use as well: nobody need wait for it to lead.
   const others = bus.watchLease(CONTROL_LEASE, (holder) => {
@@ -64,7 +68,7 @@ async function serve(options: ControlOptions, signal: AbortSignal): Promise<void
   try {
     while (!signal.aborted) {
       try {
-        const lease = await campaign(bus, CONTROL_LEASE, { holder: name, ttl_ms: LEASE_MS }, signal)
+        const lease = await turn(signal)
         log.info({ epoch: lease.epoch }, 'leading')
         await leadUnder(lease, options, signal, present).finally(() => letGo(lease))
       } catch (error) {

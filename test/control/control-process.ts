@@ -8,24 +8,28 @@ import { readFileSync } from 'node:fs'
 import { systemClock } from '../../src/base/clock.ts'
 import { silent } from '../../src/base/log.ts'
 import { freshSeed, Random } from '../../src/base/random.ts'
+import type { Lease } from '../../src/bus/bus.ts'
 import { connectBus } from '../../src/bus/embedded/client.ts'
 import { parseSite } from '../../src/config/load.ts'
-import { serveControl } from '../../src/control/serve.ts'
+import { LeaseKeeper } from '../../src/control/lease-keeper.ts'
+import { LEASE_MS, serveControl } from '../../src/control/serve.ts'
 import { watchedBus } from './faulty-bus.ts'
 
-const [socketPath, name, sitePath, where, signal] = process.argv.slice(2) as [
+const [socketPath, name, sitePath, where, signal, checkpoint] = process.argv.slice(2) as [
   string,
   string,
   string,
   string,
   NodeJS.Signals,
+  string,
 ]
 const random = new Random(freshSeed())
 const bus = connectBus({ socketPath, name, clock: systemClock, random })
-const watched = watchedBus(bus, (point) => {
+const reached = (point: string): void => {
   process.stdout.write(`${point}\n`)
   if (point === where) process.kill(process.pid, signal)
-})
+}
+const watched = watchedBus(bus, reached)
 // So that the first attempt at the lease is the one that succeeds.
 await bus.whenConnected(10_000)
 const site = parseSite(readFileSync(sitePath, 'utf8')).site!
@@ -34,5 +38,12 @@ const log = {
   warn: (details: object, message: string) => process.stderr.write(`${name}: ${message} ${JSON.stringify(details)}\n`),
   error: (details: object, message: string) => process.stderr.write(`${name}: ${message} ${JSON.stringify(details)}\n`),
 }
-const options = { name, bus: watched, clock: systemClock, log, site, checkpointAfter_bytes: 1 }
-await serveControl({ ...options, newIncarnation: randomUUID }).ended
+const options = { name, bus: watched, clock: systemClock, log, site, checkpointAfter_bytes: Number(checkpoint) }
+const keeper = new LeaseKeeper({ socketPath, holder: name, ttl_ms: LEASE_MS, clock: systemClock })
+const lead = async (until: AbortSignal): Promise<Lease> => {
+  reached('before acquire control')
+  const lease = await keeper.campaign(until)
+  reached('done acquire control')
+  return lease
+}
+await serveControl({ ...options, newIncarnation: randomUUID, campaign: lead }).ended

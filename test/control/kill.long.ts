@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { endAt } from './kill-points.ts'
 
 const POINTS = [
-  'done acquire control 1',
+  'done acquire control',
   'before put site/current 1',
   'done put site/current 1',
   'before get control/routes 1',

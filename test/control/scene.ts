@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { ROUTES_LIMITS, ROUTES_STREAM } from '../../src/agent/names.ts'
 import { putSite } from '../../src/agent/site-store.ts'
 import { parseAddress } from '../../src/base/address.ts'
@@ -92,8 +93,8 @@ export interface Running {
   readonly ended: Promise<NodeJS.Signals | null>
 }
 
-function run(script: string, words: readonly string[]): Running {
-  const command = ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, script), ...words]
+function run(script: URL, words: readonly string[]): Running {
+  const command = ['--disable-warning=ExperimentalWarning', fileURLToPath(script), ...words]
   const child = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'inherit'] })
   const lines: string[] = []
   const heard = new Set<() => void>()
@@ -133,7 +134,7 @@ export class Scene {
   }
 
   async startBus(): Promise<void> {
-    this.#bus = this.#run('bus-process.ts', [this.directory, this.store])
+    this.#bus = this.#run(new URL('./bus-process.ts', import.meta.url), [this.directory, this.store])
     await Promise.race([this.#bus.said('up'), this.#bus.ended])
   }
 
@@ -163,11 +164,18 @@ export class Scene {
   control(
     name: string,
     text: string,
-    { at = '-', signal = 'SIGKILL', socketPath = busSocket(this.directory) } = {},
+    { at = '-', signal = 'SIGKILL', socketPath = busSocket(this.directory), checkpointAfter_bytes = 1 } = {},
   ): Running {
     const path = join(this.directory, `${name}.yaml`)
     writeFileSync(path, text)
-    return this.#run('control-process.ts', [socketPath, name, path, at, signal])
+    return this.#run(new URL('./control-process.ts', import.meta.url), [
+      socketPath,
+      name,
+      path,
+      at,
+      signal,
+      `${checkpointAfter_bytes}`,
+    ])
   }
 
   /** A control module in this process. */
@@ -191,7 +199,7 @@ export class Scene {
     rmSync(this.directory, { recursive: true })
   }
 
-  #run(script: string, words: readonly string[]): Running {
+  #run(script: URL, words: readonly string[]): Running {
     const running = run(script, words)
     this.#running.add(running)
     void running.ended.then(() => this.#running.delete(running))
