@@ -1,4 +1,4 @@
-import { deepEqual, rejects } from 'node:assert/strict'
+import { deepEqual, equal, rejects } from 'node:assert/strict'
 import { test } from 'node:test'
 import { inTurn } from './in-turn.ts'
 
@@ -17,4 +17,19 @@ test('what is asked for at once is done one after the other, whatever becomes of
     happened,
     ['first', 'second', 'third'].flatMap((name) => [`${name} begins`, `${name} ends`]),
   )
+})
+
+test('who waits for all of it waits for what was asked for last, also when that fails', async () => {
+  const { promise, reject } = Promise.withResolvers<void>()
+  const take = inTurn(() => promise)
+  const failed = rejects(take('only'), /no/)
+  let isIdle = false
+  const idle = take.idle().then(() => {
+    isIdle = true
+  })
+  await new Promise((resolve) => setImmediate(resolve))
+  equal(isIdle, false)
+  reject(new Error('no'))
+  await idle
+  await failed
 })

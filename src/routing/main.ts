@@ -68,6 +68,7 @@ export async function runRouting(options: RunOptions): Promise<RoutingModule> {
   return {
     async close() {
       await shared?.close()
+      await take.idle()
       onBus?.publisher.close()
       await liveness.close()
       await speaker.close()

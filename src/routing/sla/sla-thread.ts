@@ -7,6 +7,7 @@ import { systemClock } from '../../base/clock.ts'
 import { freshSeed, Random } from '../../base/random.ts'
 import { stopWatching } from '../../linux/poll.ts'
 import { LIVENESS_PRIORITY, setScheduling } from '../../linux/thread.ts'
+import { Openings } from './openings.ts'
 import { ProbeRunner } from './probe-runner.ts'
 import { proberOf } from './probers.ts'
 import type { FromSla, SlaSettings } from './sla.ts'
@@ -20,38 +21,28 @@ const tell = (message: FromSla): void => agent.postMessage(message)
 setScheduling('round-robin', LIVENESS_PRIORITY)
 
 const random = new Random(freshSeed())
-const runners = probes.flatMap((probe) =>
-  attempt(
-    `probe ${probe.name}`,
-    () =>
-      new ProbeRunner({
-        rules: probe,
-        clock: systemClock,
-        open: (answered) => proberOf(probe, systemClock, random, answered),
-        changed: (state) => tell({ kind: 'news', states: [state] }),
-      }),
-    probe.name,
-  ),
-)
-const answering = responders.flatMap(({ address, port }) =>
-  attempt(
-    `responder ${address} port ${port}`,
-    () => new UdpResponder({ address: parseAddress(address)!, port }, systemClock),
-  ),
-)
+const runners = new Openings<ProbeRunner>(systemClock)
+for (const probe of probes) {
+  const runner = () =>
+    new ProbeRunner({
+      rules: probe,
+      clock: systemClock,
+      open: (answered) => proberOf(probe, systemClock, random, answered),
+      changed: (state) => tell({ kind: 'news', states: [state] }),
+    })
+  const what = `probe ${probe.name}`
+  runners.add(runner, (error) => tell({ kind: 'failed', what, error, probe: probe.name }))
+}
+const answering = new Openings<UdpResponder>(systemClock)
+for (const { address, port } of responders) {
+  const responder = () => new UdpResponder({ address: parseAddress(address)!, port }, systemClock)
+  const what = `responder ${address} port ${port}`
+  answering.add(responder, (error) => tell({ kind: 'failed', what, error, probe: undefined }))
+}
 agent.on('message', () => {
   // The process goes on, and with it all descriptors that are open.
-  for (const one of [...runners, ...answering]) one.close()
+  for (const openings of [runners, answering]) openings.close()
   stopWatching()
   tell({ kind: 'closed' })
 })
-systemClock.every(quality_ms, () => tell({ kind: 'news', states: runners.map(({ state }) => state) }))
-
-function attempt<T>(what: string, run: () => T, probe?: string): T[] {
-  try {
-    return [run()]
-  } catch (error) {
-    tell({ kind: 'failed', what, error: (error as Error).message, probe })
-    return []
-  }
-}
+systemClock.every(quality_ms, () => tell({ kind: 'news', states: runners.open.map(({ state }) => state) }))

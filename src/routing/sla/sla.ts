@@ -16,7 +16,7 @@ export interface SlaSettings {
 
 export interface SlaOptions extends SlaSettings {
   readonly news: (states: readonly ProbeState[]) => void
-  /** A probe that cannot be sent, by its name, or a responder that cannot listen: the others go on. */
+  /** A probe that cannot be sent, by its name, or a responder that cannot listen, until they can: the others go on. */
   readonly failed: (what: string, error: string, probe: string | undefined) => void
   /** The thread is gone. */
   readonly onDeath: (error: Error) => void
