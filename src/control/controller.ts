@@ -4,6 +4,7 @@
  * bus: the feeds say what was told, and so where tenants were; a new leader reads them and goes on.
  */
 
+import type { Events } from '../agent/events.ts'
 import { LiveSpeakers } from '../agent/live-speakers.ts'
 import { BUCKET, fibFeed, switchFeed } from '../agent/names.ts'
 import { getSite, watchSite } from '../agent/site-store.ts'
@@ -19,12 +20,14 @@ import { ClusterFeed } from './cluster-feed.ts'
 import { hostBatchesOf, switchBatchOf } from './edge.ts'
 import type { HeldFib, Numbering } from './held-fib.ts'
 import { Ids } from './ids.ts'
-import { indexSite, networkOf } from './network.ts'
+import { Moves } from './moves.ts'
+import { indexSite, networkOf, type SiteIndex } from './network.ts'
 import { type Feeds, Placement, type Progress } from './placement.ts'
 import { PublishedRoutes, type Touched } from './published-routes.ts'
 import { recoverPlaces } from './recover.ts'
 import { RouteLog } from './route-log.ts'
 import { StaleOrigins } from './stale-origins.ts'
+import { Steering } from './steering.ts'
 import { SwitchFeed } from './switch-feed.ts'
 import { type TenantChanges, TenantFib } from './tenant-fib.ts'
 import { Tracks } from './tracks.ts'
@@ -43,6 +46,7 @@ export interface ControllerOptions {
   readonly epoch: number
   /** A name that no feed had before. */
   newIncarnation(): string
+  readonly events: Events
   /** As the route log's. */
   readonly checkpointAfter_bytes?: number
 }
@@ -64,6 +68,7 @@ export class Controller implements Feeds {
   readonly #acks: Acks
   readonly #speakers: LiveSpeakers
   readonly #stale: StaleOrigins
+  readonly #moves: Moves
   readonly #routes: RouteLog
   /** The routing nodes that sessions are spread over now. */
   #live = ''
@@ -74,6 +79,9 @@ export class Controller implements Feeds {
   /** Things that static routes are tied to, and that are down now, or not any more. */
   readonly #turned = new Set<string>()
   readonly #tracks: Tracks
+  readonly #steering = new Steering()
+  /** Tenants whose paths are in another order now. */
+  readonly #steered = new Set<string>()
   #placesChanged = true
   #wake = (): void => {}
 
@@ -81,17 +89,22 @@ export class Controller implements Feeds {
     this.#options = options
     this.#site = site
     this.#acks = new Acks(options.bus, (feed, { module, generation, error }) => {
-      if (error !== undefined) options.log.error({ feed, module, generation, error }, 'a batch was not taken over')
+      if (error !== undefined) {
+        options.log.error({ feed, module, generation, error }, 'a batch was not taken over')
+        options.events.tell('not-applied', module, `generation ${generation} of ${feed}: ${error}`)
+      }
       this.#wake()
     })
-    this.#stale = new StaleOrigins(options.clock)
+    this.#stale = new StaleOrigins(options.clock, (name) => options.events.tell('origin-stale', name))
+    this.#moves = new Moves(options.events)
     const replaced = (origin: string): void => this.#stale.replaced(origin)
     this.#routes = new RouteLog({ ...options, routes: this.#published, replaced })
     this.#speakers = new LiveSpeakers(options.bus, (name, epoch) => this.#speaker(name, epoch))
-    this.#tracks = new Tracks(options.bus, (names) => {
+    const turned = (names: ReadonlySet<string>): void => {
       for (const name of names) this.#turned.add(name)
       this.#wake()
-    })
+    }
+    this.#tracks = new Tracks(options.bus, turned, () => this.#steer())
   }
 
   /** Leads until the signal. Rejects with what the bus says, 'wrong-sequence' if somebody else leads. */
@@ -111,7 +124,10 @@ export class Controller implements Feeds {
       controller.#siteChanged = true
       controller.#wake()
     })
-    const stale = options.clock.every(STALE_CHECK_MS, () => controller.#withdrawStale())
+    const stale = options.clock.every(STALE_CHECK_MS, () => {
+      controller.#withdrawStale()
+      controller.#steer()
+    })
     const routes = controller.#routes
     try {
       await routes.load()
@@ -139,6 +155,10 @@ export class Controller implements Feeds {
 
   get placement(): Placement {
     return this.#placement
+  }
+
+  get steering(): Steering {
+    return this.#steering
   }
 
   get switches(): string[] {
@@ -195,7 +215,7 @@ export class Controller implements Feeds {
       const woken = Promise.withResolvers<void>()
       this.#wake = woken.resolve
       await this.#step()
-      const hasNews = this.#siteChanged || this.#speakersChanged || this.#turned.size > 0
+      const hasNews = this.#siteChanged || this.#speakersChanged || this.#turned.size + this.#steered.size > 0
       const isIdle = !hasNews && this.#touched.size === 0
       const timer = isIdle && this.#placement.isMoving ? clock.after(MOVE_CHECK_MS, woken.resolve) : undefined
       if (isIdle) await Promise.race([woken.promise, aborted(signal)])
@@ -208,11 +228,12 @@ export class Controller implements Feeds {
     const { clock } = this.#options
     if (this.#siteChanged) await this.#reload()
     if (this.#speakersChanged) this.#buildTenants()
-    if (this.#turned.size > 0) this.#takeTurned()
+    if (this.#turned.size + this.#steered.size > 0) this.#takeTurned()
     this.#takeTouched()
     if (this.#placement.advance(clock.now_us(), this)) this.#placesChanged = true
     await this.#tell()
     this.#placement.published(clock.now_us(), this)
+    this.#moves.look(this.#placement)
   }
 
   async #reload(): Promise<void> {
@@ -244,7 +265,9 @@ export class Controller implements Feeds {
   #buildTenants(): void {
     this.#speakersChanged = false
     this.#turned.clear()
-    const index = indexSite(this.#site, this.#speakers.live, this.#tracks.down)
+    this.#steered.clear()
+    this.#steering.setSite(this.#site, this.#tracks.things, this.#options.clock.now_us())
+    const index = this.#index()
     const wanted = new Set(this.#site.tenants.map(({ name }) => name))
     for (const name of this.#tenants.keys()) {
       if (wanted.has(name)) continue
@@ -262,15 +285,28 @@ export class Controller implements Feeds {
     }
   }
 
-  /** Of tenants with static routes that are tied to what has turned. */
+  #index(): SiteIndex {
+    return indexSite(this.#site, this.#speakers.live, this.#tracks.down, this.#steering.orders)
+  }
+
+  /** Puts the paths of tenants in order, by what is known of them now. */
+  #steer(): void {
+    const tenants = this.#steering.take(this.#tracks.things, this.#options.clock.now_us())
+    for (const name of tenants) this.#steered.add(name)
+    if (tenants.length > 0) this.#wake()
+  }
+
+  /** Of tenants with static routes that are tied to what has turned, or with paths in another order. */
   #takeTurned(): void {
     const turned = new Set(this.#turned)
+    const steered = new Set(this.#steered)
     this.#turned.clear()
-    const tied = this.#site.tenants.filter(({ routes }) =>
-      routes.some(({ track }) => track !== undefined && turned.has(track)),
+    this.#steered.clear()
+    const tied = this.#site.tenants.filter(
+      ({ name, routes }) => steered.has(name) || routes.some(({ track }) => track !== undefined && turned.has(track)),
     )
     if (tied.length === 0) return
-    const index = indexSite(this.#site, this.#speakers.live, this.#tracks.down)
+    const index = this.#index()
     for (const tenant of tied)
       this.#tenants.get(tenant.name)?.setNetwork(networkOf(tenant, index, this.#numbering.segments))
   }
@@ -296,6 +332,7 @@ export class Controller implements Feeds {
   #withdrawStale(): void {
     for (const origin of this.#stale.takeExpired(this.#site.control.stale_routes_s)) {
       this.#options.log.warn({ origin }, 'routes are withdrawn: their routing node has been away for too long')
+      this.#options.events.tell('origin-withdrawn', origin, 'its routing node has been away for too long')
       this.#touch(this.#routes.withdraw(origin))
     }
   }

@@ -251,3 +251,30 @@ suite('what a tenant steers by', () => {
     )
   })
 })
+
+test('why one path is before another is told as people would', () => {
+  const why = (steer: Criterion[], a: Partial<Path>, b: Partial<Path>): string => {
+    const order = new PathOrder()
+    order.take([pathOf('a', a), pathOf('b', b)], steer, 0)
+    const [first, second] = order.paths
+    return `${first!.name}: ${order.why(first!.name, second!.name)}`
+  }
+  equal(why([], { isDown: true }, {}), 'b: a is down')
+  equal(why([], { preference: 50 }, {}), 'a: preference 50 before 100')
+  equal(why(['latency'], { latency_us: 40_320 }, { latency_us: 12_100 }), 'b: latency 12.1 ms before 40.32 ms')
+  equal(why(['loss'], { loss_ppm: 0 }, { loss_ppm: 125_000 }), 'a: loss 0 % before 12.5 %')
+  equal(why(['cost'], { cost: 10 }, { cost: 5 }), 'b: cost 5 before 10')
+  const rates = [{ bandwidth_kbps: 9000 }, { isProbed: false }] as const
+  equal(why(['bandwidth'], ...rates), 'a: bandwidth 9000 kbit/s before unknown')
+  equal(why(['latency', 'loss'], { latency_us: 10_000 }, { latency_us: 11_000 }), 'a: as good as b')
+
+  const order = new PathOrder()
+  const [a, b] = [pathOf('a', { latency_us: 10_000 }), pathOf('b', { latency_us: 10_000 })]
+  order.take([a, b], ['latency'], 0)
+  order.take([{ ...a, latency_us: 30_000 }, b], ['latency'], 1)
+  equal(order.why('a', 'b'), 'latency 30 ms, until b has been better for a while')
+  equal(order.why('b', 'a'), 'as the route says', 'a backup by the route')
+  order.take([{ ...a, isDown: true }, b], [], 2)
+  order.take([a, b], [], 3)
+  equal(order.why('b', 'a'), 'a has just come back')
+})

@@ -93,6 +93,22 @@ export class PathOrder implements PathPlaces {
     return this.#order
   }
 
+  /** Why routes go by the first one and the second one backs it up. For people. */
+  why(first: string, second: string): string {
+    const [a, b] = [first, second].map((name) => this.#order.find((path) => path.name === name))
+    if (!a || !b || first === second) return 'as the route says'
+    const states = [this.stateOf(first), this.stateOf(second)] as const
+    if (states[0] < states[1]) return states[1] === DOWN ? `${second} is down` : `${second} has just come back`
+    if (states[0] > states[1] || this.placeOf(first) > this.placeOf(second)) return 'as the route says'
+    if (a.preference !== b.preference) return `preference ${a.preference} before ${b.preference}`
+    for (const criterion of this.#steer) {
+      const good = CRITERIA[criterion]([a, b], SOMEWHAT)
+      if (!good.includes(b)) return `${criterion} ${SHOWN[criterion](a)} before ${SHOWN[criterion](b)}`
+      if (!good.includes(a)) return `${criterion} ${SHOWN[criterion](a)}, until ${second} has been better for a while`
+    }
+    return `as good as ${second}`
+  }
+
   /** What is known of the paths now, in the order of the file. True where routes have to be others. */
   take(paths: readonly Path[], steer: readonly Criterion[], now_us: number): boolean {
     const before = [this.#standingStates(), this.#places]
@@ -213,6 +229,16 @@ const CRITERIA: Readonly<Record<Criterion, Rule>> = {
     const least = Math.min(...paths.map(({ cost }) => cost))
     return paths.filter(({ cost }) => cost === least)
   },
+}
+
+const known = (value: number | undefined, unit: string): string =>
+  value === undefined ? 'unknown' : `${value} ${unit}`
+
+const SHOWN: Readonly<Record<Criterion, (path: Path) => string>> = {
+  latency: ({ latency_us }) => known(latency_us && Math.round(latency_us / 10) / 100, 'ms'),
+  loss: ({ loss_ppm }) => known(loss_ppm && Math.round(loss_ppm / 100) / 100, '%'),
+  bandwidth: ({ bandwidth_kbps }) => known(bandwidth_kbps, 'kbit/s'),
+  cost: ({ cost }) => `${cost}`,
 }
 
 /** Those that are near the best, and those of which it is not known yet. What nobody measures comes after what is known. */

@@ -3,6 +3,7 @@
 import { formatAddress } from '../base/address.ts'
 import type { NextHop } from '../wire/control/fib.ts'
 import type { Controller } from './controller.ts'
+import type { PathOrder } from './path-order.ts'
 import { compareKeys, formatKey } from './prefix-key.ts'
 import type { TenantFib } from './tenant-fib.ts'
 
@@ -33,18 +34,39 @@ export interface ToldRoute {
   readonly tenant: string
   readonly prefix: string
   readonly via: readonly string[]
+  /** Where the tenant's paths have an order: what put the first before the next. */
+  readonly why?: string
 }
 
 /** Of one tenant, or of all. */
-export function tellRoutes({ tenants }: Controller, wanted: string): ToldRoute[] {
+export function tellRoutes({ tenants, steering }: Controller, wanted: string): ToldRoute[] {
   const told: ToldRoute[] = []
   for (const fib of tenants.values()) {
     if (wanted !== '' && fib.name !== wanted) continue
     const keys = [...fib.routes.keys()].slice(0, ROUTES_TOLD_MAX - told.length).sort(compareKeys)
-    for (const key of keys)
-      told.push({ tenant: fib.name, prefix: formatKey(key), via: describe(fib, fib.hops.get(fib.routes.get(key)!)!) })
+    const order = steering.orders.get(fib.name)
+    for (const key of keys) {
+      const hop = fib.hops.get(fib.routes.get(key)!)!
+      const why = order ? whyOf(fib, hop, order) : ''
+      const route = { tenant: fib.name, prefix: formatKey(key), via: describe(fib, hop) }
+      told.push(why === '' ? route : { ...route, why })
+    }
   }
   return told
+}
+
+/** Of the primary before its first backup. */
+function whyOf(fib: TenantFib, hop: NextHop, order: PathOrder): string {
+  if (hop.kind !== 'failover') return ''
+  const [first, second] = Array.from(hop.members.slice(0, 2), (id) => connectionOf(fib, fib.hops.get(id)!))
+  return first !== undefined && second !== undefined ? order.why(first, second) : ''
+}
+
+/** Of those that share packets all are on paths that are as good. */
+function connectionOf(fib: TenantFib, hop: NextHop): string | undefined {
+  if (hop.kind === 'group') return connectionOf(fib, fib.hops.get(hop.members[0]!.nextHop)!)
+  if (hop.kind !== 'peer' && hop.kind !== 'connected') return undefined
+  return fib.segments.find(({ id }) => id === hop.segment)?.name
 }
 
 function describe(fib: TenantFib, hop: NextHop): string[] {
