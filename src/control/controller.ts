@@ -292,7 +292,13 @@ export class Controller implements Feeds {
   /** Puts the paths of tenants in order, by what is known of them now. */
   #steer(): void {
     const tenants = this.#steering.take(this.#tracks.things, this.#options.clock.now_us())
-    for (const name of tenants) this.#steered.add(name)
+    for (const name of tenants) {
+      this.#steered.add(name)
+      this.#options.log.info(
+        { tenant: name, paths: this.#steering.orders.get(name)!.show() },
+        'paths have another order',
+      )
+    }
     if (tenants.length > 0) this.#wake()
   }
 

@@ -277,4 +277,6 @@ test('why one path is before another is told as people would', () => {
   order.take([{ ...a, isDown: true }, b], [], 2)
   order.take([a, b], [], 3)
   equal(order.why('b', 'a'), 'a has just come back')
+  order.take([a, b, pathOf('c'), pathOf('d', { preference: 200 })], [], 4)
+  deepEqual(order.show(), ['b', 'c (preference 100 before 200)', 'd (a has just come back)', 'a'])
 })

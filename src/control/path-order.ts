@@ -45,7 +45,7 @@ const LOST_FLOOR = 2.5
  * So long. With a probe a second, news of it four times a second and the median of three, a change is seen within 2.3 seconds
  * and what the answer takes; with this and the quarter of a second between two looks a path is left within 4.2.
  */
-export const HOLD_MS = 1500
+const HOLD_MS = 1500
 /** So long for what is only somewhat worse. */
 export const STEADY_MS = 30_000
 /** So long a path has to be good that was left or was down. */
@@ -91,6 +91,15 @@ export class PathOrder implements PathPlaces {
   /** The best first. */
   get paths(): readonly Path[] {
     return this.#order
+  }
+
+  /** The best first, each with why it is before the next. For people. */
+  show(): string[] {
+    return this.#order.map(({ name }, i) => {
+      const next = this.#order[i + 1]
+      const isShared = next && this.placeOf(name) === this.placeOf(next.name)
+      return next && !isShared ? `${name} (${this.why(name, next.name)})` : name
+    })
   }
 
   /** Why routes go by the first one and the second one backs it up. For people. */

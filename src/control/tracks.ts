@@ -1,7 +1,7 @@
 /**
- * What routes depend on: which probes and BFD sessions are down, and how good the paths are, by what the routing nodes say. News comes as it
- * happens; what was last known of each node is kept on the bus, for a leader that begins. Of two nodes that speak of one
- * thing the later word counts, and of what nobody has spoken of nothing is down.
+ * What routes depend on: which probes and BFD sessions are down, and how good the paths are, by what the routing nodes say.
+ * News comes as it happens; what was last known of each node is kept on the bus, for a leader that begins. Of two nodes that
+ * speak of one thing the later word counts, and of what nobody has spoken of nothing is down.
  */
 
 import { BUCKET, LIVENESS_SUBJECT } from '../agent/names.ts'
