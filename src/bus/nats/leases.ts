@@ -10,7 +10,7 @@ import { BusError, type LeaseHolder, type LeaseOptions, type Subscription } from
 import { HeldLease } from '../held-lease.ts'
 import { decodeRecord, encodeRecord, type LeaseRecord } from './lease-record.ts'
 import { LeaseWatch } from './lease-watch.ts'
-import type { Link } from './link.ts'
+import type { CallOptions, Link } from './link.ts'
 import type { Place } from './names.ts'
 import { type Found, isOvertaken, NatsBucket } from './nats-bucket.ts'
 
@@ -18,6 +18,9 @@ import { type Found, isOvertaken, NatsBucket } from './nats-bucket.ts'
 const SIGHTINGS_MAX = 65_536
 /** A holder that comes back and its former self that renews get in each other's way so often at most. */
 const ATTEMPTS_MAX = 5
+
+/** Other calls wait longer for a new leader. Whoever wants a lease asks again, and then meets it sooner. */
+const ATTEMPT: CallOptions = { timeout_ms: 2000 }
 
 interface Sighting {
   readonly revision: number
@@ -38,12 +41,12 @@ export class Leases {
   /** One attempt. Rejects with 'lease-held'. */
   async acquire(name: string, options: LeaseOptions): Promise<HeldLease> {
     for (let attempt = 1; ; attempt++) {
-      const found = await this.#bucket.find(name)
+      const found = await this.#bucket.find(name, ATTEMPT)
       this.#checkFree(name, options.holder, found)
       const sent_us = this.#link.clock.now_us()
       try {
         const record = encodeRecord({ ...options, epoch: undefined })
-        const epoch = await this.#bucket.write(name, record, found?.revision ?? 0)
+        const epoch = await this.#bucket.write(name, record, found?.revision ?? 0, ATTEMPT)
         return this.#hold(name, options, epoch, sent_us)
       } catch (error) {
         if (!isOvertaken(error)) throw error
@@ -56,7 +59,7 @@ export class Leases {
     return new LeaseWatch(this.#link.clock, handler, {
       watch: (tell) => this.#bucket.watch(name, tell),
       left_ms: (revision, ttl_ms) => this.#left_ms(name, revision, ttl_ms),
-      revision: async () => (await this.#bucket.find(name))?.revision,
+      revision: async () => (await this.#bucket.find(name, ATTEMPT))?.revision,
     })
   }
 

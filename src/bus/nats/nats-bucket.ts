@@ -76,9 +76,9 @@ export class NatsBucket implements Bucket {
   }
 
   /** What is there under the key, or the mark of its deletion; undefined if there never was anything. */
-  async find(key: string): Promise<Found | undefined> {
+  async find(key: string, options: CallOptions = {}): Promise<Found | undefined> {
     await this.open()
-    const stored = await this.#last(key)
+    const stored = await this.#last(key, options)
     if (!stored) return undefined
     return { revision: stored.seq, value: stored.header.has('KV-Operation') ? undefined : stored.data }
   }
@@ -140,10 +140,10 @@ export class NatsBucket implements Bucket {
     })
   }
 
-  #last(pattern: string) {
+  #last(pattern: string, options: CallOptions = {}) {
     const query = { last_by_subj: `${this.#place.subject}${pattern}` }
     const { stream } = this.#place
-    return this.#link.call(`reading ${pattern}`, ({ manager }) => manager.streams.getMessage(stream, query))
+    return this.#link.call(`reading ${pattern}`, ({ manager }) => manager.streams.getMessage(stream, query), options)
   }
 
   async #entriesUntil(last: number, pattern: string, signal: AbortSignal): Promise<BucketEntry[]> {

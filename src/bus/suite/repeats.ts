@@ -2,31 +2,7 @@
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { systemClock } from '../../base/clock.ts'
-import { type Bus, BusError, type BusErrorCode, type Stream } from '../bus.ts'
-import { bytes, collect, limits, PATIENCE_ms, type SuiteCases, text } from './site.ts'
-
-function codeOf(error: unknown): BusErrorCode {
-  if (error instanceof BusError) return error.code
-  throw error
-}
-
-/** Appends until it stands; `last` is where the stream ended before. Returns how often its outcome was unknown. */
-async function appendOnce(bus: Bus, stream: Stream, payload: Uint8Array, last: number): Promise<number> {
-  for (let unknown = 0; ; unknown++) {
-    try {
-      equal(await stream.append(payload, { expectLast: last }), last + 1)
-      return unknown
-    } catch (error) {
-      const code = codeOf(error)
-      if (code === 'wrong-sequence') {
-        ok(unknown > 0, 'nobody else writes')
-        return unknown
-      }
-      ok(code === 'disconnected' || code === 'timeout', code)
-      await bus.whenConnected(PATIENCE_ms)
-    }
-  }
-}
+import { appendOnce, bytes, codeOf, collect, limits, PATIENCE_ms, type SuiteCases, text } from './site.ts'
 
 export const repeats: SuiteCases = {
   'a server killed amid appends loses none and doubles none, if whoever appends repeats what was not answered': async (

@@ -1,6 +1,6 @@
 /** What the suite runs on: a harness from the implementation, clients, and words to write its cases in. */
 
-import { ok } from 'node:assert/strict'
+import { equal, ok } from 'node:assert/strict'
 import { systemClock } from '../../base/clock.ts'
 import { type Bus, BusError, type BusErrorCode, type Stream, type StreamEntry } from '../bus.ts'
 
@@ -43,6 +43,29 @@ export async function collect(stream: Stream, count: number): Promise<StreamEntr
     found.push(...page)
   }
   return found
+}
+
+export function codeOf(error: unknown): BusErrorCode {
+  if (error instanceof BusError) return error.code
+  throw error
+}
+
+/** Appends until it stands; `last` is where the stream ended before. Returns how often its outcome was unknown. */
+export async function appendOnce(bus: Bus, stream: Stream, payload: Uint8Array, last: number): Promise<number> {
+  for (let unknown = 0; ; unknown++) {
+    try {
+      equal(await stream.append(payload, { expectLast: last }), last + 1)
+      return unknown
+    } catch (error) {
+      const code = codeOf(error)
+      if (code === 'wrong-sequence') {
+        ok(unknown > 0, 'nobody else writes')
+        return unknown
+      }
+      ok(code === 'disconnected' || code === 'timeout', code)
+      await bus.whenConnected(PATIENCE_ms)
+    }
+  }
 }
 
 /** Collects what a handler gets, and waits until that is as it should be. */
