@@ -68,7 +68,7 @@ program
   .description('The state of a running site, as its modules tell it.')
   .argument(
     '<thing>',
-    'tenants, routes, sessions (or peers: of BGP), nodes, switches, attachments, balances, traffic (per tenant and ' +
+    'tenants, routes, sessions (or peers: of BGP), nodes, events, switches, attachments, balances, traffic (per tenant and ' +
       'node), probes (and BFD), counters, drops, modules or history (of a prefix in BGP, whether the site runs or not)',
   )
   .argument('[which]', 'routes, sessions and traffic of this tenant only; of history, the prefix')

@@ -16,6 +16,9 @@ export const ROUTES_LIMITS = { entriesMax: 1_000_000, bytesMax: 512 * 1024 * 102
 /** A plain publish of the control module to those sources: say all of it again. */
 export const ROUTES_SUBJECT = 'news.routes'
 
+/** What happened in the site: see events.ts. */
+export const EVENTS_STREAM = 'events'
+
 export const BUCKET = {
   /** The site as it is to be: `current`, and its parts. */
   site: 'site',
@@ -29,6 +32,8 @@ export const BUCKET = {
   nodes: 'nodes',
   /** By routing node: what it last knew of what it watches. */
   liveness: 'liveness',
+  /** By tenant: the order of its paths. */
+  paths: 'paths',
   /** By host: where its VPCs send to. */
   hosts: 'hosts',
 } as const

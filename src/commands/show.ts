@@ -1,5 +1,6 @@
 /** `gatehouse show`: the state of a running site, from what its modules say of themselves. */
 
+import { eventsOf } from '../agent/events.ts'
 import { askLeader, leaderOf } from '../agent/leader.ts'
 import { modulesOf, type Presence } from '../agent/presence.ts'
 import { askToShow } from '../agent/show.ts'
@@ -20,6 +21,8 @@ const THINGS: Readonly<Record<string, Thing>> = {
   tenants: (bus) => askControl(bus, 'tenants'),
   routes: (bus, _, tenant) => askControl(bus, 'routes', tenant),
   nodes: (bus) => askControl(bus, 'nodes'),
+  events: async (bus) =>
+    (await eventsOf(bus)).map(({ at_ms, ...event }) => ({ at: new Date(at_ms).toISOString(), ...event })),
   switches: (bus, modules) => ask(bus, modules, ['access'], 'switch'),
   attachments: (bus, modules) => ask(bus, modules, ['access'], 'attachments'),
   balances: (bus, modules) => ask(bus, modules, ['access'], 'balances'),

@@ -114,6 +114,15 @@ export class Placement {
     return this.#movers().some(({ making, draining }) => making !== undefined || draining.length > 0)
   }
 
+  /** Tenants that have left a place, or are about to, with where they go. */
+  get movingTenants(): Map<string, string> {
+    const moving = new Map<string, string>()
+    for (const [name, { active, making, draining, target }] of this.#tenants) {
+      if ((making && active.size > 0) || draining.length > 0) moving.set(name, target.join(' '))
+    }
+    return moving
+  }
+
   /** Takes every step that may be taken. True if any was, and there is something to publish. */
   advance(now_us: number, feeds: Feeds): boolean {
     let moved = false

@@ -35,6 +35,7 @@ async function scene(t: TestContext) {
   const bus = await here.join('control')
   const source = await here.join('source')
   const asked: string[] = []
+  const told: string[] = []
   let hear = (): void => {}
   const heard = source.subscribe(ROUTES_SUBJECT, ({ payload }) => {
     const news = routeNews.decode(payload)
@@ -45,6 +46,7 @@ async function scene(t: TestContext) {
   await heard.ready
   return {
     source,
+    told,
     /** As the sources heard it: resolves when there is so much. */
     asked: (count: number) =>
       new Promise<string[]>((resolve) => {
@@ -54,7 +56,15 @@ async function scene(t: TestContext) {
     /** A control module's view that has taken over all there is, and what follows. */
     async log(routes = new PublishedRoutes(), checkpointAfter_bytes?: number) {
       const clock = new ManualClock()
-      const options = { bus, routes, clock, log: silent, ...(checkpointAfter_bytes && { checkpointAfter_bytes }) }
+      const events = { tell: (what: string, about: string) => void told.push(`${what} ${about}`) }
+      const options = {
+        bus,
+        routes,
+        clock,
+        log: silent,
+        events,
+        ...(checkpointAfter_bytes && { checkpointAfter_bytes }),
+      }
       const log = new RouteLog(options)
       await log.load()
       const stop = new AbortController()
@@ -88,7 +98,7 @@ async function scene(t: TestContext) {
 const sizes = (routes: PublishedRoutes) => routes.of('acme').map(({ origin, routes }) => `${origin} ${routes.size}`)
 
 test('after batches were lost every origin is asked to say its routes again, and those that do not lose them', async (t) => {
-  const { source, asked, log } = await scene(t)
+  const { source, asked, told, log } = await scene(t)
   await publish(source, [batch('a', 2), batch('b', 3)])
   const control = await log()
   await publish(source, [batch('a', 1, true), batch('b', 4)], 1)
@@ -104,6 +114,7 @@ test('after batches were lost every origin is asked to say its routes again, and
   control.clock.advance(10_000)
   deepEqual(sizes(control.routes), ['b 2'])
   await control.touched(12)
+  deepEqual(told, ['origin-in-doubt a', 'origin-in-doubt b', 'origin-withdrawn a'])
 })
 
 test('the end of a replacement whose beginning was lost replaces nothing: its origin is asked again', async (t) => {
@@ -144,7 +155,7 @@ test('a control module that starts meanwhile knows who is in doubt', async (t) =
 })
 
 test('a source hears that its batch was refused, once', async (t) => {
-  const { source, asked, log } = await scene(t)
+  const { source, asked, told, log } = await scene(t)
   const control = await log(new PublishedRoutes(2))
   void control.follow()
   await publish(source, [batch('a', 3)])
@@ -157,4 +168,5 @@ test('a source hears that its batch was refused, once', async (t) => {
   await publish(source, [batch('b', 1)])
   deepEqual(await asked(1), ['b: more than 2 routes'])
   equal(next.routes.count, 2)
+  deepEqual(told, ['batch-refused a', 'batch-refused b'])
 })

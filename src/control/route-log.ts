@@ -7,6 +7,7 @@
  */
 
 import { z } from 'zod'
+import type { Events } from '../agent/events.ts'
 import { ROUTES_LIMITS as LIMITS, ROUTES_STREAM, ROUTES_SUBJECT } from '../agent/names.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
@@ -24,6 +25,8 @@ const CHECKPOINT_AFTER_BYTES = 16 * 1024 * 1024
 
 /** As long as graceful restart (RFC 4724) is commonly set to wait for a speaker that starts again. */
 const REPLACE_WITHIN_MS = 120_000
+const IN_DOUBT = 'batches are lost: it is asked to say its routes again'
+
 /** A plain publish may be lost, and a source may be on its way. */
 const ASK_EVERY_MS = 10_000
 
@@ -42,6 +45,7 @@ export interface RouteLogOptions {
   /** Is told of an origin that has said all of its routes. */
   readonly replaced?: (origin: string) => void
   readonly checkpointAfter_bytes?: number
+  readonly events?: Pick<Events, 'tell'>
 }
 
 export class RouteLog {
@@ -51,6 +55,7 @@ export class RouteLog {
   readonly #routes: PublishedRoutes
   readonly #checkpointAfter_bytes: number
   readonly #replaced: (origin: string) => void
+  readonly #events: Pick<Events, 'tell'> | undefined
   /** Origins that have not replaced their routes since batches were lost. */
   readonly #doubted = new Set<string>()
   #doubtedUntil_us = 0
@@ -66,6 +71,7 @@ export class RouteLog {
   constructor({ bus, routes, clock, log, ...options }: RouteLogOptions) {
     const { replaced = () => {}, checkpointAfter_bytes = CHECKPOINT_AFTER_BYTES } = options
     this.#replaced = replaced
+    this.#events = options.events
     this.#bus = bus
     this.#clock = clock
     this.#routes = routes
@@ -126,6 +132,7 @@ export class RouteLog {
   }
 
   #doubt(): void {
+    if (this.#asking) for (const origin of this.#doubted) this.#events?.tell('origin-in-doubt', origin, IN_DOUBT)
     this.#doubtedUntil_us = this.#clock.now_us() + REPLACE_WITHIN_MS * 1000
     this.#tell({ origin: undefined, refused: undefined })
   }
@@ -138,7 +145,10 @@ export class RouteLog {
       return
     }
     this.#log.error({ origins: [...this.#doubted] }, 'routes are withdrawn: their origins did not say them again')
-    for (const origin of [...this.#doubted]) touch(this.withdraw(origin))
+    for (const origin of [...this.#doubted]) {
+      this.#events?.tell('origin-withdrawn', origin, 'its batches were lost, and it did not say its routes again')
+      touch(this.withdraw(origin))
+    }
   }
 
   /** What is read again from before we followed is no news. */
@@ -171,6 +181,7 @@ export class RouteLog {
     if (typeof touched === 'string') {
       this.#log.error({ origin, reason: touched }, 'a route batch is refused')
       this.#tell({ origin, refused: touched })
+      if (this.#asking) this.#events?.tell('batch-refused', origin, touched)
       return undefined
     }
     if (isOrphan) {

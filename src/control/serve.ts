@@ -4,6 +4,7 @@
  * of, where its successor has appended already, and readers refuse its epoch.
  */
 
+import { Events } from '../agent/events.ts'
 import { CONTROL_LEASE } from '../agent/names.ts'
 import { announce } from '../agent/presence.ts'
 import { showing } from '../agent/show.ts'
@@ -59,6 +60,7 @@ async function serve(options: ControlOptions, signal: AbortSignal): Promise<void
   const { name, bus, clock, log } = options
   const holder = { holder: name, ttl_ms: LEASE_MS }
   const turn = options.campaign ?? ((until: AbortSignal) => campaign(bus, CONTROL_LEASE, holder, until))
+  const events = new Events({ bus, clock, module: name })
   const present = new Present(options)
   // Whoever waits is of use as well: nobody need wait for it to lead.
   const others = bus.watchLease(CONTROL_LEASE, (holder) => {
@@ -70,17 +72,21 @@ async function serve(options: ControlOptions, signal: AbortSignal): Promise<void
       try {
         const lease = await turn(signal)
         log.info({ epoch: lease.epoch }, 'leading')
-        await leadUnder(lease, options, signal, present).finally(() => letGo(lease))
+        events.epoch = lease.epoch
+        events.tell('leading', name)
+        await leadUnder(lease, { ...options, events }, signal, present).finally(() => letGo(lease))
+        events.tell('not-leading', name, signal.aborted ? 'it was told to end' : 'its lease is over')
       } catch (error) {
         if (!(error instanceof BusError)) throw error
         if (signal.aborted || error.code === 'closed') return
         log.warn({ error: error.message }, 'no longer leading')
+        events.tell('not-leading', name, error.message)
         await pause(clock, TRY_AGAIN_MS, signal)
       }
     }
   } finally {
     others.close()
-    await present.close()
+    await Promise.all([present.close(), events.close()])
   }
 }
 
@@ -112,7 +118,12 @@ class Present {
   }
 }
 
-async function leadUnder(lease: Lease, options: ControlOptions, signal: AbortSignal, present: Present): Promise<void> {
+async function leadUnder(
+  lease: Lease,
+  options: ControlOptions & { events: Events },
+  signal: AbortSignal,
+  present: Present,
+): Promise<void> {
   const { name, bus } = options
   if (!(await getSite(bus))) await putSite(bus, options.site)
   const over = new AbortController()

@@ -9,12 +9,15 @@ import type { Clock } from '../base/clock.ts'
 
 export class StaleOrigins {
   readonly #clock: Clock
+  readonly #heard: (name: string) => void
   /** By speaker: the epoch of its lease that was seen last. */
   readonly #epochs = new Map<string, number>()
   readonly #staleSince_us = new Map<string, number>()
 
-  constructor(clock: Clock) {
+  /** `stale` hears of each whose routes are stale from now on. */
+  constructor(clock: Clock, stale: (name: string) => void = () => {}) {
     this.#clock = clock
+    this.#heard = stale
   }
 
   /** The speaker's lease has this epoch from now on, or nobody holds it. */
@@ -45,6 +48,8 @@ export class StaleOrigins {
   }
 
   #stale(name: string): void {
-    if (!this.#staleSince_us.has(name)) this.#staleSince_us.set(name, this.#clock.now_us())
+    if (this.#staleSince_us.has(name)) return
+    this.#staleSince_us.set(name, this.#clock.now_us())
+    this.#heard(name)
   }
 }

@@ -5,6 +5,7 @@
 
 import { Random } from '../../base/random.ts'
 import { RouteColumnsBuilder } from './columns.ts'
+import { event } from './event.ts'
 import { type FibBatch, fibBatch, type NextHop } from './fib.ts'
 import { brokenPaths, livenessNews } from './liveness.ts'
 import { ack, feedStart, neighbourNews, nodeState, pathNews } from './report.ts'
@@ -174,6 +175,14 @@ export const samples = [
       { vni: 1001, remote, peer: undefined },
       { vni: 1002, remote: undefined, peer: customer },
     ],
+  }),
+  sample(event, {
+    at_ms: 1_800_000_000_000,
+    module: 'control',
+    epoch: 7,
+    what: 'origin-stale',
+    about: 'rn-1',
+    detail: '',
   }),
   sample(nodeState, {
     node: 'fn-1',
