@@ -22,6 +22,7 @@ import type { HeldFib, Numbering } from './held-fib.ts'
 import { Ids } from './ids.ts'
 import { Moves } from './moves.ts'
 import { indexSite, networkOf, type SiteIndex } from './network.ts'
+import { PathMemory } from './path-memory.ts'
 import { type Feeds, Placement, type Progress } from './placement.ts'
 import { PublishedRoutes, type Touched } from './published-routes.ts'
 import { recoverPlaces } from './recover.ts'
@@ -80,6 +81,7 @@ export class Controller implements Feeds {
   readonly #turned = new Set<string>()
   readonly #tracks: Tracks
   readonly #steering = new Steering()
+  readonly #paths: PathMemory
   /** Tenants whose paths are in another order now. */
   readonly #steered = new Set<string>()
   #placesChanged = true
@@ -100,6 +102,7 @@ export class Controller implements Feeds {
     const replaced = (origin: string): void => this.#stale.replaced(origin)
     this.#routes = new RouteLog({ ...options, routes: this.#published, replaced })
     this.#speakers = new LiveSpeakers(options.bus, (name, epoch) => this.#speaker(name, epoch))
+    this.#paths = new PathMemory(options.bus, options.log)
     const turned = (names: ReadonlySet<string>): void => {
       for (const name of names) this.#turned.add(name)
       this.#wake()
@@ -132,6 +135,7 @@ export class Controller implements Feeds {
     try {
       await routes.load()
       await Promise.all([controller.#speakers.follow(speakersOf(site)), controller.#tracks.ready])
+      controller.#steering.goOnWith(await controller.#paths.load())
       await controller.#takeOver()
       ready(controller)
       const follow = routes.follow((touched) => controller.#touch(touched), signal)
@@ -266,7 +270,8 @@ export class Controller implements Feeds {
     this.#speakersChanged = false
     this.#turned.clear()
     this.#steered.clear()
-    this.#steering.setSite(this.#site, this.#tracks.things, this.#options.clock.now_us())
+    const steered = this.#steering.setSite(this.#site, this.#tracks.things, this.#options.clock.now_us())
+    this.#keepPaths(steered)
     const index = this.#index()
     const wanted = new Set(this.#site.tenants.map(({ name }) => name))
     for (const name of this.#tenants.keys()) {
@@ -299,7 +304,12 @@ export class Controller implements Feeds {
         'paths have another order',
       )
     }
+    this.#keepPaths(tenants)
     if (tenants.length > 0) this.#wake()
+  }
+
+  #keepPaths(tenants: readonly string[]): void {
+    for (const name of tenants) this.#paths.keep(name, this.#steering.orders.get(name)!.known)
   }
 
   /** Of tenants with static routes that are tied to what has turned, or with paths in another order. */

@@ -234,6 +234,24 @@ suite('what a tenant steers by', () => {
     equal(order.paths[0]!.name, 'b')
   })
 
+  test('what somebody else had chosen is gone on with', () => {
+    const [a, b] = [pathOf('a', { latency_us: 10_000 }), pathOf('b', { latency_us: 11_000 })]
+    const first = new PathOrder()
+    first.take([{ ...a, isDown: true }, b], ['latency'], 0)
+    first.take([a, b], ['latency'], 1)
+    deepEqual(first.known, [
+      { name: 'b', isUp: true },
+      { name: 'a', isUp: false },
+    ])
+    const next = new PathOrder(first.known)
+    next.take([a, b], ['latency'], 0)
+    deepEqual([next.paths[0]!.name, next.stateOf('a') > 0], ['b', true])
+    next.take([a, b], ['latency'], RETURN_MS * 1000)
+    deepEqual([next.paths[0]!.name, next.stateOf('a')], ['b', 0])
+    next.take([{ ...a, latency_us: 5000 }, b], ['latency'], RETURN_MS * 1000 + 1)
+    equal(next.paths[0]!.name, 'b', 'what becomes better meanwhile has to be so for a while')
+  })
+
   test('paths that come and go leave the others in their order', () => {
     const order = new PathOrder()
     const [a, b, c] = ['a', 'b', 'c'].map((name) => pathOf(name)) as [Path, Path, Path]

@@ -65,6 +65,13 @@ export interface PathPlaces {
   placeOf(connection: string | undefined): number
 }
 
+/** What outlives a leader. */
+export interface KnownPath {
+  readonly name: string
+  /** It is taken for one; not while it is down, and for a while after. */
+  readonly isUp: boolean
+}
+
 interface Standing {
   readonly state: number
   /** Since when it has been up, or down. */
@@ -79,6 +86,12 @@ export class PathOrder implements PathPlaces {
   /** By two paths: since when the second one has been clearly better than the first, whose place it is. */
   #better = new Map<string, number>()
   readonly #left_us = new Map<string, number>()
+  /** As somebody else had them before the first look. */
+  #known: readonly KnownPath[]
+
+  constructor(known: readonly KnownPath[] = []) {
+    this.#known = known
+  }
 
   stateOf(connection: string): number {
     return this.#standings.get(connection)?.state ?? UP
@@ -91,6 +104,10 @@ export class PathOrder implements PathPlaces {
   /** The best first. */
   get paths(): readonly Path[] {
     return this.#order
+  }
+
+  get known(): KnownPath[] {
+    return this.#order.map(({ name }) => ({ name, isUp: this.stateOf(name) === UP }))
   }
 
   /** The best first, each with why it is before the next. For people. */
@@ -125,7 +142,8 @@ export class PathOrder implements PathPlaces {
     this.#steer = steer
     this.#standings = new Map(paths.map((path) => [path.name, this.#standingOf(path, now_us)]))
     const known = new Map(paths.map((path) => [path.name, path]))
-    const kept = this.#order.flatMap(({ name }) => known.get(name) ?? [])
+    const kept = [...this.#order, ...this.#known].flatMap(({ name }) => known.get(name) ?? [])
+    this.#known = []
     const isFirst = kept.length === 0
     const added = paths.filter((path) => !kept.includes(path))
     const ranked = [...kept, ...added].sort(
@@ -142,7 +160,10 @@ export class PathOrder implements PathPlaces {
 
   #standingOf({ name, isDown }: Path, now_us: number): Standing {
     const before = this.#standings.get(name)
-    if (!before) return { state: isDown ? DOWN : UP, since_us: now_us }
+    if (!before) {
+      const wasDown = this.#known.some((path) => path.name === name && !path.isUp)
+      return { state: isDown ? DOWN : wasDown ? RETURNING : UP, since_us: now_us }
+    }
     if (isDown) return before.state === DOWN ? before : { state: DOWN, since_us: now_us }
     if (before.state === DOWN) return { state: RETURNING, since_us: now_us }
     const isGood = now_us - before.since_us >= RETURN_MS * 1000

@@ -2,7 +2,7 @@
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { suite, type TestContext, test } from 'node:test'
-import { busHere } from '../agent/bus-here.ts'
+import { type BusHere, busHere } from '../agent/bus-here.ts'
 import { BatchFollower } from '../agent/follower.ts'
 import { BUCKET, fibFeed, LIVENESS_SUBJECT } from '../agent/names.ts'
 import { askToShow } from '../agent/show.ts'
@@ -19,16 +19,20 @@ import { keyOf } from './prefix-key.ts'
 import { serveControl } from './serve.ts'
 import { Steering } from './steering.ts'
 
+const PREFIX = '10.1.0.0/16'
+
 interface Wish {
   steer?: string
   mpls?: string
   internet?: string
+  more?: string
 }
 
 function siteOf({
   steer = 'steer: latency',
   mpls = ', probes: [m1, m2]',
   internet = ', probes: [i1]',
+  more = '',
 }: Wish = {}): Site {
   const { site, errors } = parseSite(`
 site: s
@@ -51,7 +55,7 @@ tenants:
     connections:
       - { name: mpls, switch: edge, port: acme, gateway: [192.168.1.1/24] ${mpls} }
       - { name: internet, switch: edge, port: acme, vlan: 2, vni: 1002, gateway: [192.168.2.1/24] ${internet} }
-    routes: [{ prefix: 10.1.0.0/16, via: [192.168.1.2, 192.168.2.2] }]
+    routes: [{ prefix: 10.1.0.0/16, via: [192.168.1.2, 192.168.2.2] } ${more}]
   - { name: globex, vni: 1003, vip: v1 }
 `)
   ok(site, JSON.stringify(errors))
@@ -147,24 +151,24 @@ suite('with a control module', () => {
     })
     follower.start()
     here.atEnd(() => follower.close())
-    const via = (): string => {
+    const via = (prefix: string): string => {
       const acme = [...held.tenants.values()].find(({ record }) => record.name === 'acme')
       const text = (hop: NextHop | undefined): string => {
         if (hop?.kind === 'failover') return Array.from(hop.members, (id) => text(acme!.hops.get(id))).join(' or ')
         if (hop?.kind === 'group') return hop.members.map(({ nextHop }) => text(acme!.hops.get(nextHop))).join('+')
         return hop?.kind === 'peer' ? formatAddress(hop.address) : `${hop?.kind}`
       }
-      return text(acme?.hops.get(acme.routes.get(keyOf(parsePrefix('10.1.0.0/16')!)) ?? 0))
+      return text(acme?.hops.get(acme.routes.get(keyOf(parsePrefix(prefix)!)) ?? 0))
     }
     return {
-      ...{ here, bus, lead },
+      ...{ here, bus, lead, via },
       tell: (words: string): void => bus.publish(LIVENESS_SUBJECT, newsOf(words)),
       /** Resolves once the route goes so. */
-      until: (wanted: string): Promise<void> =>
+      until: (wanted: string, prefix = PREFIX): Promise<void> =>
         new Promise((resolve, reject) => {
-          const late = systemClock.after(20_000, () => reject(new Error(`not ${wanted} but ${via()}`)))
+          const late = systemClock.after(20_000, () => reject(new Error(`not ${wanted} but ${via(prefix)}`)))
           check = () => {
-            if (via() !== wanted) return
+            if (via(prefix) !== wanted) return
             late.cancel()
             resolve()
           }
@@ -182,7 +186,7 @@ suite('with a control module', () => {
     await until(INTERNET)
     const why = async () => {
       const routes = (await askToShow(bus, 'control', 'routes', 'acme')) as Record<string, unknown>[]
-      const { via, why: reason } = routes.find(({ prefix }) => prefix === '10.1.0.0/16')!
+      const { via, why: reason } = routes.find(({ prefix }) => prefix === PREFIX)!
       return [via, reason]
     }
     await putSite(bus, siteOf({ mpls: ', probes: [m1, m2], preference: 50' }))
@@ -214,4 +218,34 @@ suite('with a control module', () => {
     await putSite(bus, siteOf({ steer: 'steer: cost', mpls: ', cost: 1', internet: ', cost: 2' }))
     await until(MPLS)
   })
+
+  test('the next leader goes on with the order that it finds', async (t) => {
+    const { here, bus, lead, tell, until, via } = await scene(t, siteOf(), 'm1 10, m2 10, i1 10')
+    const first = await lead('control')
+    await until(MPLS)
+    tell('m1 down, m2 down, i1 10')
+    await until(INTERNET)
+    // The way back takes half a minute, of which the next one knows nothing but that it is not over.
+    await kept(here, (paths) => paths === 'internet up, mpls')
+    await first.close()
+    await bus.bucket(BUCKET.liveness).delete('routing-1')
+    await lead('control-2')
+    await putSite(bus, siteOf({ more: ', { prefix: 10.2.0.0/16, via: [192.168.1.2] }' }))
+    await until('192.168.1.2', '10.2.0.0/16')
+    equal(via(PREFIX), INTERNET)
+  })
 })
+
+/** Resolves once the order of paths that is on the bus is so. */
+async function kept(here: BusHere, isSo: (paths: string) => boolean): Promise<void> {
+  const seen = Promise.withResolvers<void>()
+  const bus = await here.join(`reader-${joined++}`)
+  const watch = bus.bucket(BUCKET.paths).watch('acme', ({ value }) => {
+    const paths = JSON.parse(Buffer.from(value!).toString()) as { name: string; isUp: boolean }[]
+    if (isSo(paths.map(({ name, isUp }) => (isUp ? `${name} up` : name)).join(', '))) seen.resolve()
+  })
+  await seen.promise
+  watch.close()
+}
+
+let joined = 0

@@ -6,12 +6,13 @@
 import type { Site } from '../config/site.ts'
 import type { Connection, Tenant } from '../config/tenant.ts'
 import type { Liveness, PathQuality } from '../wire/control/liveness.ts'
-import { type Path, PathOrder } from './path-order.ts'
+import { type KnownPath, type Path, PathOrder } from './path-order.ts'
 import { SmoothedDelay } from './path-quality.ts'
 
 export type Things = ReadonlyMap<string, Liveness>
 
 export class Steering {
+  #before: ReadonlyMap<string, readonly KnownPath[]> = new Map()
   #tenants: readonly Tenant[] = []
   readonly #orders = new Map<string, PathOrder>()
   /** By probe. */
@@ -22,15 +23,20 @@ export class Steering {
     return this.#orders
   }
 
-  /** Another site, whose orders are those of now. */
-  setSite({ tenants }: Site, things: Things, now_us: number): void {
+  /** The orders that another leader had, for tenants that have none here yet. */
+  goOnWith(orders: ReadonlyMap<string, readonly KnownPath[]>): void {
+    this.#before = orders
+  }
+
+  /** Another site, whose orders are those of now. Answers the tenants with another order. */
+  setSite({ tenants }: Site, things: Things, now_us: number): string[] {
     this.#tenants = tenants.filter(isOrdered)
     keepOnly(this.#orders, new Set(this.#tenants.map(({ name }) => name)))
     keepOnly(
       this.#delays,
       new Set(this.#tenants.flatMap(({ connections }) => connections.flatMap((one) => one.probes))),
     )
-    this.take(things, now_us)
+    return this.take(things, now_us)
   }
 
   /** What is known of probes now. Answers the tenants whose routes have to be others. */
@@ -41,7 +47,7 @@ export class Steering {
       if (quality) this.#delayOf(name).take(quality)
     }
     return this.#tenants.flatMap(({ name, connections, steer }) => {
-      const order = this.#orders.get(name) ?? new PathOrder()
+      const order = this.#orders.get(name) ?? new PathOrder(this.#before.get(name))
       this.#orders.set(name, order)
       const paths = connections.map((connection) => this.#pathOf(connection, things))
       return order.take(paths, steer, now_us) ? [name] : []
