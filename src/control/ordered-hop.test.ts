@@ -113,6 +113,11 @@ suite('next hops that were learnt', () => {
     equal(chosen('mpls: 1 down, internet: 0, lte: 0'), '192.168.2.2 or 192.168.3.2 or 192.168.1.2')
     equal(chosen('mpls: 1 down, internet: 0 down, lte: 0'), '192.168.3.2 or 192.168.2.2 or 192.168.1.2')
     equal(chosen('mpls: 1 down, internet: 0 down, lte: 0', []), '192.168.2.2 or 192.168.1.2')
+    const twice = networkFrom('', 'mpls: 0, internet: 1, lte: 1')
+    equal(
+      text(twice.choose([set('192.168.1.2 192.168.1.3'), set('192.168.1.2')], undefined)),
+      '192.168.1.2+192.168.1.3',
+    )
   })
 
   test('change their order with the network, and routes of less preferred origins stay behind', () => {

@@ -8,7 +8,7 @@ import { BUCKET, fibFeed, LIVENESS_SUBJECT } from '../agent/names.ts'
 import { askToShow } from '../agent/show.ts'
 import { putSite } from '../agent/site-store.ts'
 import { formatAddress, parsePrefix } from '../base/address.ts'
-import { systemClock } from '../base/clock.ts'
+import { type Clock, ManualClock, systemClock } from '../base/clock.ts'
 import { silent } from '../base/log.ts'
 import { parseSite } from '../config/load.ts'
 import type { Site } from '../config/site.ts'
@@ -97,6 +97,7 @@ suite('of a tenant’s paths', () => {
     equal(orderOf(loss, 'm1 10 20%, m2 10 20%, i1 10 10%'), 'internet, mpls')
     // In this test what takes longer has more bandwidth.
     equal(orderOf(siteOf({ steer: 'steer: bandwidth' }), 'm1 10, m2 10, i1 20'), 'internet, mpls')
+    equal(orderOf(siteOf({ steer: 'steer: bandwidth' }), 'm1 10, m2 30, i1 20'), 'mpls, internet')
   })
 
   test('nothing is made an order where the site file says nothing of them', () => {
@@ -131,8 +132,8 @@ suite('with a control module', () => {
       return livenessNews.encode({ node: 'routing-1', said_us: ++said_us, things })
     }
     if (kept !== undefined) await bus.bucket(BUCKET.liveness).put('routing-1', newsOf(kept))
-    const lead = async (name: string) => {
-      const options = { name: 'control', bus: await here.join(name), clock: systemClock, log: silent, site }
+    const lead = async (name: string, clock: Clock = systemClock) => {
+      const options = { name: 'control', bus: await here.join(name), clock, log: silent, site }
       const control = serveControl({ ...options, newIncarnation: () => `i${said_us++}` })
       here.atEnd(() => control.close())
       return control
@@ -198,6 +199,14 @@ suite('with a control module', () => {
     tell('m1 30, m2 30, i1 down')
     await until(MPLS)
     deepEqual(await why(), [['192.168.1.2 on mpls', '192.168.2.2 on internet as backup'], 'internet is down'])
+  })
+
+  test('a path that dies is left by the news of it, and not when time has passed', async (t) => {
+    const { lead, tell, until } = await scene(t, siteOf(), 'm1 10, m2 10, i1 10')
+    await lead('control', new ManualClock())
+    await until(MPLS)
+    tell('m1 down, m2 down, i1 10')
+    await until(INTERNET)
   })
 
   test('a route leaves a path that becomes bad and stays so', async (t) => {
