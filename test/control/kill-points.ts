@@ -9,7 +9,7 @@ import type { Bus } from '../../src/bus/bus.ts'
 import { freshState, give, inParts, publish, routesOf, Scene, siteOf, siteText, whole } from './scene.ts'
 import { keptBy, type Readers, type State } from './state.ts'
 
-const FIRST = siteText()
+export const FIRST = siteText()
 const MOVED = siteText({ acme: 'v2', second: true })
 
 interface Step {
@@ -46,10 +46,10 @@ function expectedStates(): Promise<State[]> {
 }
 
 /** What comes when another one leads again. */
-const LATER = whole(routesOf('bgp-3', '192.168.1.3', [300, 310]))
+export const LATER = whole(routesOf('bgp-3', '192.168.1.3', [300, 310]))
 let later: Promise<State> | undefined
 
-function expectedLater(): Promise<State> {
+export function expectedLater(): Promise<State> {
   later ??= freshState(FIRST, [...STEPS.flatMap(({ batches }) => batches), ...LATER])
   return later
 }
@@ -96,14 +96,19 @@ export async function stopAt(t: TestContext, point: string): Promise<void> {
   equal(readers.flushed.join('\n'), '', 'a node was without a route that it ought to have had all the time')
 }
 
-/** Through all steps; answers when all hold what they ought to in the end. */
-async function goThrough(scene: Scene): Promise<{ readers: Readers; bus: Bus; last: State }> {
+/** Through all steps, with something else that happens while each is said; answers when all hold what they ought to in the end. */
+export async function goThrough(
+  scene: Scene,
+  bus = scene.join('readers'),
+  meanwhile: (step: number) => Promise<unknown> = () => Promise.resolve(),
+): Promise<{ readers: Readers; bus: Bus; last: State }> {
   const states = await expectedStates()
-  const bus = scene.join('readers')
+  const source = scene.join('source')
   const readers = scene.readers(bus, siteOf(FIRST))
   for (const [i, { site, batches }] of STEPS.entries()) {
-    if (i > 0 && site !== STEPS[i - 1]!.site) await give(bus, site)
-    await publish(bus, batches)
+    const isNew = i > 0 && site !== STEPS[i - 1]!.site
+    const said = (isNew ? give(source, site) : Promise.resolve()).then(() => publish(source, batches))
+    await Promise.all([said, meanwhile(i)])
     await readers.equal(states[i]!)
     readers.keep = keptBy(states.slice(i, i + 2))
   }

@@ -120,25 +120,38 @@ export class Scene {
   /** What the bus keeps. */
   readonly store = join(this.directory, 'store')
   isOver = false
+  readonly #isBusHere: boolean
+  #busHere: { close(): Promise<void> } | undefined
   #bus: Running | undefined
   readonly #running = new Set<Running>()
   readonly #clients: Bus[] = []
   readonly #closing: (() => Promise<void>)[] = []
 
-  static async of(t: TestContext): Promise<Scene> {
-    const scene = new Scene()
+  /** With a bus in this process, which is started again in no time, or one that is killed. */
+  static async of(t: TestContext, options: { busHere?: boolean } = {}): Promise<Scene> {
+    const scene = new Scene(options.busHere ?? false)
     t.after(() => scene.#end())
     mkdirSync(scene.store)
     await scene.startBus()
     return scene
   }
 
+  private constructor(busHere: boolean) {
+    this.#isBusHere = busHere
+  }
+
   async startBus(): Promise<void> {
+    if (this.#isBusHere) {
+      this.#busHere = await runBus({ directory: this.directory, stateDirectory: this.store, log: silent })
+      return
+    }
     this.#bus = this.#run(new URL('./bus-process.ts', import.meta.url), [this.directory, this.store])
     await Promise.race([this.#bus.said('up'), this.#bus.ended])
   }
 
   async killBus(): Promise<void> {
+    await this.#busHere?.close()
+    if (this.#isBusHere) return
     this.#bus!.child.kill('SIGKILL')
     await this.#bus!.ended
   }
@@ -192,6 +205,7 @@ export class Scene {
     for (const { child } of this.#running) child.kill('SIGCONT')
     await Promise.all(this.#closing.map((close) => close()))
     await Promise.all(this.#clients.map((bus) => bus.close()))
+    await this.#busHere?.close()
     for (const { child, ended } of this.#running) {
       child.kill('SIGKILL')
       await ended
