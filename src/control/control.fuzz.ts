@@ -195,7 +195,7 @@ function withBackup([best, next]: Hop[]): unknown {
   if (!next || !isPlain(best!) || !isPlain(next)) return best
   const all = [best!, next].flatMap((hop) => (hop.kind === 'failover' ? hop.members : [hop]))
   const members = [...new Map(all.map((hop) => [JSON.stringify(hop), hop])).values()]
-  return members.length === 1 ? members[0] : { kind: 'failover', members }
+  return members.length === 1 ? members[0] : { kind: 'failover', members, choice: '' }
 }
 
 function unnumbered(fib: TenantFib, number: number): unknown {

@@ -37,7 +37,7 @@ export class HopTable {
     }
     if (hop.kind === 'failover') {
       const members = Uint32Array.from(hop.members, (member) => this.hold(member))
-      return this.#holdGroup({ kind: 'failover', id: 0, tenant: this.#tenant, members })
+      return this.#holdGroup({ kind: 'failover', id: 0, tenant: this.#tenant, members, choice: hop.choice })
     }
     return this.#hold(this.#thing(identityOf(hop)), (id) => this.#numbered(id, hop))
   }
@@ -90,10 +90,10 @@ export class HopTable {
   /** Its members are held. */
   #holdGroup(group: GroupNextHop): number {
     const thing = this.#thing(identityOfNumbered(group))
-    const known = this.#entries.has(this.#ids.of(thing))
+    const before = this.#entries.get(this.#ids.of(thing))?.hop
     const id = this.#hold(thing, (number) => ({ ...group, id: number }))
-    // The group itself uses its members, once.
-    if (known) for (const member of membersOf(group)) this.release(member)
+    // The group itself uses its members, once: those that it has now, and not those that it had.
+    if (before && isGroup(before)) for (const member of membersOf(before)) this.release(member)
     return id
   }
 

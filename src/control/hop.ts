@@ -22,6 +22,8 @@ export interface GroupHop {
 export interface FailoverHop {
   readonly kind: 'failover'
   readonly members: readonly (SingleHop | GroupHop)[]
+  /** What there was to choose from, where the order may be another one tomorrow; else empty. */
+  readonly choice: string
 }
 
 export type Hop = SingleHop | GroupHop | FailoverHop
@@ -45,7 +47,7 @@ export function identityOf(hop: SingleHop): string {
 
 /** The identity of a hop that has a number. Members have theirs, which are as lasting as their identities. */
 export function identityOfNumbered(hop: NextHop): string {
-  if (hop.kind === 'failover') return `failover ${hop.members.join(' ')}`
+  if (hop.kind === 'failover') return hop.choice === '' ? `failover ${hop.members.join(' ')}` : `choice ${hop.choice}`
   if (hop.kind !== 'group') return identityOf(hop)
   return `group ${hop.members.map(({ nextHop, weight }) => `${nextHop}*${weight}`).join(' ')}`
 }
@@ -56,7 +58,7 @@ export function groupOf(members: GroupHop['members']): SingleHop | GroupHop | un
 }
 
 /** The later ones are backups of those before; who is there twice counts where it is first. */
-export function failoverOf(hops: readonly (Hop | undefined)[]): Hop | undefined {
+export function failoverOf(hops: readonly (Hop | undefined)[], choice = ''): Hop | undefined {
   const members: (SingleHop | GroupHop)[] = []
   for (const hop of hops) {
     if (!hop) continue
@@ -65,7 +67,7 @@ export function failoverOf(hops: readonly (Hop | undefined)[]): Hop | undefined 
     for (const member of hop.kind === 'failover' ? hop.members : [hop])
       if (!members.some((known) => isDeepStrictEqual(known, member))) members.push(member)
   }
-  return members.length > 1 && isForwarded(members[0]!) ? { kind: 'failover', members } : members[0]
+  return members.length > 1 && isForwarded(members[0]!) ? { kind: 'failover', members, choice } : members[0]
 }
 
 function isForwarded({ kind }: Hop): boolean {

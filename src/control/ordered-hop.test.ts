@@ -145,10 +145,19 @@ suite('next hops that were learnt', () => {
     const key = keyOf(parsePrefix('10.1.0.0/16')!)
     const fib = new TenantFib('acme', 1, networkFrom('', undefined), new Ids())
     fib.setPublished(published.of('acme'), [key])
+    fib.takeChanges()
     const [one, two, three] = ['192.168.1.2', '192.168.2.2', '192.168.3.2']
     deepEqual(chosen(undefined), [one, two])
     deepEqual(chosen('mpls: 1, internet: 0, lte: 0'), [two, one, three])
-    deepEqual(chosen('mpls: 0, internet: 1, lte: 0'), [one, two, three])
-    deepEqual(chosen('mpls: 0 down, internet: 1, lte: 0'), [two, three, one])
+    fib.takeChanges()
+    // From then on what is told is one next hop, and no route.
+    for (const [order, wanted] of [
+      ['mpls: 0, internet: 1, lte: 0', [one, two, three]],
+      ['mpls: 0 down, internet: 1, lte: 0', [two, three, one]],
+    ] as const) {
+      deepEqual(chosen(order), wanted)
+      const changes = fib.takeChanges()!
+      deepEqual([changes.put.length, changes.removed.length, changes.routes.size], [1, 0, 0])
+    }
   })
 })

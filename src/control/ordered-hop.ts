@@ -35,7 +35,14 @@ export function byPath(lists: readonly (readonly Candidate[])[], paths: PathPlac
     if (!different.has(identity)) different.set(identity, one)
   }
   const equals = Map.groupBy(different.values(), ({ rank }) => rank.join(' '))
-  return failoverOf(Array.from(equals.values(), (members) => sharing(members.map(({ candidate }) => candidate))))
+  const groups = Array.from(equals.values(), (members) => sharing(members.map(({ candidate }) => candidate)))
+  return failoverOf(groups, lists.map(choiceOf).join(' | '))
+}
+
+/** Whatever the order of the paths: routes keep their next hop when that changes, and need not be told again. */
+function choiceOf(candidates: readonly Candidate[]): string {
+  const words = candidates.map(({ hop, weight, backup }) => `${identityOf(hop)}*${weight}${backup ? ' as backup' : ''}`)
+  return words.sort().join(', ')
 }
 
 function rankOf({ hop, backup, connection }: Candidate, list: number, paths: PathPlaces): number[] {

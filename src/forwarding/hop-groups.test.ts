@@ -45,7 +45,7 @@ function scene(): MemoryNode {
       ...{ kind: 'group', id: HOP.group, ...whose },
       members: [HOP.primary, HOP.second].map((nextHop) => ({ nextHop, weight: 1 })),
     },
-    { kind: 'failover', id: HOP.failover, ...whose, members: Uint32Array.of(HOP.primary, HOP.second) },
+    { kind: 'failover', id: HOP.failover, ...whose, members: Uint32Array.of(HOP.primary, HOP.second), choice: '' },
   ]
   const routes4 = new RouteColumnsBuilder(1)
   routes4.add4(ACME.id, 0x0a140000, 16, HOP.failover)

@@ -79,7 +79,7 @@ const fibSegment = variant({
 })
 export type FibSegment = Value<typeof fibSegment>
 
-const fibTenant = record({
+export const fibTenant = record({
   id: u32,
   name: text,
   /**
@@ -94,7 +94,7 @@ const whose = { id: u32, tenant: u32 }
 const member = record({ nextHop: u32, weight: u16 })
 
 /** Ids count from 1 and are unique in the site. An id that comes again replaces what it stood for. */
-const nextHop = variant({
+export const nextHop = variant({
   /** A neighbour on a connection's segment, by VXLAN to the switch it is behind. */
   peer: { ...whose, segment: u32, vni: u32, remote: address, address, mac: optional(mac), mtu: u16 },
   /**
@@ -121,9 +121,10 @@ const nextHop = variant({
   group: { ...whose, members: list(member) },
   /**
    * A primary and its backups, by their ids in the order of preference (RFC 5714): the first one that is up takes all. Where
-   * none is, the first one. Members are no failovers.
+   * none is, the first one. Members are no failovers. Where `choice` is not empty, it says what there was to choose from: the
+   * same choice is the same next hop, whatever order its members have now.
    */
-  failover: { ...whose, members: column32 },
+  failover: { ...whose, members: column32, choice: appended(text, '') },
 })
 export type NextHop = Value<typeof nextHop>
 
@@ -163,7 +164,13 @@ export const fibBatch = message(
     routes4,
     routes6,
   },
-  {},
+  {
+    /**
+     * Of a difference: tenants of which it says all, as a snapshot does of all tenants. What it does not name of them is gone.
+     * A reader that does not know the field takes over what is named.
+     */
+    whole: column32,
+  },
   // An older reader does not know failovers.
   ({ nextHops }) => (nextHops.some(({ kind }) => kind === 'failover') ? 2 : 1),
 )
