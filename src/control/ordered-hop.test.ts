@@ -120,6 +120,13 @@ suite('next hops that were learnt', () => {
     )
   })
 
+  test('are the same whichever origin is asked first', () => {
+    const network = networkFrom('', 'mpls: 0, internet: 0, lte: 1')
+    const [light, heavy] = [1, 2].map((weight) => [{ address: parseAddress('192.168.1.2')!, weight, backup: false }])
+    const others = [set('192.168.2.2'), set('192.168.1.3'), light!, heavy!]
+    deepEqual(network.choose(others, undefined), network.choose(others.toReversed(), undefined))
+  })
+
   test('change their order with the network, and routes of less preferred origins stay behind', () => {
     const published = new PublishedRoutes()
     const publish = (origin: string, preference: number, gateways: Gateways): void => {

@@ -24,8 +24,12 @@ export function asTheyCome(candidates: readonly Candidate[]): Hop | undefined {
  * is a last resort.
  */
 export function byPath(lists: readonly (readonly Candidate[])[], paths: PathPlaces): Hop | undefined {
-  const ranked = lists.flatMap((candidates, list) =>
-    candidates.map((candidate) => ({ candidate, rank: rankOf(candidate, list, paths) })),
+  // In an order that is not that of their coming: what there is to choose from says all of what is chosen.
+  const named = lists.map((candidates) =>
+    candidates.map((candidate) => ({ candidate, name: nameOf(candidate) })).sort(byName),
+  )
+  const ranked = named.flatMap((candidates, list) =>
+    candidates.map(({ candidate }) => ({ candidate, rank: rankOf(candidate, list, paths) })),
   )
   ranked.sort((a, b) => compare(a.rank, b.rank))
   // Several origins may have the same one.
@@ -36,13 +40,16 @@ export function byPath(lists: readonly (readonly Candidate[])[], paths: PathPlac
   }
   const equals = Map.groupBy(different.values(), ({ rank }) => rank.join(' '))
   const groups = Array.from(equals.values(), (members) => sharing(members.map(({ candidate }) => candidate)))
-  return failoverOf(groups, lists.map(choiceOf).join(' | '))
+  // Whatever the order of the paths: routes keep their next hop when that changes, and need not be told again.
+  return failoverOf(groups, named.map((candidates) => candidates.map(({ name }) => name).join(', ')).join(' | '))
 }
 
-/** Whatever the order of the paths: routes keep their next hop when that changes, and need not be told again. */
-function choiceOf(candidates: readonly Candidate[]): string {
-  const words = candidates.map(({ hop, weight, backup }) => `${identityOf(hop)}*${weight}${backup ? ' as backup' : ''}`)
-  return words.sort().join(', ')
+function nameOf({ hop, weight, backup }: Candidate): string {
+  return `${identityOf(hop)}*${weight}${backup ? ' as backup' : ''}`
+}
+
+function byName(a: { readonly name: string }, b: { readonly name: string }): number {
+  return a.name < b.name ? -1 : 1
 }
 
 function rankOf({ hop, backup, connection }: Candidate, list: number, paths: PathPlaces): number[] {
