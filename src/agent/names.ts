@@ -34,8 +34,6 @@ export const BUCKET = {
   liveness: 'liveness',
   /** By tenant: the order of its paths. */
   paths: 'paths',
-  /** By tenant: the order of its paths. */
-  paths: 'paths',
   /** By host: where its VPCs send to. */
   hosts: 'hosts',
 } as const
