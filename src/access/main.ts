@@ -5,6 +5,7 @@
  */
 
 import { BrokenPathsTeller } from '../agent/broken-paths.ts'
+import { busPlaceOf } from '../agent/bus-place.ts'
 import { BatchFollower } from '../agent/follower.ts'
 import { DEATHS_SUBJECT, switchFeed } from '../agent/names.ts'
 import { announce } from '../agent/presence.ts'
@@ -15,8 +16,7 @@ import type { Logger } from '../base/log.ts'
 import { freshSeed, Random } from '../base/random.ts'
 import { BfdService } from '../bfd/service.ts'
 import type { Bus } from '../bus/bus.ts'
-import { connectBus } from '../bus/embedded/client.ts'
-import { busSocket } from '../bus/embedded/main.ts'
+import { openBus } from '../bus/place.ts'
 import type { Site } from '../config/site.ts'
 import { framesLost } from '../dataplane/kernel-drops.ts'
 import { CounterReader, createCounterMemory, unaccounted } from '../dataplane/ledger.ts'
@@ -50,7 +50,9 @@ export interface RunOptions {
 }
 
 export async function runAccess(options: RunOptions): Promise<{ close(): Promise<void> }> {
-  const module = new AccessModule(options)
+  const { site, name, directory } = options
+  const client = { name: `access.${name}`, clock: systemClock, random: new Random(freshSeed()) }
+  const module = new AccessModule(options, await openBus(busPlaceOf(site, directory), client))
   await module.start()
   return module
 }
@@ -73,9 +75,9 @@ class AccessModule {
   #running: Workers | undefined
   #announced: { close(): Promise<void> } | undefined
 
-  constructor(options: RunOptions) {
+  constructor(options: RunOptions, bus: Bus) {
     this.#options = options
-    const { site, name, directory, stateDirectory, log } = options
+    const { site, name, stateDirectory, log } = options
     const found = site.switches.find((one) => one.name === name)
     if (!found) throw new Error(`the site ${site.site} has no switch named ${name}`)
     this.#workers = found.workers
@@ -86,9 +88,8 @@ class AccessModule {
     ]
     // The agent's deadlines (failovers) must hold beside spinning workers.
     setScheduling('round-robin')
-    const random = new Random(freshSeed())
     const clock = systemClock
-    this.#bus = connectBus({ socketPath: busSocket(directory), name: `access.${name}`, clock, random })
+    this.#bus = bus
     this.#broken = new BrokenPathsTeller(this.#bus, clock, name)
     this.#counterMemory = createCounterMemory(found.workers, COUNTER_ROWS)
     this.#counters = new CounterReader(this.#counterMemory)

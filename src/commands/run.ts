@@ -91,6 +91,8 @@ async function start(
 ): Promise<Module> {
   switch (role) {
     case 'bus':
+      if (options.site.bus.nats)
+        throw new Failure('the bus of this site is NATS, whose servers are not run by gatehouse')
       return (await import('../bus/embedded/main.ts')).runBus(options)
     case 'control':
       return (await import('../control/main.ts')).runControl(options)

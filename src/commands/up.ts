@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
+import { busPlaceOf } from '../agent/bus-place.ts'
 import { DEATHS_SUBJECT } from '../agent/names.ts'
 import { modulesOf, whenReady, withdraw } from '../agent/presence.ts'
 import { getSite, putSite, putSiteWhenThere, watchSite } from '../agent/site-store.ts'
@@ -16,8 +17,7 @@ import type { Logger } from '../base/log.ts'
 import { freshSeed, Random } from '../base/random.ts'
 import { aborted } from '../base/signal.ts'
 import { type Bus, BusError } from '../bus/bus.ts'
-import { connectBus } from '../bus/embedded/client.ts'
-import { busSocket } from '../bus/embedded/main.ts'
+import { openBus } from '../bus/place.ts'
 import { describeDifference, diffSites } from '../config/difference.ts'
 import { controlNodesOf, type Directories, type Site } from '../config/site.ts'
 import { startPartOf } from '../routing/start-part.ts'
@@ -36,7 +36,9 @@ export async function up(path: string, options: Partial<Directories>): Promise<v
   const site = loadOrFail(path)
   const directories = openDirectories(site, options)
   const log = pino({ base: { module: 'up' } }, pino.destination({ dest: 2, sync: true }))
-  const running = new RunningSite(path, site, directories, log)
+  const random = new Random(freshSeed())
+  const bus = await openUpBus(site, directories, random)
+  const running = new RunningSite(path, site, directories, { bus, random, log })
   const end = new AbortController()
   process.on('SIGTERM', () => end.abort())
   process.on('SIGINT', () => end.abort())
@@ -52,6 +54,20 @@ export async function up(path: string, options: Partial<Directories>): Promise<v
   }
 }
 
+function openUpBus(site: Site, { run }: Directories, random: Random): Promise<Bus> {
+  try {
+    return openBus(busPlaceOf(site, run), { name: 'up', clock: systemClock, random })
+  } catch (error) {
+    throw new Failure((error as Error).message)
+  }
+}
+
+interface Surroundings {
+  readonly bus: Bus
+  readonly random: Random
+  readonly log: Logger
+}
+
 class RunningSite {
   readonly #path: string
   readonly #directory: string
@@ -60,17 +76,17 @@ class RunningSite {
   readonly #log: Logger
   readonly #bus: Bus
   readonly #supervisor: Supervisor
+  readonly #ending = new AbortController()
   #site: Site
   #updating: Promise<void> = Promise.resolve()
 
-  constructor(path: string, site: Site, { run: directory, state }: Directories, log: Logger) {
+  constructor(path: string, site: Site, { run: directory, state }: Directories, { bus, random, log }: Surroundings) {
     this.#path = path
     this.#site = site
     this.#directory = directory
     this.#stateDirectory = state
     this.#log = log
-    const random = new Random(freshSeed())
-    this.#bus = connectBus({ socketPath: busSocket(directory), name: 'up', clock: systemClock, random })
+    this.#bus = bus
     this.#supervisor = new Supervisor({
       directory,
       logDirectory: join(state, 'log'),
@@ -86,6 +102,7 @@ class RunningSite {
 
   async start(): Promise<void> {
     writeSite(this.#directory, this.#site)
+    if (this.#site.bus.nats) await this.#putSite(this.#ending.signal)
     await this.#supervisor.start()
     await this.#withdrawDead()
     watchSite(this.#bus, () => {
@@ -105,6 +122,7 @@ class RunningSite {
   }
 
   async stop(): Promise<void> {
+    this.#ending.abort()
     await this.#supervisor.stop()
     await this.#bus.close()
   }
@@ -128,8 +146,10 @@ class RunningSite {
   /** Modules that ended while nobody was there to say so are not there any more. */
   async #withdrawDead(): Promise<void> {
     const ours = new Map(this.#supervisor.status().map(({ name, pid }) => [name, pid]))
+    // Over NATS others may run on another host.
+    const isElsewhere = this.#site.bus.nats !== undefined
     const isAlive = (name: string, pid: number): boolean =>
-      ours.has(name) ? ours.get(name) === pid : identify(pid) !== undefined
+      ours.has(name) ? ours.get(name) === pid : isElsewhere || identify(pid) !== undefined
     try {
       for (const [name, { pid }] of await modulesOf(this.#bus))
         if (!isAlive(name, pid)) await withdraw(this.#bus, name, pid)
@@ -140,9 +160,10 @@ class RunningSite {
 
   /** In the order in which they build on each other. */
   #modules(): ModuleSpec[] {
-    const { switches, clusters, routing } = this.#site
+    const { bus, switches, clusters, routing } = this.#site
     return [
-      this.#spec('bus', 'bus', undefined),
+      // The servers of NATS are not ours to run.
+      ...(bus.nats ? [] : [this.#spec('bus', 'bus', undefined)]),
       ...controlNodesOf(this.#site).map((name) => this.#spec('control', name, undefined)),
       ...switches.map(({ name, namespace, address, uplinks, ports, workers }) =>
         this.#spec('access', name, { namespace, address, uplinks, ports, workers }),
@@ -180,10 +201,13 @@ class RunningSite {
     }
   }
 
+  #putSite(signal: AbortSignal): Promise<void> {
+    return putSiteWhenThere(this.#bus, () => this.#site, { clock: systemClock, log: this.#log, signal })
+  }
+
   async #waitReady(name: string, signal: AbortSignal): Promise<void> {
     // Before the control module starts, so that it starts with this one.
-    if (name === 'bus')
-      return putSiteWhenThere(this.#bus, () => this.#site, { clock: systemClock, log: this.#log, signal })
+    if (name === 'bus') return this.#putSite(signal)
     const pid = this.#supervisor.status().find((module) => module.name === name)?.pid
     if (pid !== undefined) await whenReady(this.#bus, name, pid, signal)
   }

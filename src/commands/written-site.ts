@@ -27,6 +27,11 @@ export function readSite(path: string, directory: string | undefined): Site {
   return (isWritten ? asWritten(path) : undefined) ?? loadOrFail(path)
 }
 
+/** What `up` was started with in that run directory; undefined if it never was. */
+export function siteIn(directory: string): Site | undefined {
+  return asWritten(writtenSite(directory))
+}
+
 /** Undefined for what is none, such as another release's. */
 function asWritten(path: string): Site | undefined {
   try {

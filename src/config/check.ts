@@ -13,6 +13,7 @@ import { checkTracks } from './check-tracks.ts'
 import { checkTunnelIds } from './check-tunnel-ids.ts'
 import { type Complain, each } from './complain.ts'
 import type { Loose } from './loose.ts'
+import { checkNats } from './nats.ts'
 import type { Finding } from './position.ts'
 import type { Site } from './site.ts'
 
@@ -22,6 +23,7 @@ export function checkSite(site: Loose<Site>): Finding[] {
   const fabric = indexFabric(site, complain)
   checkFabric(site, fabric, complain)
   checkLimits(site, complain)
+  checkNats(site, complain)
   checkTunnelIds(site, complain)
   checkPolicies(site.routing, complain)
   checkRouting(site, complain)

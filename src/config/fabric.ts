@@ -15,6 +15,7 @@ import {
   VIPS_MAX,
   WORKERS_MAX,
 } from './limits.ts'
+import { nats } from './nats.ts'
 import { address, listOf, mac, mtu, name, port, weight, whole } from './scalar.ts'
 
 /** An address that forwarding nodes share, at the outer end of every tunnel. */
@@ -106,4 +107,6 @@ export const bus = z.strictObject({
     .optional(),
   /** The state directory: what has to last, as the files of the bus, what modules were last told and their logs. */
   state: directory('/var/lib/gatehouse/NAME').optional(),
+  /** Without it the bus is a process of the site's own, on one host. */
+  nats: nats.optional(),
 })

@@ -105,11 +105,70 @@ test('aliases cannot make a page into gigabytes', () => {
   equal(parseSite(bomb).errors!.length, 1)
 })
 
+const natsErrors = (text: string): string[] => errorsOf(`${FABRIC}bus: { nats: { ${text} } }\n`)
+
 const cases: readonly (readonly [what: string, errors: string[], wanted: string])[] = [
   [
     'a run directory too deep for its socket',
     errorsOf(`${FABRIC}bus: { directory: "/${'x'.repeat(98)}" }\n`),
     "bus.directory: a run directory's path has at most 98 bytes, for the socket in it has 107",
+  ],
+  [
+    'a server of NATS without a port',
+    errorsOf(`${FABRIC}bus: { nats: { servers: [nats-1] } }\n`),
+    'bus.nats.servers[0]: "nats-1" is no server: HOST:PORT, such as nats-1.example:4222',
+  ],
+  [
+    'a server of NATS at a port that cannot be',
+    errorsOf(`${FABRIC}bus: { nats: { servers: ["[::1]:65536"] } }\n`),
+    'bus.nats.servers[0]: "[::1]:65536" is no server: HOST:PORT, such as nats-1.example:4222',
+  ],
+  [
+    'NATS without a server',
+    errorsOf(`${FABRIC}bus: { nats: { servers: [] } }\n`),
+    'bus.nats.servers: a bus over NATS needs a server',
+  ],
+  [
+    'a server of NATS twice',
+    natsErrors('servers: [a:1, a:1]'),
+    'bus.nats.servers[1]: "a:1" is already at bus.nats.servers[0]',
+  ],
+  [
+    'a site on NATS whose name has an underscore',
+    errorsOf(`${FABRIC.replace('site: s', 'site: s_1')}bus: { nats: { servers: [a:1] } }\n`),
+    'site: a site whose bus is NATS has no _ in its name',
+  ],
+  ['two replicas', natsErrors('servers: [a:1], replicas: 2'), 'bus.nats.replicas: 2 is none of 1, 3'],
+  ['a user without a password', natsErrors('servers: [a:1], user: u'), 'bus.nats.user: a user needs a password_file'],
+  [
+    'a password without a user',
+    natsErrors('servers: [a:1], password_file: /p'),
+    'bus.nats.password_file: whose? There is no user',
+  ],
+  [
+    'a token and a key',
+    natsErrors('servers: [a:1], token_file: /t, nkey_file: /k'),
+    'bus.nats.nkey_file: one of user, token_file and nkey_file is enough; there is token_file already',
+  ],
+  [
+    'a password in the site file',
+    natsErrors('servers: [a:1], user: u, password_file: /p, password: x'),
+    'bus.nats.password: unknown key "password"',
+  ],
+  [
+    'a file from nowhere',
+    natsErrors('servers: [a:1], token_file: token'),
+    'bus.nats.token_file: a file is written from the root: /etc/gatehouse/NAME',
+  ],
+  [
+    'a certificate without its key',
+    natsErrors('servers: [a:1], tls: { cert_file: /c }'),
+    'bus.nats.tls.cert_file: a certificate needs its key_file',
+  ],
+  [
+    'a key without its certificate',
+    natsErrors('servers: [a:1], tls: { key_file: /k }'),
+    'bus.nats.tls.key_file: a key needs its cert_file',
   ],
   ['a wrong type', tenantErrors('routes: 7'), 'tenants[0].routes: expected a list, found 7'],
   [

@@ -23,3 +23,12 @@ test('a site has one control module unless it names several', () => {
     'spare',
   ])
 })
+
+test('a bus over NATS is kept on one server unless the site says three', () => {
+  const tls = { ca_file: '/ca', cert_file: '/cert', key_file: '/key' }
+  const servers = ['nats-1.example:4222', '10.0.0.1:4222', '[2001:db8::1]:4222']
+  const said = { servers, user: 'gatehouse', password_file: '/password', tls }
+  deepEqual(siteOf(JSON.stringify({ nats: said })).bus.nats, { ...said, replicas: 1 })
+  deepEqual(siteOf(JSON.stringify({ nats: { servers, replicas: 3 } })).bus.nats, { servers, replicas: 3 })
+  deepEqual(siteOf('{}').bus.nats, undefined)
+})

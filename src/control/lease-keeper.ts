@@ -4,12 +4,13 @@ import { Worker } from 'node:worker_threads'
 import { CONTROL_LEASE } from '../agent/names.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import { BusError, type Lease } from '../bus/bus.ts'
+import type { BusPlace } from '../bus/place.ts'
 import type { FromKeeper, KeeperData, ToKeeper } from './lease-thread.ts'
 
 const PULSE_EVERY_MS = 500
 
 export interface LeaseKeeperOptions {
-  readonly socketPath: string
+  readonly place: BusPlace
   readonly holder: string
   readonly ttl_ms: number
   readonly clock: Clock
@@ -23,10 +24,10 @@ export class LeaseKeeper {
   #turn = 0
   #hear: (message: FromKeeper) => void = () => {}
 
-  constructor({ socketPath, holder, ttl_ms, clock }: LeaseKeeperOptions) {
+  constructor({ place, holder, ttl_ms, clock }: LeaseKeeperOptions) {
     this.#holder = holder
     const pulse = new Int32Array(new SharedArrayBuffer(4))
-    const workerData: KeeperData = { socketPath, holder, ttl_ms, pulse }
+    const workerData: KeeperData = { place, holder, ttl_ms, pulse }
     this.#worker = new Worker(new URL('./lease-thread.ts', import.meta.url), { workerData })
     this.#worker.on('message', (message: FromKeeper) => message.turn === this.#turn && this.#hear(message))
     // Without it nobody leads for long: the process ends with it, and is started again.

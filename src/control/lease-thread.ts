@@ -9,14 +9,14 @@ import { CONTROL_LEASE } from '../agent/names.ts'
 import { systemClock } from '../base/clock.ts'
 import { freshSeed, Random } from '../base/random.ts'
 import { BusError, type BusErrorCode, campaign, type Lease } from '../bus/bus.ts'
-import { connectBus } from '../bus/embedded/client.ts'
+import { type BusPlace, openBus } from '../bus/place.ts'
 
 /** 10 M routes keep the module's own thread for seconds; many times that. */
 const STUCK_MS = 60_000
 const LOOK_EVERY_MS = 1000
 
 export interface KeeperData {
-  readonly socketPath: string
+  readonly place: BusPlace
   readonly holder: string
   readonly ttl_ms: number
   /** The module's own thread counts up here, once a second at least. */
@@ -30,9 +30,9 @@ export type FromKeeper =
   | { readonly type: 'lost' | 'released'; readonly turn: number }
   | { readonly type: 'failed'; readonly turn: number; readonly code: BusErrorCode; readonly detail: string }
 
-const { socketPath, holder, ttl_ms, pulse } = workerData as KeeperData
+const { place, holder, ttl_ms, pulse } = workerData as KeeperData
 const random = new Random(freshSeed())
-const bus = connectBus({ socketPath, name: `${holder}-lease`, clock: systemClock, random })
+const bus = await openBus(place, { name: `${holder}-lease`, clock: systemClock, random })
 let trying = new AbortController()
 let lease: Lease | undefined
 let beats = 0

@@ -4,6 +4,7 @@
  * whoever asks.
  */
 
+import { busPlaceOf } from '../agent/bus-place.ts'
 import { BatchFollower } from '../agent/follower.ts'
 import { Latest } from '../agent/latest.ts'
 import { BROKEN_SUBJECT, BUCKET, fibFeed, NEIGHBOURS_SUBJECT, PATHS_SUBJECT } from '../agent/names.ts'
@@ -16,8 +17,7 @@ import { freshSeed, Random } from '../base/random.ts'
 import { BfdService, PULSE_ms } from '../bfd/service.ts'
 import { defaultBfdTimers } from '../bfd/session.ts'
 import { type Bus, BusError } from '../bus/bus.ts'
-import { connectBus } from '../bus/embedded/client.ts'
-import { busSocket } from '../bus/embedded/main.ts'
+import { openBus } from '../bus/place.ts'
 import { nodesOf, type Site } from '../config/site.ts'
 import { framesLost } from '../dataplane/kernel-drops.ts'
 import { unaccounted } from '../dataplane/ledger.ts'
@@ -52,7 +52,9 @@ export interface RunOptions {
 }
 
 export async function runForwarding(options: RunOptions): Promise<{ close(): Promise<void> }> {
-  const module = new ForwardingModule(options)
+  const { site, name, directory } = options
+  const client = { name: `forwarding.${name}`, clock: systemClock, random: new Random(freshSeed()) }
+  const module = new ForwardingModule(options, await openBus(busPlaceOf(site, directory), client))
   await module.start()
   return module
 }
@@ -72,9 +74,9 @@ class ForwardingModule {
   #ready = false
   #announced: { close(): Promise<void> } | undefined
 
-  constructor(options: RunOptions) {
+  constructor(options: RunOptions, bus: Bus) {
     this.#options = options
-    const { site, name, directory, stateDirectory, log } = options
+    const { site, name, stateDirectory, log } = options
     const found = nodesOf(site).find(({ node }) => node.name === name)
     if (!found) throw new Error(`the site ${site.site} has no node named ${name}`)
     const { node, cluster } = found
@@ -83,7 +85,6 @@ class ForwardingModule {
     // The agent's deadlines (failovers) must hold beside spinning workers.
     setScheduling('round-robin')
     const random = new Random(freshSeed())
-    const bus = connectBus({ socketPath: busSocket(directory), name: `forwarding.${name}`, clock: systemClock, random })
     this.#bus = bus
     this.#underlay = Underlay.open({ ports: node.ports, clock: systemClock })
     this.#agent = new ForwardingAgent({

@@ -4,11 +4,11 @@
  */
 
 import { isDeepStrictEqual } from 'node:util'
+import { busPlaceOf } from '../agent/bus-place.ts'
 import { systemClock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import { freshSeed, Random } from '../base/random.ts'
-import { connectBus } from '../bus/embedded/client.ts'
-import { busSocket } from '../bus/embedded/main.ts'
+import { openBus } from '../bus/place.ts'
 import type { Site } from '../config/site.ts'
 import { Speaker } from './bgp/speaker.ts'
 import { RoutePublisher } from './bus/route-publisher.ts'
@@ -41,7 +41,8 @@ export interface RoutingModule {
 export async function runRouting(options: RunOptions): Promise<RoutingModule> {
   const { site, name, log } = options
   if (!site.routing) throw new Error(`site ${site.site} has no routing`)
-  const onBus = options.directory === undefined || isAlone(site) ? undefined : openBus(name, options.directory, log)
+  const onBus =
+    options.directory === undefined || isAlone(site) ? undefined : await joinBus(site, name, options.directory, log)
   const onDeath = (error: Error): void => {
     log.error({ error: error.stack }, 'the watch over paths failed')
     process.exit(1)
@@ -83,9 +84,9 @@ function isAlone({ clusters, switches, routing }: Site): boolean {
   return clusters.length + switches.length + (routing?.nodes.length ?? 0) === 0
 }
 
-function openBus(name: string, directory: string, log: Logger) {
-  const random = new Random(freshSeed())
-  const bus = connectBus({ socketPath: busSocket(directory), name: `routing.${name}`, clock: systemClock, random })
+async function joinBus(site: Site, name: string, directory: string, log: Logger) {
+  const client = { name: `routing.${name}`, clock: systemClock, random: new Random(freshSeed()) }
+  const bus = await openBus(busPlaceOf(site, directory), client)
   return { bus, publisher: new RoutePublisher({ bus, clock: systemClock, log }) }
 }
 

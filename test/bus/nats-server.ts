@@ -48,11 +48,12 @@ export class NatsServer {
   /** Resolves once it takes clients. */
   async start(): Promise<void> {
     const file = join(this.directory, 'nats.conf')
+    // What the limits of streams add up to is reserved, and not taken from the disk before it is needed.
     const common = [
       `listen: "127.0.0.1:${this.port}"`,
       `max_pending: ${PENDING_BYTES_MAX}`,
       `write_deadline: "${WRITE_DEADLINE_s}s"`,
-      `jetstream { store_dir: "${this.directory}", max_memory_store: 64MB, max_file_store: 1GB }`,
+      `jetstream { store_dir: "${this.directory}", max_memory_store: 64MB, max_file_store: 64GB }`,
     ]
     writeFileSync(file, [...common, this.#settings(this.directory)].join('\n'))
     const child = spawn(findCommand('nats-server')!, ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] })

@@ -39,7 +39,7 @@ const log = {
   error: (details: object, message: string) => process.stderr.write(`${name}: ${message} ${JSON.stringify(details)}\n`),
 }
 const options = { name, bus: watched, clock: systemClock, log, site, checkpointAfter_bytes: Number(checkpoint) }
-const keeper = new LeaseKeeper({ socketPath, holder: name, ttl_ms: LEASE_MS, clock: systemClock })
+const keeper = new LeaseKeeper({ place: { socketPath }, holder: name, ttl_ms: LEASE_MS, clock: systemClock })
 const lead = async (until: AbortSignal): Promise<Lease> => {
   reached('before acquire control')
   const lease = await keeper.campaign(until)
