@@ -31,3 +31,16 @@ export class Acks {
     this.#watch.close()
   }
 }
+
+/**
+ * The latest that any reader has taken over of this feed since it started over. If the feed does not have it, it has lost its
+ * end, and readers have what nobody else knows of.
+ */
+export async function latestAcked(bus: Bus, feed: string, incarnation: string): Promise<number> {
+  const generations = [0]
+  for (const { value } of await bus.bucket(BUCKET.acks).entries(`${feed}.*`)) {
+    const decoded = ack.decode(value)
+    if (decoded.ok && decoded.value.incarnation === incarnation) generations.push(decoded.value.generation)
+  }
+  return Math.max(...generations)
+}

@@ -4,6 +4,7 @@ import { fibFeed } from '../agent/names.ts'
 import type { Logger } from '../base/log.ts'
 import type { Bus } from '../bus/bus.ts'
 import { fibBatch } from '../wire/control/fib.ts'
+import { latestAcked } from './acks.ts'
 import { FibComposer, tenantRecord } from './compose.ts'
 import { FeedWriter, refuseNewer } from './feed-writer.ts'
 import { HeldFib } from './held-fib.ts'
@@ -14,6 +15,8 @@ export class ClusterFeed {
   readonly #writer: FeedWriter
   readonly #epoch: number
   readonly #log: Logger
+  /** Nodes have generations that the feed has lost: differences would lead on from what they do not have. */
+  #isCut = false
   /** Each with the address that the nodes send from. */
   #held: ReadonlyMap<TenantFib, string> = new Map()
   #generation: number
@@ -36,7 +39,11 @@ export class ClusterFeed {
         break
       }
     }
-    return { feed: new ClusterFeed(name, writer, epoch, before.generation, log), before }
+    const acked = await latestAcked(bus, fibFeed(name), writer.incarnation)
+    const feed = new ClusterFeed(name, writer, epoch, Math.max(before.generation, acked), log)
+    feed.#isCut = acked > before.generation
+    if (feed.#isCut) log.error({ cluster: name, generation: before.generation, acked }, 'a feed has lost its end')
+    return { feed, before }
   }
 
   private constructor(name: string, writer: FeedWriter, epoch: number, generation: number, log: Logger) {
@@ -55,6 +62,11 @@ export class ClusterFeed {
     return this.#writer.incarnation
   }
 
+  /** After a lost connection. Rejects with 'wrong-sequence' if the feed is not as it was left. */
+  verify(): Promise<void> {
+    return this.#writer.verify()
+  }
+
   get tenants(): ReadonlyMap<TenantFib, string> {
     return this.#held
   }
@@ -62,7 +74,7 @@ export class ClusterFeed {
   /** The first batch of an epoch is sent also if it says nothing new: from then on older epochs are refused. */
   async takeOver(before: HeldFib, wanted: ReadonlyMap<TenantFib, string>): Promise<void> {
     this.#held = wanted
-    if (this.#generation === 0) return this.#snapshot(1)
+    if (this.#generation === 0 || this.#isCut) return this.#snapshot(this.#generation + 1)
     await this.#send(before.differenceTo(wanted))
   }
 

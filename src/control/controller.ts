@@ -75,6 +75,7 @@ export class Controller implements Feeds {
   #live = ''
   #site: Site
   #siteChanged = false
+  #hasReconnected = false
   /** Another set of routing nodes lives. */
   #speakersChanged = false
   /** Things that static routes are tied to, and that are down now, or not any more. */
@@ -127,6 +128,10 @@ export class Controller implements Feeds {
       controller.#siteChanged = true
       controller.#wake()
     })
+    const stopConnection = options.bus.onConnection((connected) => {
+      controller.#hasReconnected ||= connected
+      controller.#wake()
+    })
     const stale = options.clock.every(STALE_CHECK_MS, () => {
       controller.#withdrawStale()
       controller.#steer()
@@ -141,6 +146,7 @@ export class Controller implements Feeds {
       const follow = routes.follow((touched) => controller.#touch(touched), signal)
       await Promise.race([controller.#run(signal), follow.then(() => aborted(signal))])
     } finally {
+      stopConnection()
       stale.cancel()
       watch.close()
       controller.#speakers.close()
@@ -219,7 +225,8 @@ export class Controller implements Feeds {
       const woken = Promise.withResolvers<void>()
       this.#wake = woken.resolve
       await this.#step()
-      const hasNews = this.#siteChanged || this.#speakersChanged || this.#turned.size + this.#steered.size > 0
+      const hasNews =
+        this.#hasReconnected || this.#siteChanged || this.#speakersChanged || this.#turned.size + this.#steered.size > 0
       const isIdle = !hasNews && this.#touched.size === 0
       const timer = isIdle && this.#placement.isMoving ? clock.after(MOVE_CHECK_MS, woken.resolve) : undefined
       if (isIdle) await Promise.race([woken.promise, aborted(signal)])
@@ -230,6 +237,7 @@ export class Controller implements Feeds {
   /** Takes in what has come, and tells what follows from it. */
   async #step(): Promise<void> {
     const { clock } = this.#options
+    if (this.#hasReconnected) await this.#verify()
     if (this.#siteChanged) await this.#reload()
     if (this.#speakersChanged) this.#buildTenants()
     if (this.#turned.size + this.#steered.size > 0) this.#takeTurned()
@@ -238,6 +246,12 @@ export class Controller implements Feeds {
     await this.#tell()
     this.#placement.published(clock.now_us(), this)
     this.#moves.look(this.#placement)
+  }
+
+  /** A bus that was away may have lost the end of what it had: then all is read again. */
+  async #verify(): Promise<void> {
+    this.#hasReconnected = false
+    for (const feed of [...this.#clusters.values(), ...this.#switchFeeds.values()]) await feed.verify()
   }
 
   async #reload(): Promise<void> {

@@ -95,6 +95,14 @@ export class FeedWriter {
     this.#incarnation = fresh
   }
 
+  /** The bus may have lost what it had stored, or everything. Rejects with 'wrong-sequence' then. */
+  async verify(): Promise<void> {
+    await this.#persist(async () => {
+      const { last } = await this.#stream.bounds()
+      if (last !== this.#last) throw new BusError('wrong-sequence', `${this.#name} ends at ${last}, not ${this.#last}`)
+    })
+  }
+
   get isSnapshotDue(): boolean {
     const isLarge = this.#bytesSince > Math.max(this.#snapshotBytes, SNAPSHOT_AFTER_BYTES)
     return isLarge || this.#entries > this.#limits.entriesMax / 2

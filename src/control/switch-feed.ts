@@ -5,6 +5,7 @@ import { switchFeed } from '../agent/names.ts'
 import type { Logger } from '../base/log.ts'
 import type { Bus } from '../bus/bus.ts'
 import { type SwitchBatch, switchBatch } from '../wire/control/switch.ts'
+import { latestAcked } from './acks.ts'
 import type { Unsent } from './edge.ts'
 import { FeedWriter, refuseNewer } from './feed-writer.ts'
 
@@ -13,6 +14,8 @@ export class SwitchFeed {
   readonly #epoch: number
   readonly #log: Logger
   #last: SwitchBatch | undefined
+  /** The switch has this generation, which the feed has lost: whatever it is told next has a later one. */
+  #lost = 0
 
   /** `fresh` is the name of the feed if it starts over. Throws if a newer version wrote it. */
   static async open(bus: Bus, name: string, fresh: string, epoch: number, log: Logger): Promise<SwitchFeed> {
@@ -21,7 +24,13 @@ export class SwitchFeed {
     for (const one of all) refuseNewer(switchFeed(name), one)
     const decoded = all.findLast(({ ok }) => ok)
     if (!decoded?.ok && messages.length > 0) writer.startOver(fresh)
-    return new SwitchFeed(writer, epoch, decoded?.ok ? decoded.value : undefined, log)
+    const feed = new SwitchFeed(writer, epoch, decoded?.ok ? decoded.value : undefined, log)
+    const acked = await latestAcked(bus, switchFeed(name), writer.incarnation)
+    if (acked > feed.generation) {
+      log.error({ switch: name, generation: feed.generation, acked }, 'a feed has lost its end')
+      feed.#lost = acked
+    }
+    return feed
   }
 
   private constructor(writer: FeedWriter, epoch: number, last: SwitchBatch | undefined, log: Logger) {
@@ -39,6 +48,11 @@ export class SwitchFeed {
     return this.#writer.incarnation
   }
 
+  /** After a lost connection. Rejects with 'wrong-sequence' if the feed is not as it was left. */
+  verify(): Promise<void> {
+    return this.#writer.verify()
+  }
+
   /** What it was told last. */
   get last(): SwitchBatch | undefined {
     return this.#last
@@ -49,8 +63,9 @@ export class SwitchFeed {
     if (isDeepStrictEqual(same, this.#last)) return
     // Under a new epoch the same is said again, under the same generation: there is nothing to do but to note the
     // epoch.
-    const isNew = !isDeepStrictEqual(same, { ...this.#last, epoch: this.#epoch })
-    const next = isNew ? { ...same, generation: this.generation + 1 } : same
+    const isNew = this.#lost > 0 || !isDeepStrictEqual(same, { ...this.#last, epoch: this.#epoch })
+    const next = isNew ? { ...same, generation: Math.max(this.generation, this.#lost) + 1 } : same
+    this.#lost = 0
     await this.#writer.append(switchBatch.encode(next), true)
     this.#last = next
     const { switch: name, generation, attachments } = next
