@@ -109,6 +109,11 @@ export class BatchFollower<T extends Batch> {
     this.#acks = new Latest(options.bus, options.bus.bucket(BUCKET.acks), `${options.feed}.${options.module}`)
   }
 
+  /** Of the feed that is followed; empty before. */
+  get incarnation(): string {
+    return this.#incarnation
+  }
+
   get epoch(): number {
     return this.#epoch
   }

@@ -51,6 +51,9 @@ export const LIVENESS_SUBJECT = 'news.liveness'
 /** A switch or a routing node says which ways to tenants' networks are broken: see broken-paths.ts. */
 export const BROKEN_SUBJECT = 'news.broken'
 
+/** A forwarding node says what it found in its FIB: see wire/control/digest.ts. */
+export const DIGESTS_SUBJECT = 'news.digests'
+
 /**
  * A supervisor says which module's process has ended without being told to. Faster than any detection, and never the
  * only one.

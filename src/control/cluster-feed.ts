@@ -20,6 +20,11 @@ export class ClusterFeed {
   /** Each with the address that the nodes send from. */
   #held: ReadonlyMap<TenantFib, string> = new Map()
   #generation: number
+  /** The generation that told the latest of a tenant; of none before this leader's first batch is told. */
+  readonly #toldBy = new WeakMap<TenantFib, number>()
+  /** What a node holds of them is not what it was told. */
+  readonly #damaged = new Set<TenantFib>()
+  readonly #byId = new Map<number, TenantFib>()
 
   /**
    * Answers the feed and what was told on it before; throws if a newer version told it. `fresh` is the name of the feed
@@ -58,6 +63,31 @@ export class ClusterFeed {
     return this.#generation
   }
 
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /**
+   * From this generation on nodes hold the tenant as it is now; undefined where they cannot yet, for something of it has not
+   * been told.
+   */
+  currentSince(fib: TenantFib): number | undefined {
+    return fib.isTaken ? this.#toldBy.get(fib) : undefined
+  }
+
+  tenant(id: number): TenantFib | undefined {
+    return this.#byId.get(id)
+  }
+
+  /** The next update tells all of the tenant again. */
+  repair(fib: TenantFib): void {
+    this.#damaged.add(fib)
+  }
+
+  get needsRepair(): boolean {
+    return this.#damaged.size > 0
+  }
+
   get incarnation(): string {
     return this.#writer.incarnation
   }
@@ -73,7 +103,8 @@ export class ClusterFeed {
 
   /** The first batch of an epoch is sent also if it says nothing new: from then on older epochs are refused. */
   async takeOver(before: HeldFib, wanted: ReadonlyMap<TenantFib, string>): Promise<void> {
-    this.#held = wanted
+    this.#hold(wanted)
+    for (const fib of wanted.keys()) this.#toldBy.set(fib, this.#generation + 1)
     if (this.#generation === 0 || this.#isCut) return this.#snapshot(this.#generation + 1)
     await this.#send(before.differenceTo(wanted))
   }
@@ -90,15 +121,29 @@ export class ClusterFeed {
       const before = this.#held.get(fib)
       if (before === undefined) {
         composer.addWhole(fib, vip)
+        this.#toldBy.set(fib, this.#generation + 1)
         continue
       }
       const changed = changes.get(fib)
+      const isDamaged = this.#damaged.has(fib)
+      if (changed || before !== vip || isDamaged) this.#toldBy.set(fib, this.#generation + 1)
+      if (isDamaged) {
+        composer.replaceWhole(fib, vip)
+        continue
+      }
       if (before !== vip || changed?.segments) composer.addTenant(tenantRecord(fib, vip))
       if (changed) composer.addChanges(fib, changed)
     }
-    this.#held = wanted
+    this.#hold(wanted)
+    this.#damaged.clear()
     if (!composer.isEmpty) await this.#send(composer)
     if (this.#writer.isSnapshotDue) await this.#snapshot(this.#generation)
+  }
+
+  #hold(wanted: ReadonlyMap<TenantFib, string>): void {
+    this.#held = wanted
+    this.#byId.clear()
+    for (const fib of wanted.keys()) this.#byId.set(fib.id, fib)
   }
 
   async #send(composer: FibComposer): Promise<void> {

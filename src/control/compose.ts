@@ -18,6 +18,7 @@ export class FibComposer {
   readonly #removedTenants: number[] = []
   readonly #nextHops: NextHop[] = []
   readonly #removedNextHops: number[] = []
+  readonly #whole: number[] = []
   readonly #routes = { v4: new RouteColumnsBuilder(1), v6: new RouteColumnsBuilder(4) }
 
   get isEmpty(): boolean {
@@ -30,6 +31,12 @@ export class FibComposer {
     this.addTenant(tenantRecord(fib, vip))
     this.addHops(fib.hops.all())
     this.addRoutes(fib.id, fib.routes)
+  }
+
+  /** All of a tenant that is held already: nothing else of it stays. */
+  replaceWhole(fib: TenantFib, vip: string): void {
+    this.addWhole(fib, vip)
+    this.#whole.push(fib.id)
   }
 
   addChanges(fib: TenantFib, changes: TenantChanges): void {
@@ -71,6 +78,7 @@ export class FibComposer {
       removedNextHops: Uint32Array.from(this.#removedNextHops),
       routes4: this.#routes.v4.build(),
       routes6: this.#routes.v6.build(),
+      ...(this.#whole.length > 0 && { whole: Uint32Array.from(this.#whole) }),
     }
   }
 }

@@ -17,6 +17,7 @@ import type { Site } from '../config/site.ts'
 import { hostBatch } from '../wire/control/switch.ts'
 import { Acks } from './acks.ts'
 import { ClusterFeed } from './cluster-feed.ts'
+import { Digests } from './digests.ts'
 import { hostBatchesOf, switchBatchOf } from './edge.ts'
 import type { HeldFib, Numbering } from './held-fib.ts'
 import { Ids } from './ids.ts'
@@ -67,6 +68,7 @@ export class Controller implements Feeds {
   /** By cluster: the tenants that it holds, each with the address that its nodes send from. */
   readonly #wanted = new Map<string, Map<TenantFib, string>>()
   readonly #acks: Acks
+  readonly #digests: Digests
   readonly #speakers: LiveSpeakers
   readonly #stale: StaleOrigins
   readonly #moves: Moves
@@ -97,6 +99,11 @@ export class Controller implements Feeds {
         options.events.tell('not-applied', module, `generation ${generation} of ${feed}: ${error}`)
       }
       this.#wake()
+    })
+    this.#digests = new Digests({
+      ...options,
+      cluster: (name) => this.#clusters.get(name),
+      repair: () => this.#wake(),
     })
     this.#stale = new StaleOrigins(options.clock, (name) => options.events.tell('origin-stale', name))
     this.#moves = new Moves(options.events)
@@ -152,6 +159,7 @@ export class Controller implements Feeds {
       controller.#speakers.close()
       controller.#tracks.close()
       controller.#acks.close()
+      controller.#digests.close()
     }
   }
 
@@ -169,6 +177,10 @@ export class Controller implements Feeds {
 
   get steering(): Steering {
     return this.#steering
+  }
+
+  get digests(): Digests {
+    return this.#digests
   }
 
   get switches(): string[] {
@@ -407,7 +419,8 @@ export class Controller implements Feeds {
       const changed = fib.takeChanges()
       if (changed) changes.set(fib, changed)
     }
-    if (changes.size > 0 || this.#placesChanged) {
+    const needsRepair = [...this.#clusters.values()].some((feed) => feed.needsRepair)
+    if (changes.size > 0 || this.#placesChanged || needsRepair) {
       await Promise.all([...this.#clusters.values()].map((feed) => feed.update(this.#wantedBy(feed), changes, gone)))
     }
     if (this.#placesChanged) await this.#tellEdges()

@@ -17,7 +17,7 @@ import type { TenantFib } from './tenant-fib.ts'
 export interface HeldTenant {
   record: FibTenant
   readonly hops: Map<number, NextHop>
-  readonly routes: PrefixMap<number>
+  routes: PrefixMap<number>
 }
 
 /** The numbers of everything in FIBs. */
@@ -42,6 +42,7 @@ export class HeldFib {
       if (held) held.record = record
       else this.tenants.set(record.id, { record, hops: new Map(), routes: new PrefixMap() })
     }
+    for (const id of batch.whole ?? []) this.#forgetContent(id)
     for (const hop of batch.nextHops) {
       this.tenants.get(hop.tenant)?.hops.set(hop.id, hop)
       this.#owners.set(hop.id, hop.tenant)
@@ -93,6 +94,14 @@ export class HeldFib {
         else routes?.set(keyAt(columns, row), nextHop)
       }
     }
+  }
+
+  #forgetContent(id: number): void {
+    const held = this.tenants.get(id)
+    if (!held) return
+    for (const hop of held.hops.keys()) this.#owners.delete(hop)
+    held.hops.clear()
+    held.routes = new PrefixMap()
   }
 
   #clear(): void {

@@ -6,6 +6,7 @@
 
 import { formatPrefix, type IpAddress, ipv4Bytes, ipv4Number, type Prefix } from '../base/address.ts'
 import type { RouteColumns, RouteColumnsBuilder } from '../wire/control/columns.ts'
+import type { Digest } from '../wire/control/digest.ts'
 
 export type PrefixKey = number | string
 
@@ -77,6 +78,18 @@ export function addRow({ v4, v6 }: RouteBuilders, table: number, key: PrefixKey,
   }
   for (let i = 0; i < 4; i++) words[i] = (key.charCodeAt(i * 2) << 16) | key.charCodeAt(i * 2 + 1)
   v6.add6(table, words, key.charCodeAt(8), nextHop)
+}
+
+/** The same for a digest. */
+export function addToDigest(digest: Digest, key: PrefixKey, nextHop: number): void {
+  if (typeof key === 'number') {
+    const length = length4(key)
+    words[0] = address4(key, length)
+    digest.addRoute(words, 0, 1, length, nextHop)
+    return
+  }
+  for (let i = 0; i < 4; i++) words[i] = (key.charCodeAt(i * 2) << 16) | key.charCodeAt(i * 2 + 1)
+  digest.addRoute(words, 0, 4, key.charCodeAt(8), nextHop)
 }
 
 function prefixOf(key: PrefixKey): Prefix {

@@ -94,13 +94,16 @@ export interface ToldNode {
   readonly generation: number
   /** It has acknowledged all that its cluster was told. */
   readonly current: boolean
+  /** How often a tenant in its FIB was compared with what it was told, and differed, since this control module leads. */
+  readonly checked: number
+  readonly mismatches: number
 }
 
 export function tellNodes(controller: Controller): ToldNode[] {
   return controller.site.clusters.flatMap(({ name: cluster, nodes }) =>
     nodes.map(({ name }) => {
       const { published, acked } = controller.progressOf(cluster, name)
-      return { name, cluster, generation: acked, current: acked === published }
+      return { name, cluster, generation: acked, current: acked === published, ...controller.digests.of(name) }
     }),
   )
 }

@@ -44,6 +44,7 @@ export class TenantFib {
   #published: readonly OriginRoutes[] = []
   #segmentsChanged = true
   #mayHaveChanged = true
+  #revision = 0
 
   constructor(name: string, id: number, network: TenantNetwork, hops: Ids) {
     this.id = id
@@ -65,6 +66,16 @@ export class TenantFib {
     return this.#hops
   }
 
+  /** Another number whenever anything in it may be another. */
+  get revision(): number {
+    return this.#revision
+  }
+
+  /** All of it has been taken by `takeChanges`. */
+  get isTaken(): boolean {
+    return !this.#mayHaveChanged
+  }
+
   /** Published routes that are not in the FIB, because their next hops cannot be reached. */
   get unreachable(): number {
     let count = 0
@@ -83,6 +94,7 @@ export class TenantFib {
   setNetwork(network: TenantNetwork): void {
     this.#segmentsChanged ||= !isDeepStrictEqual(network.segments, this.#network.segments)
     this.#mayHaveChanged = true
+    this.#revision++
     const before = this.#file
     this.#network = network
     this.#file = new Map()
@@ -104,6 +116,7 @@ export class TenantFib {
   setPublished(published: readonly OriginRoutes[], touched: Iterable<PrefixKey>): void {
     this.#published = published
     this.#mayHaveChanged = true
+    this.#revision++
     for (const key of touched) this.#choose(key)
   }
 

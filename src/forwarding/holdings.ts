@@ -13,12 +13,16 @@ import type { CounterReader } from '../dataplane/ledger.ts'
 import { FIRST_TENANT } from '../dataplane/ledger.ts'
 import type { QsbrWriter } from '../dataplane/qsbr.ts'
 import { type RouteColumns, WITHDRAWN } from '../wire/control/columns.ts'
+import { Digest, type TenantDigest } from '../wire/control/digest.ts'
 import { type FibBatch, type FibTenant, levelOf } from '../wire/control/fib.ts'
 import { NamedRoutes } from './named-routes.ts'
 import { NextHops } from './next-hops.ts'
 import type { NodeParts } from './node-parts.ts'
 import { prefixAt, ROWS_AT_ONCE, type RouteRows } from './route-rows.ts'
 import { TenantState } from './tenant-state.ts'
+
+/** As many as take as long to put into a digest as the rows of ROWS_AT_ONCE. */
+const HOPS_AT_ONCE = 128
 
 export class Holdings {
   readonly #parts: NodeParts
@@ -30,6 +34,9 @@ export class Holdings {
   readonly #freeRows: number[] = []
   readonly #localSlot: number
   #nextRow = FIRST_TENANT
+  /** How often a batch began or ended to be taken over. */
+  #turns = 0
+  #asOf: Pick<FibBatch, 'epoch' | 'generation'> | undefined
 
   /** `rows` is how many tenants the counters have room for, the rows before the first included. */
   constructor(parts: NodeParts, qsbr: QsbrWriter, counters: CounterReader, rows: number) {
@@ -52,12 +59,55 @@ export class Holdings {
 
   /** Returns why it could not be taken over; what was taken over until then stays. */
   *take(batch: FibBatch): Slices<string | undefined> {
+    this.#turns++
+    this.#asOf = undefined
     try {
-      return yield* this.#take(batch)
+      const failed = yield* this.#take(batch)
+      if (failed === undefined) this.#asOf = { epoch: batch.epoch, generation: batch.generation }
+      return failed
     } catch (error) {
       if (error instanceof FibFullError) return error.message
       throw error
+    } finally {
+      this.#turns++
     }
+  }
+
+  /** The batch by which all is as it is; undefined before the first one, while one is taken over, and after one that failed. */
+  get asOf(): Pick<FibBatch, 'epoch' | 'generation'> | undefined {
+    return this.#asOf
+  }
+
+  /**
+   * A digest of what is in the FIB's memory of a tenant, and of its next hops and segments. Undefined where it is not held, or
+   * where a batch has come in between. What the node found out by itself does not count. To be asked for between batches.
+   */
+  *digest(id: number): Slices<TenantDigest | undefined> {
+    const tenant = this.#tenants.get(id)
+    if (!tenant) return undefined
+    const turn = this.#turns
+    const digest = new Digest()
+    digest.addTenant(tenant.spec)
+    let count = 0
+    for (const hop of [...this.#nextHops.of(id)]) {
+      digest.addHop(hop)
+      if (++count % HOPS_AT_ONCE !== 0) continue
+      yield
+      if (this.#turns !== turn) return undefined
+    }
+    for (const family of [4, 6] as const) {
+      const words = family === 4 ? 1 : 4
+      const { count: rows, addresses, lengths, slots } = this.#parts.fib.columns(tenant.row, family)
+      for (let i = 0; i < rows; i++) {
+        if (i % ROWS_AT_ONCE === ROWS_AT_ONCE - 1) {
+          yield
+          if (this.#turns !== turn) return undefined
+        }
+        const hop = this.#nextHops.idAt(slots[i]!)
+        if (hop !== undefined) digest.addRoute(addresses, i * words, words, lengths[i]!, hop)
+      }
+    }
+    return digest.of(id)
   }
 
   *#take(batch: FibBatch): Slices<string | undefined> {
@@ -68,7 +118,12 @@ export class Holdings {
       (yield* this.#takeRoutes(batch.routes4, 4)) ??
       (yield* this.#takeRoutes(batch.routes6, 6))
     if (failed !== undefined) return failed
-    if (batch.snapshot) yield* this.#removeStale(batch)
+    if (batch.snapshot) yield* this.#removeStale(batch, [...this.#tenants.values()])
+    else if (batch.whole && batch.whole.length > 0)
+      yield* this.#removeStale(
+        batch,
+        Array.from(batch.whole, (id) => this.#tenants.get(id)!).filter((tenant) => tenant !== undefined),
+      )
     for (const id of batch.removedNextHops) this.#nextHops.remove(id)
     return undefined
   }
@@ -151,29 +206,32 @@ export class Holdings {
     else this.#parts.fib.remove(vrf, prefixAt(rows, row, 6))
   }
 
-  // A snapshot says all: what it does not name is gone. Routes of tenants that stay are compared one by one.
-  *#removeStale(batch: FibBatch): Slices<void> {
-    yield* this.#removeStaleRoutes(batch.routes4, 4)
-    yield* this.#removeStaleRoutes(batch.routes6, 6)
+  // Of these tenants the batch says all: what it does not name is gone. Their routes are compared one by one.
+  *#removeStale(batch: FibBatch, tenants: readonly TenantState[]): Slices<void> {
+    yield* this.#removeStaleRoutes(batch.routes4, 4, tenants)
+    yield* this.#removeStaleRoutes(batch.routes6, 6, tenants)
     const nextHops = new Set(batch.nextHops.map(({ id }) => id))
-    for (const id of [...this.#nextHops.ids()]) {
-      if (nextHops.has(id)) continue
-      yield
-      this.#nextHops.remove(id)
+    for (const tenant of tenants) {
+      for (const { id } of [...this.#nextHops.of(tenant.id)]) {
+        if (nextHops.has(id)) continue
+        yield
+        this.#nextHops.remove(id)
+      }
     }
   }
 
   // What the node found out by itself (neighbours, link-local addresses) is not the control module's to take away.
-  *#removeStaleRoutes(routes: RouteColumns, family: 4 | 6): Slices<void> {
+  *#removeStaleRoutes(routes: RouteColumns, family: 4 | 6, tenants: readonly TenantState[]): Slices<void> {
     const words = family === 4 ? 1 : 4
     const named = yield* NamedRoutes.of(routes, words, this.#parts.random.u32())
-    const slots = new Set([...this.#nextHops.ids()].map((id) => this.#nextHops.slotOf(id)))
-    for (const { id, row: vrf } of [...this.#tenants.values()]) {
+    for (const { id, row: vrf } of tenants) {
       yield
       const held = this.#parts.fib.columns(vrf, family)
       for (let i = 0; i < held.count; i++) {
         if (i % ROWS_AT_ONCE === 0) yield
-        const isStale = slots.has(held.slots[i]!) && !named.has(id, held.addresses, i * words, held.lengths[i]!)
+        const isStale =
+          this.#nextHops.idAt(held.slots[i]!) !== undefined &&
+          !named.has(id, held.addresses, i * words, held.lengths[i]!)
         if (isStale) this.#remove(vrf, held, i, family)
       }
     }

@@ -7,7 +7,7 @@
 import { busPlaceOf } from '../agent/bus-place.ts'
 import { BatchFollower } from '../agent/follower.ts'
 import { Latest } from '../agent/latest.ts'
-import { BROKEN_SUBJECT, BUCKET, fibFeed, NEIGHBOURS_SUBJECT, PATHS_SUBJECT } from '../agent/names.ts'
+import { BROKEN_SUBJECT, BUCKET, DIGESTS_SUBJECT, fibFeed, NEIGHBOURS_SUBJECT, PATHS_SUBJECT } from '../agent/names.ts'
 import { announce, modulesOf } from '../agent/presence.ts'
 import { showing } from '../agent/show.ts'
 import { formatAddress, type IpAddress, parseAddress } from '../base/address.ts'
@@ -23,9 +23,11 @@ import { framesLost } from '../dataplane/kernel-drops.ts'
 import { unaccounted } from '../dataplane/ledger.ts'
 import { Underlay } from '../dataplane/underlay.ts'
 import { setScheduling } from '../linux/thread.ts'
+import { fibDigests } from '../wire/control/digest.ts'
 import { type FibBatch, fibBatch } from '../wire/control/fib.ts'
 import { neighbourNews, nodeState, pathNews } from '../wire/control/report.ts'
 import { ForwardingAgent } from './agent.ts'
+import { DigestRounds } from './digest-rounds.ts'
 
 /** How long neighbours that do not answer hold up a node that starts, and one that takes a batch over. */
 const SETTLE_START_ms = 3000
@@ -66,6 +68,7 @@ class ForwardingModule {
   readonly #agent: ForwardingAgent
   readonly #bfd: BfdService
   readonly #follower: BatchFollower<FibBatch>
+  readonly #digests: DigestRounds
   readonly #state: Latest
   readonly #ownAddress: IpAddress
   /** The other nodes of its cluster. */
@@ -117,6 +120,11 @@ class ForwardingModule {
       log,
       apply: (batch) => this.#apply(batch),
     })
+    this.#digests = new DigestRounds({
+      ...{ node: name, cluster, holdings: this.#agent.holdings, clock: systemClock },
+      incarnation: () => (this.#follower.generation > 0 ? this.#follower.incarnation : undefined),
+      say: (news) => bus.publish(DIGESTS_SUBJECT, fibDigests.encode(news)),
+    })
     this.#state = new Latest(bus, bus.bucket(BUCKET.nodes), name)
     this.#listen()
   }
@@ -142,6 +150,7 @@ class ForwardingModule {
     await this.#bfd.setEnabled(false)
     for (const closer of this.#closers) closer.close()
     await this.#follower.close()
+    await this.#digests.close()
     await this.#agent.stop()
     await this.#bfd.stop()
     this.#underlay.close()

@@ -22,6 +22,8 @@ interface Held {
   spec: NextHop
   close(): void
   relay(): void
+  /** As that of a group. */
+  follow?(spec: NextHop): boolean
 }
 
 export class NextHops {
@@ -29,6 +31,8 @@ export class NextHops {
   readonly #tenants: ReadonlyMap<number, TenantState>
   readonly #held = new Map<number, Held>()
   readonly #groups: HopGroups
+  readonly #idsBySlot = new Map<number, number>()
+  readonly #idsByTenant = new Map<number, Set<number>>()
 
   constructor(parts: NodeParts, tenants: ReadonlyMap<number, TenantState>) {
     this.#parts = parts
@@ -41,32 +45,46 @@ export class NextHops {
     return this.#held.get(id)?.slot
   }
 
-  ids(): Iterable<number> {
-    return this.#held.keys()
+  /** Undefined for a slot that is no next hop of the control module's. */
+  idAt(slot: number): number | undefined {
+    return this.#idsBySlot.get(slot)
+  }
+
+  /** The next hops of a tenant, as they were told. */
+  *of(tenant: number): Iterable<NextHop> {
+    for (const id of this.#idsByTenant.get(tenant) ?? []) yield this.#held.get(id)!.spec
   }
 
   /** Takes a next hop over, replacing what the id stood for; returns why it could not. Its members are held already. */
   *set(spec: NextHop): Slices<string | undefined> {
     const before = this.#held.get(spec.id)
-    return before && isDeepStrictEqual(before.spec, spec) ? undefined : yield* this.#renew(spec)
+    if (before && (isDeepStrictEqual(before.spec, spec) || before.follow?.(spec))) return undefined
+    return yield* this.#renew(spec)
   }
 
   *#renew(spec: NextHop): Slices<string | undefined> {
     const before = this.#held.get(spec.id)
     const opened = this.#open(spec)
     if (typeof opened === 'string') return opened
+    if (before) this.#forget(spec.id, before)
     this.#held.set(spec.id, opened)
+    this.#idsBySlot.set(opened.slot, spec.id)
+    const ofTenant = this.#idsByTenant.get(spec.tenant) ?? new Set()
+    this.#idsByTenant.set(spec.tenant, ofTenant.add(spec.id))
     if (before) yield* this.#replace(before, opened)
     return undefined
   }
 
   remove(id: number): void {
-    this.#held.get(id)?.close()
+    const held = this.#held.get(id)
+    if (!held) return
+    held.close()
     this.#held.delete(id)
+    this.#forget(id, held)
   }
 
   removeAllOf(tenant: number): void {
-    for (const [id, { spec }] of this.#held) if (spec.tenant === tenant) this.remove(id)
+    for (const id of [...(this.#idsByTenant.get(tenant) ?? [])]) this.remove(id)
   }
 
   /** The tenant's VIP has changed. */
@@ -77,6 +95,13 @@ export class NextHops {
   /** Of these segments, by VNI, other ways are broken now. False where a group had no room to follow. */
   pathsChanged(vnis: Iterable<number>): boolean {
     return this.#groups.refresh(vnis)
+  }
+
+  #forget(id: number, { slot, spec }: Held): void {
+    this.#idsBySlot.delete(slot)
+    const ofTenant = this.#idsByTenant.get(spec.tenant)
+    ofTenant?.delete(id)
+    if (ofTenant?.size === 0) this.#idsByTenant.delete(spec.tenant)
   }
 
   // Whatever led to the old slot leads to the new one before the old one goes: routes, and groups that it is a member of.

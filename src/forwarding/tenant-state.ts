@@ -28,6 +28,11 @@ export class TenantState {
     return this.#spec.name
   }
 
+  /** As it was told. */
+  get spec(): FibTenant {
+    return this.#spec
+  }
+
   /** The outer source address of what is sent for the tenant. */
   get vip(): IpAddress {
     return this.#spec.vip

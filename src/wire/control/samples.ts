@@ -5,6 +5,7 @@
 
 import { Random } from '../../base/random.ts'
 import { RouteColumnsBuilder } from './columns.ts'
+import { fibDigests } from './digest.ts'
 import { event } from './event.ts'
 import { type FibBatch, fibBatch, type NextHop } from './fib.ts'
 import { brokenPaths, livenessNews } from './liveness.ts'
@@ -175,6 +176,10 @@ export const samples = [
       { vni: 1001, remote, peer: undefined },
       { vni: 1002, remote: undefined, peer: customer },
     ],
+  }),
+  sample(fibDigests, {
+    ...{ node: 'fn-1', cluster: 'blue', format: 1, incarnation: 'a1b2', epoch: 4, generation: 9 },
+    tenants: [{ tenant: 7, routes: 20, low: 2 ** 32 - 1, high: 1 }],
   }),
   sample(event, {
     at_ms: 1_800_000_000_000,
