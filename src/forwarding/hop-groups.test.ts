@@ -114,6 +114,46 @@ suite('a primary and its backup', () => {
     deepEqual(waysTo(node, FAILOVER), [EDGE])
   })
 
+  test('members in another order are taken over in place: routes keep their slot, and what is broken stays so', () => {
+    const node = scene()
+    const slots = (): number[] => {
+      const { row } = node.holdings.tenant(ACME.id)!
+      return Array.from(node.fib.routes(row), ({ slot }) => slot)
+    }
+    const before = slots()
+    const none = { routes4: new RouteColumnsBuilder(1).build(), routes6: new RouteColumnsBuilder(4).build() }
+    const prefer = (generation: number, ...members: number[]): string | undefined => {
+      const hop = {
+        kind: 'failover',
+        id: HOP.failover,
+        tenant: ACME.id,
+        members: Uint32Array.from(members),
+        choice: '',
+      }
+      const difference = {
+        ...sampleBatch([ACME]),
+        ...none,
+        snapshot: false,
+        base: generation - 1,
+        generation,
+        tenants: [],
+      }
+      return node.apply({ ...difference, nextHops: [hop as NextHop] })
+    }
+    equal(prefer(2, HOP.second, HOP.primary), undefined)
+    deepEqual(waysTo(node, FAILOVER), [OTHER_EDGE])
+    deepEqual(slots(), before)
+    node.break({ source: 'routing-1', broken: [second] })
+    deepEqual(waysTo(node, FAILOVER), [EDGE])
+    equal(prefer(3, HOP.primary, HOP.second), undefined)
+    node.break({ source: 'routing-1', broken: [] })
+    deepEqual(waysTo(node, FAILOVER), [EDGE])
+    // Fewer members are another next hop, to which routes go over.
+    equal(prefer(4, HOP.second), undefined)
+    deepEqual(waysTo(node, FAILOVER), [OTHER_EDGE])
+    deepEqual(slots().length, before.length)
+  })
+
   test('nothing is left of those that are gone', () => {
     const node = scene()
     equal(node.apply({ ...sampleBatch([ACME]), generation: 2 }), undefined)

@@ -7,6 +7,7 @@
  * Where no member is up they are used as if all were: what is known may be wrong, and nothing is better than it.
  */
 
+import { isDeepStrictEqual } from 'node:util'
 import type { BrokenPathsKnown } from '../agent/broken-paths.ts'
 import type { ActionWriter } from '../dataplane/action.ts'
 import { FailoverGroup, openSelectGroup } from '../dataplane/group.ts'
@@ -21,6 +22,8 @@ export interface HeldHop {
 export interface HeldGroup extends HeldHop {
   close(): void
   relay(): void
+  /** Takes over what is the same but for the order of its members, at the cost of a few stores; false of anything else. */
+  follow?(spec: NextHop): boolean
 }
 
 export interface HopGroupParts {
@@ -29,6 +32,8 @@ export interface HopGroupParts {
   /** Undefined for one that is not held. */
   hop(id: number): HeldHop | undefined
 }
+
+type FailoverSpec = Extract<GroupNextHop, { kind: 'failover' }>
 
 /** Lays a group's members anew, as they are up now; false where there is no room for it. */
 type Refresh = () => boolean
@@ -76,18 +81,31 @@ export class HopGroups {
     return 'members of groups are exhausted'
   }
 
-  #openFailover(spec: Extract<GroupNextHop, { kind: 'failover' }>): HeldGroup | string {
+  #openFailover(spec: FailoverSpec): HeldGroup | string {
+    let now = spec
     const inOrder = (): number[] => {
-      const members = Array.from(spec.members, (id) => this.#parts.hop(id)!)
+      const members = Array.from(now.members, (id) => this.#parts.hop(id)!)
       const { up = [], down = [] } = Object.groupBy(members, (member) => (this.#isUp(member.spec) ? 'up' : 'down'))
       return [...up, ...down].map(({ slot }) => slot)
     }
     const group = FailoverGroup.open(this.#parts.actions, inOrder())
     if (!group) return 'slots, actions or members of groups are exhausted'
-    return this.#held(spec, group, () => {
+    const lay = (): boolean => {
       group.reorder(inOrder())
       return true
-    })
+    }
+    const held = this.#held(spec, group, lay)
+    return {
+      ...held,
+      get spec() {
+        return now
+      },
+      follow(next) {
+        if (next.kind !== 'failover' || !isReordered(now, next)) return false
+        now = next
+        return lay()
+      },
+    }
   }
 
   #held(spec: GroupNextHop, group: { readonly slot: number; close(): void }, lay: Refresh): HeldGroup {
@@ -121,4 +139,9 @@ export class HopGroups {
     }
     return new Set(spec.kind === 'peer' || spec.kind === 'connected' ? [spec.vni] : [])
   }
+}
+
+function isReordered(before: FailoverSpec, after: FailoverSpec): boolean {
+  const inOrder = (spec: FailoverSpec) => ({ ...spec, members: spec.members.toSorted() })
+  return isDeepStrictEqual(inOrder(before), inOrder(after))
 }
