@@ -20,6 +20,7 @@ type Thing = (bus: Bus, modules: Modules, tenant: string) => Promise<Row[]>
 const THINGS: Readonly<Record<string, Thing>> = {
   tenants: (bus) => askControl(bus, 'tenants'),
   routes: (bus, _, tenant) => askControl(bus, 'routes', tenant),
+  paths: (bus, _, tenant) => askControl(bus, 'paths', tenant),
   nodes: (bus) => askControl(bus, 'nodes'),
   events: async (bus) =>
     (await eventsOf(bus)).map(({ at_ms, ...event }) => ({ at: new Date(at_ms).toISOString(), ...event })),

@@ -15,7 +15,7 @@ import { aborted, pause } from '../base/signal.ts'
 import { type Bus, BusError, campaign, type Lease } from '../bus/bus.ts'
 import type { Site } from '../config/site.ts'
 import { Controller } from './controller.ts'
-import { tellNodes, tellRoutes, tellTenants } from './tell.ts'
+import { tellNodes, tellPaths, tellRoutes, tellTenants } from './tell.ts'
 
 /**
  * One that is killed, stopped or cut off is replaced after this time, and a moment for the next one to read the feeds: two
@@ -134,6 +134,7 @@ async function leadUnder(
       shown.push(
         showing(bus, name, 'tenants', () => tellTenants(controller)),
         showing(bus, name, 'routes', (tenant) => tellRoutes(controller, tenant)),
+        showing(bus, name, 'paths', (tenant) => tellPaths(controller, tenant)),
         showing(bus, name, 'nodes', () => tellNodes(controller)),
       )
       present.announce()

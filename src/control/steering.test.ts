@@ -199,6 +199,12 @@ suite('with a control module', () => {
     tell('m1 30, m2 30, i1 down')
     await until(MPLS)
     deepEqual(await why(), [['192.168.1.2 on mpls', '192.168.2.2 on internet as backup'], 'internet is down'])
+    const both = { tenant: 'acme', preference: 100, cost: 0 }
+    deepEqual(await askToShow(bus, 'control', 'paths', 'acme'), [
+      { ...both, connection: 'mpls', place: 0, state: 'up', latency_ms: 30, loss_percent: 0, bandwidth_kbps: 30_000 },
+      { ...both, connection: 'internet', place: 1, state: 'down' },
+    ])
+    deepEqual(await askToShow(bus, 'control', 'paths', 'globex'), [])
   })
 
   test('a path that dies is left by the news of it, and not when time has passed', async (t) => {

@@ -55,6 +55,35 @@ export function tellRoutes({ tenants, steering }: Controller, wanted: string): T
   return told
 }
 
+export interface ToldPath {
+  readonly tenant: string
+  readonly connection: string
+  /** From 0; those of the same place share packets. */
+  readonly place: number
+  readonly state: string
+  readonly preference: number
+  readonly cost: number
+  readonly latency_ms?: number
+  readonly loss_percent?: number
+  readonly bandwidth_kbps?: number
+}
+
+/** Of tenants whose paths have an order, the best path first. */
+export function tellPaths({ steering }: Controller, wanted: string): ToldPath[] {
+  const orders = [...steering.orders].filter(([tenant]) => wanted === '' || tenant === wanted)
+  return orders.flatMap(([tenant, order]) =>
+    order.paths.map(({ name, preference, cost, latency_us, loss_ppm, bandwidth_kbps }) => ({
+      ...{ tenant, connection: name, place: order.placeOf(name), state: PATH_STATES[order.stateOf(name)]! },
+      ...{ preference, cost },
+      ...(latency_us !== undefined && { latency_ms: Math.round(latency_us) / 1000 }),
+      ...(loss_ppm !== undefined && { loss_percent: loss_ppm / 10_000 }),
+      ...(bandwidth_kbps !== undefined && { bandwidth_kbps }),
+    })),
+  )
+}
+
+const PATH_STATES = ['up', 'back for a moment', 'down']
+
 /** Of the primary before its first backup. */
 function whyOf(fib: TenantFib, hop: NextHop, order: PathOrder): string {
   if (hop.kind !== 'failover') return ''
