@@ -3,15 +3,17 @@
  * is written to a second one, so that the first may forget what is old. What is taken over is what was stored.
  *
  * The first may have forgotten what was never read, if there was no control module for long. Withdrawals may be among
- * it, so every origin is in doubt then: it is asked to say all of it again, and its routes go if it has not in time.
+ * it, so every origin is in doubt then: it is asked to say all of it again, and its routes go if it has not in time. So it is
+ * when the first has lost its end: what was taken over is kept, and nobody knows what else was there.
  */
 
+import { crc32 } from 'node:zlib'
 import { z } from 'zod'
 import type { Events } from '../agent/events.ts'
 import { ROUTES_LIMITS as LIMITS, ROUTES_STREAM, ROUTES_SUBJECT } from '../agent/names.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
-import { type Bus, BusError, PAYLOAD_BYTES_MAX } from '../bus/bus.ts'
+import { type Bus, BusError, PAYLOAD_BYTES_MAX, type Stream } from '../bus/bus.ts'
 import { RouteColumnsBuilder } from '../wire/control/columns.ts'
 import { type RouteBatch, routeBatch, routeNews } from '../wire/control/route.ts'
 import { encodeRoutes } from '../wire/control/split-routes.ts'
@@ -26,6 +28,11 @@ const CHECKPOINT_AFTER_BYTES = 16 * 1024 * 1024
 /** As long as graceful restart (RFC 4724) is commonly set to wait for a speaker that starts again. */
 const REPLACE_WITHIN_MS = 120_000
 const IN_DOUBT = 'batches are lost: it is asked to say its routes again'
+
+/** Of so many batches it is known where a stream that has lost its end still is the one that was read. */
+const TAKEN_KEPT = 4096
+const RECONNECT_WITHIN_MS = 60_000
+const LOOK_AGAIN: ReadonlySet<string> = new Set(['wrong-sequence', 'disconnected', 'timeout'])
 
 /** A plain publish may be lost, and a source may be on its way. */
 const ASK_EVERY_MS = 10_000
@@ -62,11 +69,14 @@ export class RouteLog {
   #asking: Timer | undefined
   /** Up to here the stream has been taken over. */
   #position = 0
+  /** Of the latest batches, by their place in the stream: what was there. */
+  readonly #taken = new Map<number, number>()
   #bytesSince = 0
   #checkpointBytes = 0
   /** What the checkpoint is where we know it: whoever changes it has taken our place. */
   #noted = 0
   #keptLast = 0
+  #isReplaced = false
 
   constructor({ bus, routes, clock, log, ...options }: RouteLogOptions) {
     const { replaced = () => {}, checkpointAfter_bytes = CHECKPOINT_AFTER_BYTES } = options
@@ -88,16 +98,18 @@ export class RouteLog {
     const kept = this.#bus.stream(KEPT_STREAM, LIMITS)
     this.#noted = entry?.revision ?? 0
     this.#keptLast = (await kept.bounds()).last
-    if (found && found.position <= last) {
-      let next = found.first
-      while (next <= found.last) {
-        for (const { sequence, payload } of await kept.read(next)) {
-          if (sequence <= found.last) this.#take(payload)
-          next = sequence + 1
-        }
-      }
+    const batches = found && (await readWhole(kept, found))
+    if (found && !batches) {
+      this.#log.error(
+        { checkpoint: found },
+        'the checkpoint of routes is damaged: what is left in their stream is read',
+      )
+    }
+    if (found && batches) {
+      for (const batch of batches) this.#take(batch)
       this.#position = found.position
       for (const origin of found.doubted) this.#doubted.add(origin)
+      if (found.position > last) this.#goBack(last)
     }
     while (this.#position < last) {
       for (const { sequence, payload } of await stream.read(this.#position + 1)) this.#takeEntry(sequence, payload)
@@ -110,16 +122,59 @@ export class RouteLog {
     this.#asking = this.#clock.every(ASK_EVERY_MS, () => this.#ask(touch))
     if (this.#doubted.size > 0) this.#doubt()
     try {
-      for await (const { sequence, payload } of stream.consume(this.#position + 1, { signal })) {
-        const touched = this.#takeEntry(sequence, payload)
-        if (touched) touch(touched)
-        const isDue = this.#bytesSince > Math.max(this.#checkpointBytes, this.#checkpointAfter_bytes)
-        // Parts that wait for others are nowhere but in the stream.
-        if (isDue && !this.#routes.isWaiting()) await this.#checkpoint()
+      while (!signal.aborted) {
+        const lost = new AbortController()
+        const stopConnection = this.#bus.onConnection((connected) => connected && lost.abort())
+        try {
+          await this.#findEnd(stream)
+          await this.#consume(stream, touch, AbortSignal.any([signal, lost.signal]))
+        } catch (error) {
+          // It ends before where we are, or the bus is away again: it is looked at anew.
+          if (signal.aborted) return
+          if (this.#isReplaced || !(error instanceof BusError && LOOK_AGAIN.has(error.code))) throw error
+          await this.#bus.whenConnected(RECONNECT_WITHIN_MS).catch(() => {})
+        } finally {
+          stopConnection()
+        }
       }
     } finally {
       this.#asking.cancel()
     }
+  }
+
+  async #consume(stream: Stream, touch: (touched: Touched) => void, signal: AbortSignal): Promise<void> {
+    for await (const { sequence, payload } of stream.consume(this.#position + 1, { signal })) {
+      const touched = this.#takeEntry(sequence, payload)
+      if (touched) touch(touched)
+      const isDue = this.#bytesSince > Math.max(this.#checkpointBytes, this.#checkpointAfter_bytes)
+      // Parts that wait for others are nowhere but in the stream.
+      if (isDue && !this.#routes.isWaiting()) await this.#checkpoint()
+    }
+  }
+
+  /** A bus that was away may have lost the end of the stream, and have something else there by now. */
+  async #findEnd(stream: Stream): Promise<void> {
+    const { first, last } = await stream.bounds()
+    let position = Math.min(this.#position, last)
+    while (position >= first) {
+      const known = this.#taken.get(position)
+      if (known === undefined) break
+      const [entry] = await stream.read(position)
+      if (entry?.sequence === position && crc32(entry.payload) === known) break
+      position--
+    }
+    if (position < this.#position && position >= first - 1) this.#goBack(position)
+  }
+
+  /** The stream is as we know it up to here only. */
+  #goBack(position: number): void {
+    this.#log.error({ from: position + 1, to: this.#position }, 'the stream of routes has lost its end')
+    for (let lost = position + 1; lost <= this.#position; lost++) this.#taken.delete(lost)
+    this.#position = position
+    for (const origin of this.#routes.origins) this.#doubted.add(origin)
+    // What was taken over is to be written down where it lasts.
+    this.#bytesSince = Number.POSITIVE_INFINITY
+    this.#doubt()
   }
 
   /** The origin will not say its routes again: they go. */
@@ -163,6 +218,8 @@ export class RouteLog {
       this.#doubt()
     }
     this.#position = sequence
+    this.#taken.set(sequence, crc32(payload))
+    this.#taken.delete(sequence - TAKEN_KEPT)
     this.#bytesSince += payload.length
     return this.#take(payload)
   }
@@ -220,12 +277,27 @@ export class RouteLog {
       this.#checkpointBytes = bytes
     } catch (error) {
       // Nothing is lost: the stream still has all of it, and the next batch tries again. Unless somebody else leads.
-      if (!(error instanceof BusError) || error.code === 'wrong-sequence' || error.code === 'wrong-revision')
-        throw error
+      if (!(error instanceof BusError)) throw error
+      this.#isReplaced = error.code === 'wrong-sequence' || error.code === 'wrong-revision'
+      if (this.#isReplaced) throw error
       this.#bytesSince += bytesBefore
       this.#log.warn({ error: error.message }, 'routes could not be checkpointed')
     }
   }
+}
+
+/** Undefined if some of them are not there. */
+async function readWhole(stream: Stream, { first, last }: { first: number; last: number }) {
+  const bounds = await stream.bounds()
+  if (last > bounds.last || (first <= last && first < bounds.first)) return undefined
+  const payloads: Uint8Array[] = []
+  while (first + payloads.length <= last) {
+    for (const { sequence, payload } of await stream.read(first + payloads.length)) {
+      if (sequence !== first + payloads.length && sequence <= last) return undefined
+      if (sequence <= last) payloads.push(payload)
+    }
+  }
+  return payloads
 }
 
 function nothingOf(origin: string): RouteBatch {

@@ -11,7 +11,7 @@ import { leaderOf } from '../../src/agent/leader.ts'
 import { fibFeed } from '../../src/agent/names.ts'
 import { type Clock, systemClock } from '../../src/base/clock.ts'
 import { busSocket } from '../../src/bus/embedded/main.ts'
-import { expectedLater, FIRST, goThrough, LATER } from './kill-points.ts'
+import { expectedWith, FIRST, goThrough, LATER } from './kill-points.ts'
 import { publish, Scene } from './scene.ts'
 import { StallingProxy } from './stalling-proxy.ts'
 
@@ -38,7 +38,7 @@ test('a control module that is cut off while everything changes, and comes back'
   proxy.pass()
   await spare.close()
   await publish(bus, LATER)
-  await readers.equal(await expectedLater())
+  await readers.equal(await expectedWith(LATER))
   equal(await leaderOf(bus), 'control')
   equal(readers.flushed.join('\n'), '')
 })

@@ -47,11 +47,13 @@ function expectedStates(): Promise<State[]> {
 
 /** What comes when another one leads again. */
 export const LATER = whole(routesOf('bgp-3', '192.168.1.3', [300, 310]))
-let later: Promise<State> | undefined
+const more = new Map<readonly Uint8Array[], Promise<State>>()
 
-export function expectedLater(): Promise<State> {
-  later ??= freshState(FIRST, [...STEPS.flatMap(({ batches }) => batches), ...LATER])
-  return later
+/** After all steps and these batches. */
+export function expectedWith(batches: readonly Uint8Array[]): Promise<State> {
+  const known = more.get(batches) ?? freshState(FIRST, [...STEPS.flatMap((step) => step.batches), ...batches])
+  more.set(batches, known)
+  return known
 }
 
 /** The control module is killed at the point, and one of the same name goes on. */
@@ -92,7 +94,7 @@ export async function stopAt(t: TestContext, point: string): Promise<void> {
   await spare.close()
   await first.said('done acquire control', { from })
   await publish(bus, LATER)
-  await readers.equal(await expectedLater())
+  await readers.equal(await expectedWith(LATER))
   equal(readers.flushed.join('\n'), '', 'a node was without a route that it ought to have had all the time')
 }
 
