@@ -127,6 +127,9 @@ test('a stream or bucket that was replaced is noticed: consumers are told, watch
   })
   const other = await here.join('other')
   await other.stream('s', limits).append(bytes('other'))
+  // It has seen more than the old one, so that nothing but its age gives it away.
+  for (let i = 0; i < 9; i++) await other.bucket('b').put('passing', bytes('x'))
+  await other.bucket('b').delete('passing')
   await other.bucket('b').put('a', bytes('other'))
   await told
   await changes.count(4)
@@ -163,6 +166,37 @@ test('a lease is free after its whole time by the clock of whoever wants it, and
   await lease.lost
   await shown.count(3)
   deepEqual(shown.list, ['holder', 'nobody', 'heir'])
+})
+
+test("renewals that overtake each other are all the holder's own, and it keeps its lease", { skip }, async (t) => {
+  const here = await natsHere(t)
+  const clock = new ManualClock()
+  const holder = await here.join('holder', { clock })
+  const lease = await holder.acquireLease('x', { holder: 'holder', ttl_ms: 1000 })
+  // The server answers neither before it has got both.
+  here.server.signal('SIGSTOP')
+  clock.advance(334)
+  clock.advance(334)
+  here.server.signal('SIGCONT')
+  for (let i = 0; i < 5; i++) await holder.bucket('other').put('key', bytes('x'))
+  clock.advance(500)
+  ok(lease.held)
+})
+
+test('what is published faster than the server reads is dropped and counted, and calls go on', {
+  skip,
+}, async (t) => {
+  const here = await natsHere(t)
+  const publisher = await here.join('publisher')
+  here.server.signal('SIGSTOP')
+  for (let i = 0; i < 300; i++) publisher.publish('flood', new Uint8Array(100_000))
+  here.server.signal('SIGCONT')
+  const { published, dropped } = publisher.counters
+  equal(published + dropped, 300)
+  ok(published > 50 && dropped > 150, `${published} published`)
+  await publisher.bucket('b').put('key', bytes('x'))
+  publisher.publish('flood', new Uint8Array(100_000))
+  equal(publisher.counters.published, published + 1)
 })
 
 test('without a server whenConnected says so, and closing ends it all', async () => {
