@@ -61,7 +61,10 @@ routing:
     - { name: over-internet, to: 127.0.0.1, http: { port: ${internet} }, interval_ms: 100 }
 `
 
-test('a route leaves a path that has become slow, once, and one that is gone', { skip: unprivileged }, async (t) => {
+test('a route leaves a path that has become slow, once, and one that is gone', {
+  skip: unprivileged,
+  timeout: 60_000,
+}, async (t) => {
   const mpls = await serverHere(t)
   const internet = await serverHere(t)
   const { site, errors } = parseSite(siteOf(mpls.port, internet.port))

@@ -81,7 +81,10 @@ routing:
   equal(kept !== undefined && livenessNews.decode(kept.value).ok, true)
 })
 
-test('how good a path is that a tenant chooses by is told every moment', { skip: unprivileged }, async (t) => {
+test('how good a path is that a tenant chooses by is told every moment', {
+  skip: unprivileged,
+  timeout: 60_000,
+}, async (t) => {
   const { site, errors } = parseSite(`
 site: s
 routing:
