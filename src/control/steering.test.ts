@@ -234,7 +234,7 @@ suite('with a control module', () => {
     await until(MPLS)
   })
 
-  test('the next leader goes on with the order that it finds', async (t) => {
+  test('the next leader goes on with the order that it finds', { timeout: 60_000 }, async (t) => {
     const { here, bus, lead, tell, until, via } = await scene(t, siteOf(), 'm1 10, m2 10, i1 10')
     const first = await lead('control')
     await until(MPLS)
