@@ -11,7 +11,7 @@ import { type Event, event } from '../wire/control/event.ts'
 import { EVENTS_STREAM } from './names.ts'
 
 /** A month of a restless site; 2 MB. */
-const LIMITS = { entriesMax: 10_000, bytesMax: 8 * 1024 * 1024 }
+export const EVENTS_LIMITS = { entriesMax: 10_000, bytesMax: 8 * 1024 * 1024 }
 /** While there is no bus. */
 const WAITING_MAX = 1000
 const TRY_AGAIN_MS = 1000
@@ -61,7 +61,7 @@ export class Events {
     const { signal } = this.#closing
     while (this.#waiting.length > 0) {
       try {
-        await bus.stream(EVENTS_STREAM, LIMITS).append(event.encode(this.#waiting[0]!))
+        await bus.stream(EVENTS_STREAM, EVENTS_LIMITS).append(event.encode(this.#waiting[0]!))
         this.#waiting.shift()
         if (this.#waiting.length === 0 && this.#lost > 0) this.#tellLost()
       } catch (error) {
@@ -81,7 +81,7 @@ export class Events {
 
 /** All that are still there, the oldest first. */
 export async function eventsOf(bus: Bus): Promise<Event[]> {
-  const stream = bus.stream(EVENTS_STREAM, LIMITS)
+  const stream = bus.stream(EVENTS_STREAM, EVENTS_LIMITS)
   const { first, last } = await stream.bounds()
   const events: Event[] = []
   for (let next = first; next <= last; ) {

@@ -228,6 +228,7 @@ export class RouteLog {
     const decoded = routeBatch.decode(payload)
     if (!decoded.ok) {
       this.#log.error({ reason: decoded.message }, 'a route batch cannot be read')
+      if (this.#asking) this.#events?.tell('batch-refused', 'unknown', decoded.message)
       return undefined
     }
     const { origin, replaces, part } = decoded.value

@@ -40,7 +40,7 @@ export async function cutStore(t: TestContext, { stream, restarts, lefts, anywhe
     if (restarts) await control.close()
     await scene.killBus()
     const { path, at, length } = lastRecord(scene, stream)
-    truncateSync(path, anywhere ? anywhere(at + length) : at + Math.min(left, length - 1))
+    if (length > 0) truncateSync(path, anywhere ? anywhere(at + length) : at + Math.min(left, length - 1))
     await scene.startBus()
     if (restarts) control = scene.controlHere('control', FIRST)
     await next()
@@ -57,6 +57,8 @@ function lastRecord({ store }: Scene, stream: string): { path: string; at: numbe
   const path = join(directory, segment)
   const bytes = readFileSync(path)
   let at = 0
+  // All of it was cut off, and nothing has come since.
+  if (bytes.length === 0) return { path, at, length: 0 }
   for (;;) {
     const length = HEAD_BYTES + bytes.readUInt32BE(at)
     if (at + length >= bytes.length) return { path, at, length }

@@ -98,6 +98,23 @@ export async function stopAt(t: TestContext, point: string): Promise<void> {
   equal(readers.flushed.join('\n'), '', 'a node was without a route that it ought to have had all the time')
 }
 
+/** The nodes are killed at the point, and start again with what is on their disk. */
+export async function endNodesAt(t: TestContext, point: string): Promise<void> {
+  const scene = await Scene.of(t, { busHere: true })
+  const nodes = scene.nodes(FIRST, point)
+  scene.controlHere('control', FIRST)
+  await Promise.race([nodes.said('done put acks/switch-edge.edge'), nodes.ended])
+  // All steps are said one after the other, whatever has come of the one before.
+  const source = scene.join('source')
+  for (const { site, batches } of STEPS) {
+    await give(source, site)
+    await publish(source, batches)
+  }
+  await nodes.ended
+  const bus = scene.join('readers')
+  await scene.readers(bus, siteOf(FIRST)).equal((await expectedStates()).at(-1)!)
+}
+
 /** Through all steps, with something else that happens while each is said; answers when all hold what they ought to in the end. */
 export async function goThrough(
   scene: Scene,

@@ -191,6 +191,14 @@ export class Scene {
     ])
   }
 
+  /** The nodes that `readers` are otherwise, as a process. */
+  nodes(text: string, at: string): Running {
+    const path = join(this.directory, 'nodes.yaml')
+    writeFileSync(path, text)
+    const words = [busSocket(this.directory), join(this.directory, 'nodes'), path, at, 'SIGKILL']
+    return this.#run(new URL('./node-process.ts', import.meta.url), words)
+  }
+
   /** A control module in this process. */
   controlHere(name: string, text: string, more: Partial<ControlOptions> = {}): { close(): Promise<void> } {
     const options = { name, bus: this.join(name), clock: systemClock, log: silent, site: siteOf(text), ...more }
