@@ -118,7 +118,7 @@ function run(script: URL, words: readonly string[]): Running {
 export class Scene {
   readonly directory = mkdtempSync(join(tmpdir(), 'control-'))
   /** What the bus keeps. */
-  readonly store = join(this.directory, 'store')
+  readonly store: string
   isOver = false
   readonly #isBusHere: boolean
   #busHere: { close(): Promise<void> } | undefined
@@ -128,15 +128,16 @@ export class Scene {
   readonly #closing: (() => Promise<void>)[] = []
 
   /** With a bus in this process, which is started again in no time, or one that is killed. */
-  static async of(t: TestContext, options: { busHere?: boolean } = {}): Promise<Scene> {
-    const scene = new Scene(options.busHere ?? false)
+  static async of(t: TestContext, options: { busHere?: boolean; store?: string } = {}): Promise<Scene> {
+    const scene = new Scene(options.busHere ?? false, options.store)
     t.after(() => scene.#end())
-    mkdirSync(scene.store)
+    mkdirSync(scene.store, { recursive: true })
     await scene.startBus()
     return scene
   }
 
-  private constructor(busHere: boolean) {
+  private constructor(busHere: boolean, store = join(this.directory, 'store')) {
+    this.store = store
     this.#isBusHere = busHere
   }
 
