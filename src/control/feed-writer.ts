@@ -109,7 +109,8 @@ export class FeedWriter {
   }
 
   /**
-   * Waits for a connection if there is none. Rejects with 'wrong-sequence' or 'wrong-revision' if somebody else writes, or with 'closed'.
+   * Waits for a connection if there is none. Rejects with 'wrong-sequence' or 'wrong-revision' if somebody else writes, or
+   * with 'closed'.
    */
   async append(message: Uint8Array, isSnapshot: boolean): Promise<void> {
     const sequence = this.#last + 1

@@ -115,7 +115,7 @@ export async function endNodesAt(t: TestContext, point: string): Promise<void> {
   await scene.readers(bus, siteOf(FIRST)).equal((await expectedStates()).at(-1)!)
 }
 
-/** Through all steps, with something else that happens while each is said; answers when all hold what they ought to in the end. */
+/** Through all steps, with something else that happens while each is said, until all hold what they ought to. */
 export async function goThrough(
   scene: Scene,
   bus = scene.join('readers'),
