@@ -95,6 +95,20 @@ async function scene(t: TestContext) {
   }
 }
 
+/** Resolves once the checkpoint was written so many times. */
+function checkpointed(bus: Bus, times: number): Promise<void> {
+  return new Promise((resolve) => {
+    let count = 0
+    const watch = bus.bucket('control').watch('routes', () => {
+      count++
+      if (count < times) return
+      watch.close()
+      resolve()
+    })
+    watch.ready.catch(() => {})
+  })
+}
+
 const sizes = (routes: PublishedRoutes) => routes.of('acme').map(({ origin, routes }) => `${origin} ${routes.size}`)
 
 test('after batches were lost every origin is asked to say its routes again, and those that do not lose them', async (t) => {
@@ -114,6 +128,8 @@ test('after batches were lost every origin is asked to say its routes again, and
   control.clock.advance(10_000)
   deepEqual(sizes(control.routes), ['b 2'])
   await control.touched(12)
+  await checkpointed(source, 1)
+  deepEqual(sizes((await log()).routes), ['b 2'], 'what was withdrawn is there again')
   deepEqual(told, ['origin-in-doubt a', 'origin-in-doubt b', 'origin-withdrawn a'])
 })
 

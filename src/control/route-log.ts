@@ -77,6 +77,7 @@ export class RouteLog {
   #noted = 0
   #keptLast = 0
   #isReplaced = false
+  #wake = (): void => {}
 
   constructor({ bus, routes, clock, log, ...options }: RouteLogOptions) {
     const { replaced = () => {}, checkpointAfter_bytes = CHECKPOINT_AFTER_BYTES } = options
@@ -126,7 +127,9 @@ export class RouteLog {
         const lost = new AbortController()
         const stopConnection = this.#bus.onConnection((connected) => connected && lost.abort())
         try {
+          this.#wake = () => lost.abort()
           await this.#findEnd(stream)
+          if (this.#bytesSince === Number.POSITIVE_INFINITY && !this.#routes.isWaiting()) await this.#checkpoint()
           await this.#consume(stream, touch, AbortSignal.any([signal, lost.signal]))
         } catch (error) {
           // It ends before where we are, or the bus is away again: it is looked at anew.
@@ -181,8 +184,9 @@ export class RouteLog {
   withdraw(origin: string): Touched {
     const touched = this.#routes.take(nothingOf(origin))
     this.#doubted.delete(origin)
-    // The next batch has it written down. Until then a control module that starts would find them there again.
+    // Until it is written down a control module that starts would find them there again.
     this.#bytesSince = Number.POSITIVE_INFINITY
+    this.#wake()
     return typeof touched === 'string' ? new Map() : touched
   }
 
