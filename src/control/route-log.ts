@@ -41,6 +41,8 @@ const checkpoint = z.object({
   first: z.int(),
   last: z.int(),
   position: z.int(),
+  /** Of the batch there: a stream that has lost its end may have another one in its place. */
+  crc: z.int().optional(),
   doubted: z.array(z.string()).default([]),
 })
 
@@ -111,6 +113,7 @@ export class RouteLog {
       this.#position = found.position
       for (const origin of found.doubted) this.#doubted.add(origin)
       if (found.position > last) this.#goBack(last)
+      else if (!(await isAsFound(stream, found))) this.#goBack((await stream.bounds()).first - 1)
     }
     while (this.#position < last) {
       for (const { sequence, payload } of await stream.read(this.#position + 1)) this.#takeEntry(sequence, payload)
@@ -259,6 +262,7 @@ export class RouteLog {
   async #checkpoint(): Promise<void> {
     const kept = this.#bus.stream(KEPT_STREAM, LIMITS)
     const position = this.#position
+    const crc = this.#taken.get(position)
     // While this is written down, origins may come into doubt or lose their routes.
     const doubted = [...this.#doubted]
     const bytesBefore = this.#bytesSince
@@ -276,7 +280,7 @@ export class RouteLog {
         }
       }
       const bounds = first === 0 ? { first: 1, last: 0 } : { first, last }
-      const note = { ...bounds, position, doubted }
+      const note = { ...bounds, position, crc, doubted }
       const text = Buffer.from(JSON.stringify(note))
       this.#noted = await this.#bus.bucket('control').put('routes', text, { revision: this.#noted })
       this.#checkpointBytes = bytes
@@ -289,6 +293,13 @@ export class RouteLog {
       this.#log.warn({ error: error.message }, 'routes could not be checkpointed')
     }
   }
+}
+
+async function isAsFound(stream: Stream, { position, crc }: { position: number; crc?: number | undefined }) {
+  if (crc === undefined) return true
+  const [entry] = await stream.read(position)
+  // What the stream has forgotten by now is no sign of anything.
+  return entry?.sequence !== position || crc32(entry.payload) === crc
 }
 
 /** Undefined if some of them are not there. */
