@@ -34,6 +34,8 @@ export const BUCKET = {
   liveness: 'liveness',
   /** By tenant: the order of its paths. */
   paths: 'paths',
+  /** By tenant and connection: is it up. */
+  connections: 'connections',
   /** By host: where its VPCs send to. */
   hosts: 'hosts',
 } as const
@@ -50,6 +52,9 @@ export const LIVENESS_SUBJECT = 'news.liveness'
 
 /** A switch or a routing node says which ways to tenants' networks are broken: see broken-paths.ts. */
 export const BROKEN_SUBJECT = 'news.broken'
+
+/** The control module says which of tenants' connections are up: see connection-states.ts. */
+export const CONNECTIONS_SUBJECT = 'news.connections'
 
 /** A forwarding node says what it found in its FIB: see wire/control/digest.ts. */
 export const DIGESTS_SUBJECT = 'news.digests'

@@ -22,6 +22,7 @@ const THINGS: Readonly<Record<string, Thing>> = {
   routes: (bus, _, tenant) => askControl(bus, 'routes', tenant),
   paths: (bus, _, tenant) => askControl(bus, 'paths', tenant),
   nodes: (bus) => askControl(bus, 'nodes'),
+  connections: (bus, _, tenant) => askControl(bus, 'connections', tenant),
   events: async (bus) =>
     (await eventsOf(bus)).map(({ at_ms, ...event }) => ({ at: new Date(at_ms).toISOString(), ...event })),
   switches: (bus, modules) => ask(bus, modules, ['access'], 'switch'),

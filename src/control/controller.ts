@@ -17,6 +17,7 @@ import type { Site } from '../config/site.ts'
 import { hostBatch } from '../wire/control/switch.ts'
 import { Acks } from './acks.ts'
 import { ClusterFeed } from './cluster-feed.ts'
+import { Connections } from './connections.ts'
 import { Digests } from './digests.ts'
 import { hostBatchesOf, switchBatchOf } from './edge.ts'
 import type { HeldFib, Numbering } from './held-fib.ts'
@@ -69,6 +70,7 @@ export class Controller implements Feeds {
   readonly #wanted = new Map<string, Map<TenantFib, string>>()
   readonly #acks: Acks
   readonly #digests: Digests
+  readonly #connections: Connections
   readonly #speakers: LiveSpeakers
   readonly #stale: StaleOrigins
   readonly #moves: Moves
@@ -112,9 +114,11 @@ export class Controller implements Feeds {
     this.#speakers = new LiveSpeakers(options.bus, (name, epoch) => this.#speaker(name, epoch))
     this.#paths = new PathMemory(options.bus, options.log)
     const turned = (names: ReadonlySet<string>): void => {
+      this.#connections.turned(names)
       for (const name of names) this.#turned.add(name)
       this.#wake()
     }
+    this.#connections = new Connections({ ...options, down: () => this.#tracks.down })
     this.#tracks = new Tracks(options.bus, turned, () => this.#steer())
   }
 
@@ -148,6 +152,8 @@ export class Controller implements Feeds {
       await routes.load()
       await Promise.all([controller.#speakers.follow(speakersOf(site)), controller.#tracks.ready])
       controller.#steering.goOnWith(await controller.#paths.load())
+      await controller.#connections.load()
+      controller.#connections.setSite(site)
       await controller.#takeOver()
       ready(controller)
       const follow = routes.follow((touched) => controller.#touch(touched), signal)
@@ -160,6 +166,7 @@ export class Controller implements Feeds {
       controller.#tracks.close()
       controller.#acks.close()
       controller.#digests.close()
+      controller.#connections.close()
     }
   }
 
@@ -177,6 +184,10 @@ export class Controller implements Feeds {
 
   get steering(): Steering {
     return this.#steering
+  }
+
+  get connections(): Connections {
+    return this.#connections
   }
 
   get digests(): Digests {
@@ -287,6 +298,7 @@ export class Controller implements Feeds {
     keepOnly(this.#clusters, site.clusters)
     keepOnly(this.#switchFeeds, site.switches)
     this.#placement.setSite(site)
+    this.#connections.setSite(site)
     await this.#speakers.follow(speakersOf(site))
     this.#buildTenants()
   }

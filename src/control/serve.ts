@@ -136,6 +136,7 @@ async function leadUnder(
         showing(bus, name, 'routes', (tenant) => tellRoutes(controller, tenant)),
         showing(bus, name, 'paths', (tenant) => tellPaths(controller, tenant)),
         showing(bus, name, 'nodes', () => tellNodes(controller)),
+        showing(bus, name, 'connections', (tenant) => controller.connections.tell(tenant)),
       )
       present.announce()
     })

@@ -5,6 +5,7 @@
 
 import { Random } from '../../base/random.ts'
 import { RouteColumnsBuilder } from './columns.ts'
+import { connectionState } from './connection.ts'
 import { fibDigests } from './digest.ts'
 import { event } from './event.ts'
 import { type FibBatch, fibBatch, type NextHop } from './fib.ts'
@@ -176,6 +177,10 @@ export const samples = [
       { vni: 1001, remote, peer: undefined },
       { vni: 1002, remote: undefined, peer: customer },
     ],
+  }),
+  sample(connectionState, {
+    ...{ tenant: 'acme', connection: 'acme-dc', keys: [1001, 2 ** 32 - 1] },
+    ...{ isUp: false, since_ms: 1_800_000_000_000, reason: 'carrier' },
   }),
   sample(fibDigests, {
     ...{ node: 'fn-1', cluster: 'blue', format: 1, incarnation: 'a1b2', epoch: 4, generation: 9 },
