@@ -8,9 +8,11 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createInterface, type Interface } from 'node:readline'
+import { busSocket } from '../src/bus/embedded/main.ts'
 import { loadSite } from '../src/config/load.ts'
 import type { Site } from '../src/config/site.ts'
 import type { KernelDrops } from '../src/dataplane/port.ts'
+import type { ConnectionState } from '../src/wire/control/connection.ts'
 import { type RunningRouter, routersInstall, startRouter } from './customer-router.ts'
 import { Lab } from './namespaces.ts'
 import { renamed, widened } from './site-file.ts'
@@ -85,7 +87,7 @@ export class Surroundings {
     this.site = site
     this.topology = topology
     this.siteFile = `${lab.folder}/site.yaml`
-    this.runFolder = `${lab.folder}/run`
+    this.runFolder = runFolderOf(lab)
     mkdirSync(this.runFolder, { mode: 0o750 }) // whatever the umask: nobody else may write a run directory
     writeFileSync(
       this.siteFile,
@@ -105,6 +107,10 @@ export class Surroundings {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
+}
+
+function runFolderOf(lab: Lab): string {
+  return `${lab.folder}/run`
 }
 
 interface Made {
@@ -143,6 +149,7 @@ async function makeNetwork(lab: Lab, topology: Topology): Promise<void> {
 interface VSwitchAnswer {
   readonly counters: VSwitchCounters
   readonly kernelDrops: Readonly<Record<string, KernelDrops>>
+  readonly connections: readonly ConnectionState[]
 }
 
 export class VSwitchProcess {
@@ -162,6 +169,7 @@ export class VSwitchProcess {
       uplinks: host.uplinks,
       machines: host.machines,
       vips: Array.from(vipsByKey(site), ([key, vip]) => ({ key, vip })),
+      busSocket: busSocket(runFolderOf(lab)),
     }
     const file = `${lab.folder}/${host.name}.vswitch.json`
     writeFileSync(file, JSON.stringify(config))
@@ -199,6 +207,12 @@ export class VSwitchProcess {
 
   async counters(): Promise<VSwitchCounters> {
     return JSON.parse(await this.#ask({ counters: true })).counters
+  }
+
+  /** What it has heard of the connections of its machines' tenants. */
+  async connections(): Promise<readonly ConnectionState[]> {
+    const { connections }: VSwitchAnswer = JSON.parse(await this.#ask({ counters: true }))
+    return connections
   }
 
   /** What it has lost, by reason; `kernel` is what never reached it. */

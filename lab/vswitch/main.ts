@@ -2,13 +2,19 @@
  * The vSwitch as a process: `node lab/vswitch/main.ts CONFIG.json`, in the host's namespace. Says `ready` on stdout,
  * then takes requests, a JSON document a line, on stdin: `{ "setVip": { "key", "vip" } }` and `{ "counters": true }`;
  * each is answered by a line on stdout. Ends when stdin does.
+ *
+ * It follows on the site's bus which connections the tenants of its machines have and which of them are up: what an agent
+ * on a host may tell the machines, or choose by.
  */
 
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
+import { ConnectionStates } from '../../src/agent/connection-states.ts'
 import { parseAddress } from '../../src/base/address.ts'
 import { systemClock } from '../../src/base/clock.ts'
+import { freshSeed, Random } from '../../src/base/random.ts'
+import { connectBus } from '../../src/bus/embedded/client.ts'
 import { NetworkView } from '../../src/linux/network-view.ts'
 import { PollSet } from '../../src/linux/poll.ts'
 import { SteeringTables } from '../../src/linux/steering.ts'
@@ -43,13 +49,25 @@ const view = new NetworkView(systemClock, ({ kind, value }) => {
 })
 for (const link of view.links.values()) vswitch.setCarrier(link.name, link.up && link.carrier)
 
+const { busSocket } = config
+const bus = busSocket
+  ? connectBus({
+      socketPath: busSocket,
+      name: `host.${config.address}`,
+      clock: systemClock,
+      random: new Random(freshSeed()),
+    })
+  : undefined
+const connections = bus && new ConnectionStates(bus, new Set(config.machines.map(({ key }) => key)))
+
 let running = true
 const requests = createInterface({ input: process.stdin })
 requests.on('line', (line) => {
   const { setVip, counters }: Request = JSON.parse(line)
   if (setVip) vswitch.setVip(setVip.key, setVip.vip)
   const kernelDrops = Object.fromEntries(ports.map((port) => [port.name, port.kernelDrops()]))
-  console.log(JSON.stringify(counters ? { counters: vswitch.counters, kernelDrops } : {}))
+  const answer = { counters: vswitch.counters, kernelDrops, connections: connections?.all() ?? [] }
+  console.log(JSON.stringify(counters ? answer : {}))
 })
 requests.on('close', () => {
   running = false
@@ -67,5 +85,7 @@ for (let due_us = 0; running; ) {
     due_us = now_us + LOOK_us
   }
 }
+connections?.close()
+await bus?.close()
 view.close()
 for (const port of ports) port.close()

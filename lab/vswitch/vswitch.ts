@@ -38,6 +38,8 @@ export interface VSwitchConfig {
   }[]
   /** Which VIP a VPC's packets go to. */
   readonly vips: readonly { readonly key: number; readonly vip: string }[]
+  /** Of the site's bus, if it listens there. */
+  readonly busSocket?: string
 }
 
 interface Machine {
