@@ -123,6 +123,17 @@ export class FailoverBed {
     )
   }
 
+  /** The wire of the main connection has no carrier while this goes on; all is as before once it resolves. */
+  async withoutCarrier(run: () => Promise<void>): Promise<void> {
+    this.#wire.postMessage(false)
+    try {
+      await run()
+    } finally {
+      this.#wire.postMessage(true)
+    }
+    await this.#settled()
+  }
+
   /** The router behind the main connection falls silent, and BFD with it; its wire is up all the time. */
   async silence(): Promise<Failover> {
     const router = this.made.routers.get(MAIN) as Bird
