@@ -11,7 +11,7 @@ import { type BenchOptions, type BenchRow, benchRow } from '../report.ts'
 
 const FULL = { routes: 10_000, times: 100 }
 const QUICK = { routes: 500, times: 3 }
-/** Ten packets a second and router would do; two cores with a whole site on them want some more. */
+/** Its detection time is told beside what is judged, and is no part of it. */
 const BFD = { interval_ms: 100, multiplier: 3 }
 const BAR_ms = 10
 const AIM_ms = 3

@@ -1,7 +1,7 @@
 /**
  * A Map by prefix that keeps hundreds of thousands of IPv4 prefixes in typed arrays: open addressing with linear probing, and
- * what is deleted leaves no trace, for those behind it move up. Several times faster than a Map, whose every entry is somewhere
- * else. IPv6 prefixes, whose keys are texts, are in a Map. In no order.
+ * what is deleted leaves no trace, for those behind it move up. The control module spends half as much on a route with it as with
+ * Maps. IPv6 prefixes, whose keys are texts, are in a Map. In no order.
  *
  *   hash(key) --> place: key, value | key, value | empty        at most three of four places are taken
  */

@@ -37,7 +37,7 @@ export interface UnderlayOptions {
   readonly clock: Clock
   /** Somebody forwards by all of `routes()`, as a switch does: the neighbours of all routes are sought. */
   readonly followRoutes?: boolean
-  /** How often the wires are looked at, whatever the kernel says; a look at one costs some 5 us. */
+  /** How often the wires are looked at, whatever the kernel says. */
   readonly carrierPoll_ms?: number
   /** Something changed: routes, neighbours, own addresses, links. After the watches concerned have been told. */
   onChange?(): void

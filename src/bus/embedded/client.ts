@@ -21,6 +21,7 @@ import {
 } from '../bus.ts'
 import { HeldLease } from '../held-lease.ts'
 import { checkName } from '../subject.ts'
+import { whenConnected } from '../when-connected.ts'
 import { decodeHolder, LEASES } from './leases.ts'
 import { Link, type LinkOptions } from './link.ts'
 import type { ToClient } from './protocol.ts'
@@ -63,13 +64,8 @@ class EmbeddedBus implements Bus {
     return this.#link.connected
   }
 
-  async whenConnected(timeout_ms: number): Promise<void> {
-    const abort = new AbortController()
-    const timer = this.#link.clock.after(timeout_ms, () => abort.abort())
-    await this.#link.untilConnected(abort.signal)
-    timer.cancel()
-    if (this.#link.closed) throw new BusError('closed', 'the bus was closed')
-    if (!this.#link.connected) throw this.#link.failure
+  whenConnected(timeout_ms: number): Promise<void> {
+    return whenConnected(this.#link, timeout_ms)
   }
 
   onConnection(handler: (connected: boolean) => void): () => void {

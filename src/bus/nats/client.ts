@@ -21,6 +21,7 @@ import {
   type Subscription,
 } from '../bus.ts'
 import { checkName } from '../subject.ts'
+import { whenConnected } from '../when-connected.ts'
 import { busErrorOf, FAILED_HEADER } from './failure.ts'
 import { Leases } from './leases.ts'
 import { Link, type NatsOptions, type Wire } from './link.ts'
@@ -76,13 +77,8 @@ class NatsBus implements Bus {
     return this.#link.connected
   }
 
-  async whenConnected(timeout_ms: number): Promise<void> {
-    const abort = new AbortController()
-    const timer = this.#link.clock.after(timeout_ms, () => abort.abort())
-    await this.#link.untilConnected(abort.signal)
-    timer.cancel()
-    if (this.#link.closed) throw new BusError('closed', 'the bus was closed')
-    if (!this.#link.connected) throw this.#link.failure
+  whenConnected(timeout_ms: number): Promise<void> {
+    return whenConnected(this.#link, timeout_ms)
   }
 
   onConnection(handler: (connected: boolean) => void): () => void {

@@ -19,6 +19,8 @@ export const repeats: SuiteCases = {
       if (i % 100 === 99) await restarting
     }
     ok(unknown >= 3, `${unknown} appends had an unknown outcome`)
+    // It comes back in its own time, which may be after the writer.
+    await reader.whenConnected(10_000)
     deepEqual(
       (await collect(reader.stream('killed-amid', limits), 300)).map(
         ({ sequence, payload }) => `${sequence} ${text(payload)}`,
