@@ -1,28 +1,47 @@
-/** For tests: how much of a core a process takes while it has nothing to do. */
+/** For tests: whether a process sleeps while it has nothing to do. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { systemClock } from '../base/clock.ts'
 
 const WINDOW_s = 2
 const WINDOWS_MAX = 10
+/** One thread that spins takes all of a core, on any machine; what a wake-up costs differs between machines. */
+const CORE_SHARE_MAX = 0.1
 
-/**
- * Looks at the process for two seconds, and again while it takes `limit` of a core or more: what the compiler still does
- * in the background after a start is not idling, and on a busy machine the same work takes longer. Returns the least.
- */
-export async function idleShare(pid: number, limit: number): Promise<number> {
-  let least = Number.POSITIVE_INFINITY
-  for (let window = 0; window < WINDOWS_MAX && least >= limit; window++) {
-    const before_s = busy_s(pid)
-    await new Promise<void>((resolve) => systemClock.after(WINDOW_s * 1000, resolve))
-    least = Math.min(least, (busy_s(pid) - before_s) / WINDOW_s)
-  }
-  return least
+export interface Idling {
+  /** How often its threads began to sleep, all together. */
+  readonly sleepsPerSecond: number
+  /** How much of a core its threads took, all together. */
+  readonly coreShare: number
 }
 
-/** Of all its threads, as the scheduler counts: the times in proc(5)'s stat are samples, and too coarse for so little. */
-function busy_s(pid: number): number {
-  const ofThread = (thread: string): number =>
-    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0])
-  return readdirSync(`/proc/${pid}/task`).reduce((sum_ns, thread) => sum_ns + ofThread(thread), 0) / 1e9
+/**
+ * Looks at the process for two seconds, and again while it wakes more often than that or takes a tenth of a core: what
+ * the compiler still does in the background after a start is not idling. Undefined if it idled, else the last look.
+ */
+export async function restless(pid: number, sleepsPerSecondMax: number): Promise<Idling | undefined> {
+  let idling: Idling | undefined
+  for (let window = 0; window < WINDOWS_MAX; window++) {
+    const before = spent(pid)
+    await new Promise<void>((resolve) => systemClock.after(WINDOW_s * 1000, resolve))
+    const after = spent(pid)
+    idling = {
+      sleepsPerSecond: (after.sleeps - before.sleeps) / WINDOW_s,
+      coreShare: (after.busy_s - before.busy_s) / WINDOW_s,
+    }
+    if (idling.sleepsPerSecond <= sleepsPerSecondMax && idling.coreShare < CORE_SHARE_MAX) return undefined
+  }
+  return idling
+}
+
+/** As the scheduler counts: the times in proc(5)'s stat are samples, and too coarse for so little. */
+function spent(pid: number): { busy_s: number; sleeps: number } {
+  let busy_ns = 0
+  let sleeps = 0
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const read = (file: string): string => readFileSync(`/proc/${pid}/task/${thread}/${file}`, 'utf8')
+    busy_ns += Number(read('schedstat').split(' ')[0])
+    sleeps += Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(read('status'))![1])
+  }
+  return { busy_s: busy_ns / 1e9, sleeps }
 }
