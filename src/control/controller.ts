@@ -6,7 +6,6 @@
 
 import type { Events } from '../agent/events.ts'
 import { LiveSpeakers } from '../agent/live-speakers.ts'
-import { BUCKET, fibFeed, switchFeed } from '../agent/names.ts'
 import { getSite, watchSite } from '../agent/site-store.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
@@ -14,25 +13,21 @@ import { aborted } from '../base/signal.ts'
 import type { Bus } from '../bus/bus.ts'
 import { describeDifference, diffSites } from '../config/difference.ts'
 import type { Site } from '../config/site.ts'
-import { hostBatch } from '../wire/control/switch.ts'
 import { Acks } from './acks.ts'
-import { ClusterFeed } from './cluster-feed.ts'
 import { Connections } from './connections.ts'
 import { Digests } from './digests.ts'
-import { hostBatchesOf, switchBatchOf } from './edge.ts'
-import type { HeldFib, Numbering } from './held-fib.ts'
-import { Ids } from './ids.ts'
 import { Moves } from './moves.ts'
-import { indexSite, networkOf, type SiteIndex } from './network.ts'
+import { indexSite, type SiteIndex } from './network.ts'
 import { PathMemory } from './path-memory.ts'
-import { type Feeds, Placement, type Progress } from './placement.ts'
+import { Placement } from './placement.ts'
 import { PublishedRoutes, type Touched } from './published-routes.ts'
 import { recoverPlaces } from './recover.ts'
 import { RouteLog } from './route-log.ts'
+import { SiteFeeds } from './site-feeds.ts'
 import { StaleOrigins } from './stale-origins.ts'
 import { Steering } from './steering.ts'
-import { SwitchFeed } from './switch-feed.ts'
-import { type TenantChanges, TenantFib } from './tenant-fib.ts'
+import type { TenantFib } from './tenant-fib.ts'
+import { Tenants } from './tenants.ts'
 import { Tracks } from './tracks.ts'
 
 /** While tenants move: how often to see whether a drain is over or a node too late. */
@@ -54,21 +49,12 @@ export interface ControllerOptions {
   readonly checkpointAfter_bytes?: number
 }
 
-export class Controller implements Feeds {
+export class Controller {
   readonly #options: ControllerOptions
-  readonly #numbering: Numbering = { tenants: new Ids(), segments: new Ids(), hops: new Ids() }
-  readonly #published = new PublishedRoutes()
+  readonly #tenants: Tenants
   readonly #placement = new Placement()
-  readonly #tenants = new Map<string, TenantFib>()
-  readonly #clusters = new Map<string, ClusterFeed>()
-  readonly #switchFeeds = new Map<string, SwitchFeed>()
-  /** What is on the bus for each host, and which revision it has: who else writes there has taken our place. */
-  readonly #hosts = new Map<string, { readonly bytes: Buffer; readonly revision: number }>()
-  #hostsRead = false
-  readonly #touched: Touched = new Map()
-  /** By cluster: the tenants that it holds, each with the address that its nodes send from. */
-  readonly #wanted = new Map<string, Map<TenantFib, string>>()
   readonly #acks: Acks
+  readonly #feeds: SiteFeeds
   readonly #digests: Digests
   readonly #connections: Connections
   readonly #speakers: LiveSpeakers
@@ -102,15 +88,18 @@ export class Controller implements Feeds {
       }
       this.#wake()
     })
+    this.#feeds = new SiteFeeds(options, this.#acks, site)
+    const published = new PublishedRoutes()
+    this.#tenants = new Tenants(published)
     this.#digests = new Digests({
       ...options,
-      cluster: (name) => this.#clusters.get(name),
+      cluster: (name) => this.#feeds.clusterFeed(name),
       repair: () => this.#wake(),
     })
     this.#stale = new StaleOrigins(options.clock, (name) => options.events.tell('origin-stale', name))
     this.#moves = new Moves(options.events)
     const replaced = (origin: string): void => this.#stale.replaced(origin)
-    this.#routes = new RouteLog({ ...options, routes: this.#published, replaced })
+    this.#routes = new RouteLog({ ...options, routes: published, replaced })
     this.#speakers = new LiveSpeakers(options.bus, (name, epoch) => this.#speaker(name, epoch))
     this.#paths = new PathMemory(options.bus, options.log)
     const turned = (names: ReadonlySet<string>): void => {
@@ -175,7 +164,7 @@ export class Controller implements Feeds {
   }
 
   get tenants(): ReadonlyMap<string, TenantFib> {
-    return this.#tenants
+    return this.#tenants.fibs
   }
 
   get placement(): Placement {
@@ -194,52 +183,23 @@ export class Controller implements Feeds {
     return this.#digests
   }
 
-  get switches(): string[] {
-    return [...this.#switchFeeds.keys()]
-  }
-
-  cluster(name: string): Progress {
-    const feed = this.#clusters.get(name)
-    const nodes = this.#site.clusters.find((cluster) => cluster.name === name)?.nodes ?? []
-    return this.#progress(
-      fibFeed(name),
-      feed,
-      nodes.map((node) => node.name),
-    )
-  }
-
-  /** Of one node. */
-  progressOf(cluster: string, node: string): { published: number; acked: number } {
-    const { published, ackedByAll } = this.#progress(fibFeed(cluster), this.#clusters.get(cluster), [node])
-    return { published, acked: ackedByAll }
-  }
-
-  switch(name: string): Progress {
-    return this.#progress(switchFeed(name), this.#switchFeeds.get(name), [name])
-  }
-
-  #progress(feed: string, writer: ClusterFeed | SwitchFeed | undefined, readers: readonly string[]): Progress {
-    if (!writer) return { published: 0, ackedByAll: 0, ackedByOne: 0 }
-    const acked = readers.map((reader) => this.#acks.generationOf(feed, writer.incarnation, reader))
-    return { published: writer.generation, ackedByAll: Math.min(...acked), ackedByOne: Math.max(...acked) }
+  get feeds(): SiteFeeds {
+    return this.#feeds
   }
 
   /** From what the feeds say to what the site wants. */
   async #takeOver(): Promise<void> {
     this.#placement.setSite(this.#site)
-    const held = new Map<string, HeldFib>()
-    for (const { name } of this.#site.clusters) held.set(name, await this.#openCluster(name))
-    for (const before of held.values()) before.teach(this.#numbering)
-    for (const { name } of this.#site.switches) await this.#openSwitch(name)
-    const told = Array.from(this.#switchFeeds.values(), ({ last }) => last)
-    recoverPlaces(this.#site, told, held, this.#placement)
+    const { clusters, switches } = await this.#feeds.open()
+    for (const before of clusters.values()) before.teach(this.#tenants.numbering)
+    recoverPlaces(this.#site, switches, clusters, this.#placement)
     this.#buildTenants()
-    for (const fib of this.#tenants.values()) fib.takeChanges()
-    this.#place()
-    for (const feed of this.#clusters.values()) await feed.takeOver(held.get(feed.name)!, this.#wantedBy(feed))
-    await this.#tellEdges()
+    this.#tenants.takeChanges()
+    this.#feeds.place(this.#tenants.fibs.values(), this.#placement)
+    await this.#feeds.takeOver(clusters)
+    await this.#feeds.tellEdges(this.#placement)
     this.#placesChanged = false
-    this.#placement.published(this.#options.clock.now_us(), this)
+    this.#placement.published(this.#options.clock.now_us(), this.#feeds)
   }
 
   async #run(signal: AbortSignal): Promise<void> {
@@ -250,7 +210,7 @@ export class Controller implements Feeds {
       await this.#step()
       const hasNews =
         this.#hasReconnected || this.#siteChanged || this.#speakersChanged || this.#turned.size + this.#steered.size > 0
-      const isIdle = !hasNews && this.#touched.size === 0
+      const isIdle = !hasNews && !this.#tenants.isTouched
       const timer = isIdle && this.#placement.isMoving ? clock.after(MOVE_CHECK_MS, woken.resolve) : undefined
       if (isIdle) await Promise.race([woken.promise, aborted(signal)])
       timer?.cancel()
@@ -264,17 +224,16 @@ export class Controller implements Feeds {
     if (this.#siteChanged) await this.#reload()
     if (this.#speakersChanged) this.#buildTenants()
     if (this.#turned.size + this.#steered.size > 0) this.#takeTurned()
-    this.#takeTouched()
-    if (this.#placement.advance(clock.now_us(), this)) this.#placesChanged = true
+    this.#tenants.takeTouched()
+    if (this.#placement.advance(clock.now_us(), this.#feeds)) this.#placesChanged = true
     await this.#tell()
-    this.#placement.published(clock.now_us(), this)
+    this.#placement.published(clock.now_us(), this.#feeds)
     this.#moves.look(this.#placement)
   }
 
-  /** A bus that was away may have lost the end of what it had: then all is read again. */
   async #verify(): Promise<void> {
     this.#hasReconnected = false
-    for (const feed of [...this.#clusters.values(), ...this.#switchFeeds.values()]) await feed.verify()
+    await this.#feeds.verify()
   }
 
   async #reload(): Promise<void> {
@@ -289,14 +248,7 @@ export class Controller implements Feeds {
     this.#site = site
     this.#forgetSpeakers(before)
     this.#placesChanged = true
-    for (const { name } of site.clusters) {
-      if (this.#clusters.has(name)) continue
-      const held = await this.#openCluster(name)
-      await this.#clusters.get(name)!.takeOver(held, new Map())
-    }
-    for (const { name } of site.switches) if (!this.#switchFeeds.has(name)) await this.#openSwitch(name)
-    keepOnly(this.#clusters, site.clusters)
-    keepOnly(this.#switchFeeds, site.switches)
+    await this.#feeds.setSite(site)
     this.#placement.setSite(site)
     this.#connections.setSite(site)
     await this.#speakers.follow(speakersOf(site))
@@ -310,22 +262,7 @@ export class Controller implements Feeds {
     this.#steered.clear()
     const steered = this.#steering.setSite(this.#site, this.#tracks.things, this.#options.clock.now_us())
     this.#keepPaths(steered)
-    const index = this.#index()
-    const wanted = new Set(this.#site.tenants.map(({ name }) => name))
-    for (const name of this.#tenants.keys()) {
-      if (wanted.has(name)) continue
-      this.#tenants.delete(name)
-      this.#numbering.tenants.forget(name)
-    }
-    for (const tenant of this.#site.tenants) {
-      const network = networkOf(tenant, index, this.#numbering.segments)
-      const known = this.#tenants.get(tenant.name)
-      if (known) known.setNetwork(network)
-      else
-        this.#addTenant(
-          new TenantFib(tenant.name, this.#numbering.tenants.of(tenant.name), network, this.#numbering.hops),
-        )
-    }
+    this.#tenants.build(this.#site, this.#index())
   }
 
   #index(): SiteIndex {
@@ -359,19 +296,7 @@ export class Controller implements Feeds {
     const tied = this.#site.tenants.filter(
       ({ name, routes }) => steered.has(name) || routes.some(({ track }) => track !== undefined && turned.has(track)),
     )
-    if (tied.length === 0) return
-    const index = this.#index()
-    for (const tenant of tied)
-      this.#tenants.get(tenant.name)?.setNetwork(networkOf(tenant, index, this.#numbering.segments))
-  }
-
-  #addTenant(fib: TenantFib): void {
-    const published = this.#published.of(fib.name)
-    fib.setPublished(
-      published,
-      published.flatMap(({ routes }) => [...routes.keys()]),
-    )
-    this.#tenants.set(fib.name, fib)
+    if (tied.length > 0) this.#tenants.rebuild(tied, this.#index())
   }
 
   #speaker(name: string, epoch: number | undefined): void {
@@ -402,104 +327,22 @@ export class Controller implements Feeds {
   }
 
   #touch(touched: Touched): void {
-    for (const [tenant, keys] of touched) {
-      const known = this.#touched.get(tenant)
-      if (known) for (const key of keys) known.push(key)
-      else this.#touched.set(tenant, keys)
-    }
+    this.#tenants.touch(touched)
     this.#wake()
-  }
-
-  #takeTouched(): void {
-    for (const [tenant, keys] of this.#touched) {
-      this.#tenants.get(tenant)?.setPublished(this.#published.of(tenant), keys)
-    }
-    this.#touched.clear()
   }
 
   /** Every change is told to every cluster that holds the tenant; which clusters do is part of it. */
   async #tell(): Promise<void> {
-    if (this.#placesChanged) this.#place()
-    const gone = new Map<TenantFib, readonly number[]>()
-    if (this.#placesChanged) {
-      for (const feed of this.#clusters.values()) {
-        for (const fib of feed.tenants.keys()) if (!this.#wantedBy(feed).has(fib)) gone.set(fib, [...fib.hops.told])
-      }
-    }
-    const changes = new Map<TenantFib, TenantChanges>()
-    for (const fib of this.#tenants.values()) {
-      const changed = fib.takeChanges()
-      if (changed) changes.set(fib, changed)
-    }
-    const needsRepair = [...this.#clusters.values()].some((feed) => feed.needsRepair)
-    if (changes.size > 0 || this.#placesChanged || needsRepair) {
-      await Promise.all([...this.#clusters.values()].map((feed) => feed.update(this.#wantedBy(feed), changes, gone)))
-    }
-    if (this.#placesChanged) await this.#tellEdges()
+    if (this.#placesChanged) this.#feeds.place(this.#tenants.fibs.values(), this.#placement)
+    const gone = this.#placesChanged ? this.#feeds.gone() : new Map<TenantFib, readonly number[]>()
+    const changes = this.#tenants.takeChanges()
+    if (changes.size > 0 || this.#placesChanged || this.#feeds.needsRepair)
+      await this.#feeds.tellClusters(changes, gone)
+    if (this.#placesChanged) await this.#feeds.tellEdges(this.#placement)
     this.#placesChanged = false
-  }
-
-  #wantedBy(feed: ClusterFeed): ReadonlyMap<TenantFib, string> {
-    return this.#wanted.get(feed.name) ?? new Map()
-  }
-
-  /** Works out which clusters hold which tenants, each with the address that the cluster's nodes send from. */
-  #place(): void {
-    const addresses = new Map(this.#site.vips.map(({ name, address }) => [name, address]))
-    this.#wanted.clear()
-    for (const fib of this.#tenants.values()) {
-      for (const [cluster, vip] of this.#placement.holdersOf(fib.name)) {
-        const wanted = this.#wanted.get(cluster) ?? new Map<TenantFib, string>()
-        this.#wanted.set(cluster, wanted)
-        wanted.set(fib, addresses.get(vip)!)
-      }
-    }
-  }
-
-  async #tellEdges(): Promise<void> {
-    const { bus, epoch } = this.#options
-    for (const one of this.#site.switches) {
-      await this.#switchFeeds.get(one.name)!.tell(switchBatchOf(this.#site, one, this.#placement))
-    }
-    const bucket = bus.bucket(BUCKET.hosts)
-    const batches = hostBatchesOf(this.#site, this.#placement)
-    // Those of before too: a host may have gone while nobody led.
-    if (!this.#hostsRead)
-      for (const { key, value, revision } of await bucket.entries('*'))
-        this.#hosts.set(key, { bytes: Buffer.from(value), revision })
-    this.#hostsRead = true
-    for (const [name, { revision }] of this.#hosts) {
-      if (batches.has(name)) continue
-      await bucket.delete(name, { revision })
-      this.#hosts.delete(name)
-    }
-    for (const [name, batch] of batches) {
-      const bytes = Buffer.from(hostBatch.encode({ ...batch, epoch }))
-      const known = this.#hosts.get(name)
-      if (known?.bytes.equals(bytes)) continue
-      const revision = await bucket.put(name, bytes, { revision: known?.revision ?? 0 })
-      this.#hosts.set(name, { bytes, revision })
-    }
-  }
-
-  async #openCluster(name: string): Promise<HeldFib> {
-    const { bus, epoch, log, newIncarnation } = this.#options
-    const { feed, before } = await ClusterFeed.open(bus, name, newIncarnation(), epoch, log)
-    this.#clusters.set(name, feed)
-    return before
-  }
-
-  async #openSwitch(name: string): Promise<void> {
-    const { bus, epoch, log, newIncarnation } = this.#options
-    this.#switchFeeds.set(name, await SwitchFeed.open(bus, name, newIncarnation(), epoch, log))
   }
 }
 
 function speakersOf({ routing }: Site): string[] {
   return (routing?.nodes ?? []).map(({ name }) => name)
-}
-
-function keepOnly(feeds: Map<string, unknown>, wanted: readonly { readonly name: string }[]): void {
-  const names = new Set(wanted.map(({ name }) => name))
-  for (const name of feeds.keys()) if (!names.has(name)) feeds.delete(name)
 }

@@ -131,7 +131,7 @@ export interface ToldNode {
 export function tellNodes(controller: Controller): ToldNode[] {
   return controller.site.clusters.flatMap(({ name: cluster, nodes }) =>
     nodes.map(({ name }) => {
-      const { published, acked } = controller.progressOf(cluster, name)
+      const { published, acked } = controller.feeds.progressOf(cluster, name)
       return { name, cluster, generation: acked, current: acked === published, ...controller.digests.of(name) }
     }),
   )

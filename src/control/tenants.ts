@@ -1,0 +1,85 @@
+/**
+ * The FIBs of a site's tenants, kept at what the site, the published routes and what is up and how good say: a change
+ * of the site is looked for in all tenants, any other in those that it is about.
+ */
+
+import type { Site } from '../config/site.ts'
+import type { Numbering } from './held-fib.ts'
+import { Ids } from './ids.ts'
+import { networkOf, type SiteIndex } from './network.ts'
+import type { PublishedRoutes, Touched } from './published-routes.ts'
+import { type TenantChanges, TenantFib } from './tenant-fib.ts'
+
+export class Tenants {
+  readonly numbering: Numbering = { tenants: new Ids(), segments: new Ids(), hops: new Ids() }
+  readonly #published: PublishedRoutes
+  readonly #fibs = new Map<string, TenantFib>()
+  readonly #touched: Touched = new Map()
+
+  constructor(published: PublishedRoutes) {
+    this.#published = published
+  }
+
+  get fibs(): ReadonlyMap<string, TenantFib> {
+    return this.#fibs
+  }
+
+  /** Those of the site, with all that is published for them; others go. */
+  build(site: Site, index: SiteIndex): void {
+    const wanted = new Set(site.tenants.map(({ name }) => name))
+    for (const name of this.#fibs.keys()) {
+      if (wanted.has(name)) continue
+      this.#fibs.delete(name)
+      this.numbering.tenants.forget(name)
+    }
+    for (const tenant of site.tenants) {
+      const { name } = tenant
+      const network = networkOf(tenant, index, this.numbering.segments)
+      const known = this.#fibs.get(name)
+      if (known) known.setNetwork(network)
+      else this.#add(new TenantFib(name, this.numbering.tenants.of(name), network, this.numbering.hops))
+    }
+  }
+
+  /** Tenants whose part of the site file means something else now. */
+  rebuild(tenants: Site['tenants'], index: SiteIndex): void {
+    for (const tenant of tenants)
+      this.#fibs.get(tenant.name)?.setNetwork(networkOf(tenant, index, this.numbering.segments))
+  }
+
+  #add(fib: TenantFib): void {
+    const published = this.#published.of(fib.name)
+    const keys = published.flatMap(({ routes }) => [...routes.keys()])
+    fib.setPublished(published, keys)
+    this.#fibs.set(fib.name, fib)
+  }
+
+  /** Published routes may be others now. */
+  touch(touched: Touched): void {
+    for (const [tenant, keys] of touched) {
+      const known = this.#touched.get(tenant)
+      if (known) for (const key of keys) known.push(key)
+      else this.#touched.set(tenant, keys)
+    }
+  }
+
+  get isTouched(): boolean {
+    return this.#touched.size > 0
+  }
+
+  /** Chooses again where published routes were touched. */
+  takeTouched(): void {
+    for (const [tenant, keys] of this.#touched) this.#fibs.get(tenant)?.setPublished(this.#published.of(tenant), keys)
+    this.#touched.clear()
+  }
+
+  /** What changed since the last time, of those in which anything did. */
+  takeChanges(): Map<TenantFib, TenantChanges> {
+    const changes = new Map<TenantFib, TenantChanges>()
+    for (const fib of this.#fibs.values()) {
+      const changed = fib.takeChanges()
+      if (changed) changes.set(fib, changed)
+    }
+    return changes
+  }
+}
