@@ -1,11 +1,11 @@
 /** For the tests of the bus over NATS: clients of a server, closed when the test is over. */
 
 import type { TestContext } from 'node:test'
+import { NatsServer, type Settings } from '../../lab/nats/server.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { freshSeed, Random } from '../../src/base/random.ts'
 import type { Bus } from '../../src/bus/bus.ts'
 import { connectNats, type NatsOptions } from '../../src/bus/nats/client.ts'
-import { NatsServer, type Settings } from './nats-server.ts'
 
 export const SITE = 'test'
 

@@ -6,66 +6,43 @@
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { jetstreamManager } from '@nats-io/jetstream'
-import { connect } from '@nats-io/transport-node'
+import { NatsCluster } from '../../lab/nats/cluster.ts'
 import { lacks } from '../../lab/needs.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { type Bus, campaign } from '../../src/bus/bus.ts'
 import { namesOf } from '../../src/bus/nats/names.ts'
 import { appendOnce, bytes, codeOf, collect, limits, PATIENCE_ms, Seen, text } from '../../src/bus/suite/site.ts'
 import { natsClient, SITE } from './nats-clients.ts'
-import { freePort, NatsServer } from './nats-server.ts'
 
 const skip = lacks('nats-server')
 const { signal } = new AbortController()
 
 class Cluster {
-  readonly servers: ReadonlyMap<string, NatsServer>
+  readonly nats: NatsCluster
   readonly #clients: Bus[] = []
 
   static async start(t: TestContext): Promise<Cluster> {
-    const ports = await Promise.all([freePort(), freePort(), freePort()])
-    const routes = ports.map((port) => `"nats://127.0.0.1:${port}"`).join(', ')
-    const started = ports.map(async (port, i): Promise<[string, NatsServer]> => {
-      const cluster = `cluster { name: test, listen: "127.0.0.1:${port}", routes: [${routes}] }`
-      return [`n${i}`, await NatsServer.start(() => `server_name: n${i}\n${cluster}`)]
-    })
-    const cluster = new Cluster(new Map(await Promise.all(started)))
+    const cluster = new Cluster(await NatsCluster.start())
     t.after(() => cluster.#stop())
     return cluster
   }
 
-  constructor(servers: ReadonlyMap<string, NatsServer>) {
-    this.servers = servers
+  constructor(nats: NatsCluster) {
+    this.nats = nats
   }
 
   /** Connected, to any of them, and JetStream has a leader. */
   async join(name: string): Promise<Bus> {
-    const bus = natsClient(
-      [...this.servers.values()].map(({ address }) => address),
-      name,
-      { replicas: 3 },
-    )
+    const bus = natsClient(this.nats.addresses, name, { replicas: 3 })
     this.#clients.push(bus)
     await bus.whenConnected(PATIENCE_ms)
     await persist(bus, () => bus.bucket('joined').put(name, bytes('')))
     return bus
   }
 
-  /** Who leads the stream, and who follows. */
-  async rolesOf(stream: string): Promise<{ leader: NatsServer; follower: NatsServer }> {
-    const connection = await connect({ servers: [...this.servers.values()].map(({ address }) => address) })
-    const manager = await jetstreamManager(connection)
-    const { cluster } = await manager.streams.info(stream)
-    await connection.close()
-    const name = cluster?.leader ?? ''
-    const follower = [...this.servers.keys()].find((other) => other !== name)!
-    return { leader: this.servers.get(name)!, follower: this.servers.get(follower)! }
-  }
-
   async #stop(): Promise<void> {
     await Promise.all(this.#clients.map((bus) => bus.close()))
-    await Promise.all([...this.servers.values()].map((server) => server.stop()))
+    await this.nats.stop()
   }
 }
 
@@ -125,7 +102,7 @@ test('leaders and followers are killed under a writer, a consumer and a watch', 
   t.diagnostic(`nothing is killed: ${await advance()}`)
   for (const victim of ['leader', 'follower'] as const)
     for (const place of [names.stream('s'), names.bucket('b')]) {
-      const killed = (await cluster.rolesOf(place.stream))[victim]
+      const killed = (await cluster.nats.rolesOf(place.stream))[victim]
       await killed.kill()
       t.diagnostic(`${place.stream}'s ${victim} is killed: ${await advance()}`)
       await Promise.all([entries.until((list) => list.at(-1) === last), values.until((list) => list.at(-1) === last)])
@@ -153,7 +130,7 @@ test('plain messages and requests go on while a stream has no leader', { skip },
   const [asker, responder] = [await cluster.join('asker'), await cluster.join('responder')]
   await persist(asker, () => asker.stream('s', limits).append(bytes('1')))
   await responder.respond('ask', ({ payload }) => payload).ready
-  const { leader } = await cluster.rolesOf(namesOf(SITE).stream('s').stream)
+  const { leader } = await cluster.nats.rolesOf(namesOf(SITE).stream('s').stream)
   const waiting = new Longest()
   await leader.kill()
   const stalled = new Longest()
@@ -188,7 +165,7 @@ test('a lease is held again after its holder died, and after the leader of the l
   const second = await freed.of(() => waiting)
   t.diagnostic(`a holder that dies, of ${ttl_ms} ms: the next after ${freed}`)
   ok(second.epoch > first.epoch)
-  const { leader } = await cluster.rolesOf(namesOf(SITE).leases.stream)
+  const { leader } = await cluster.nats.rolesOf(namesOf(SITE).leases.stream)
   await leader.kill()
   // The election takes longer than the lease lasts.
   const again = second.lost.then(() => campaign(heir, 'x', { holder: 'heir', ttl_ms }, signal))

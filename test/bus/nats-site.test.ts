@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
 import { type TestContext, test } from 'node:test'
+import { NatsServer } from '../../lab/nats/server.ts'
 import { lacks } from '../../lab/needs.ts'
 import { ended } from '../../src/bus/suite/child.ts'
 import { Authority } from './certificates.ts'
-import { NatsServer } from './nats-server.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
 const ARGUMENTS = ['--disable-warning=ExperimentalWarning', MAIN]

@@ -5,6 +5,7 @@ import type { ChildProcess } from 'node:child_process'
 import { test } from 'node:test'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
+import { NatsServer } from '../../lab/nats/server.ts'
 import { lacks } from '../../lab/needs.ts'
 import { ManualClock } from '../../src/base/clock.ts'
 import { namesOf } from '../../src/bus/nats/names.ts'
@@ -12,7 +13,6 @@ import { ended, spawnModule } from '../../src/bus/suite/child.ts'
 import { type BusHarness, bytes, limits, Seen, type SpawnedClient, text, withCode } from '../../src/bus/suite/site.ts'
 import { busSuite } from '../../src/bus/suite.ts'
 import { natsClient, natsHere, SITE } from './nats-clients.ts'
-import { NatsServer } from './nats-server.ts'
 
 const here = import.meta.dirname
 const skip = lacks('nats-server')

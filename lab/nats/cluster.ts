@@ -1,0 +1,75 @@
+/** Three nats-servers that know each other, so that streams, buckets and leases can be on all of them. */
+
+import { jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { freePort, type NatsPlace, NatsServer, type Settings } from './server.ts'
+
+const SERVERS = 3
+
+export interface ClusterMember extends NatsPlace {
+  /** Where the servers talk to each other. */
+  readonly routePort: number
+}
+
+export class NatsCluster {
+  /** By their names: n1, n2, n3. */
+  readonly servers: ReadonlyMap<string, NatsServer>
+
+  /** On loopback ports unless places are given. Resolves once they take clients; JetStream elects its leader after that. */
+  static async start(places?: readonly ClusterMember[], settings: Settings = () => ''): Promise<NatsCluster> {
+    const members = places ?? (await loopbackPlaces())
+    const routes = members.map(({ host, routePort }) => `"nats://${host}:${routePort}"`).join(', ')
+    const servers = members.map((member, i): [string, NatsServer] => {
+      const name = `n${i + 1}`
+      const own = `cluster { name: gatehouse, listen: "${member.host}:${member.routePort}", routes: [${routes}] }`
+      return [name, new NatsServer(member, (directory) => `server_name: ${name}\n${own}\n${settings(directory)}`)]
+    })
+    const cluster = new NatsCluster(new Map(servers))
+    try {
+      await cluster.startAll()
+    } catch (error) {
+      await cluster.stop()
+      throw error
+    }
+    return cluster
+  }
+
+  private constructor(servers: ReadonlyMap<string, NatsServer>) {
+    this.servers = servers
+  }
+
+  /** `host:port` of each. */
+  get addresses(): string[] {
+    return Array.from(this.servers.values(), ({ address }) => address)
+  }
+
+  /** Those that do not run. */
+  async startAll(): Promise<void> {
+    const down = [...this.servers.values()].filter(({ isRunning }) => !isRunning)
+    await Promise.all(down.map((server) => server.start()))
+  }
+
+  /** Who leads the stream, and one who follows. By `addresses`, should ours not be reached under theirs from here. */
+  async rolesOf(stream: string, addresses = this.addresses): Promise<{ leader: NatsServer; follower: NatsServer }> {
+    const connection = await connect({ servers: addresses })
+    try {
+      const manager = await jetstreamManager(connection)
+      const { cluster } = await manager.streams.info(stream)
+      const leader = this.servers.get(cluster?.leader ?? '')
+      const follower = [...this.servers.values()].find((other) => other !== leader)!
+      if (!leader) throw new Error(`nobody leads ${stream}`)
+      return { leader, follower }
+    } finally {
+      await connection.close()
+    }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(Array.from(this.servers.values(), (server) => server.stop()))
+  }
+}
+
+async function loopbackPlaces(): Promise<ClusterMember[]> {
+  const numbers = Array.from({ length: SERVERS }, () => Promise.all([freePort(), freePort()]))
+  return (await Promise.all(numbers)).map(([port, routePort]) => ({ host: '127.0.0.1', port, routePort }))
+}
