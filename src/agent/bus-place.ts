@@ -9,8 +9,13 @@ import type { Site } from '../config/site.ts'
 /** Throws an `Error` that names the file that cannot be read. */
 export function busPlaceOf({ site, bus }: Site, directory: string): BusPlace {
   if (!bus.nats) return { socketPath: busSocket(directory) }
-  const { servers, replicas } = bus.nats
-  return { nats: { site, servers, replicas, ...credentialsOf(bus.nats), ...tlsOf(bus.nats) } }
+  return natsPlaceOf(site, bus.nats)
+}
+
+/** Throws as well. */
+export function natsPlaceOf(site: string, nats: Nats): BusPlace {
+  const { servers, replicas } = nats
+  return { nats: { site, servers, replicas, ...credentialsOf(nats), ...tlsOf(nats) } }
 }
 
 function credentialsOf({ user, password_file, token_file, nkey_file }: Nats): Pick<NatsPlace, 'credentials'> {

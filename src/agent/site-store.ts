@@ -52,22 +52,38 @@ export async function putSiteWhenThere(
   }
 }
 
+/** What a site consists of at one moment. Is never changed. */
+export interface SiteContents {
+  readonly site: Site
+  /** Grows with every change. */
+  readonly revision: number
+}
+
 /**
  * Undefined if there is none yet. Rejects with what the bus says, or if another release left what this one cannot read.
+ * `before` is returned if it still holds.
  */
-export async function getSite(bus: Bus): Promise<Site | undefined> {
+export async function siteContents(bus: Bus, before?: SiteContents): Promise<SiteContents | undefined> {
   const bucket = bus.bucket(BUCKET.site)
   for (let seen = 0; ; ) {
     const entry = await bucket.get(CURRENT)
     if (!entry) return undefined
-    if (entry.revision === seen) throw new Error('the site on the bus is not whole; put it there again')
-    seen = entry.revision
+    const { revision } = entry
+    if (revision === before?.revision) return before
+    if (revision === seen) throw new Error('the site on the bus is not whole; put it there again')
+    seen = revision
     const { digest, parts } = current.parse(JSON.parse(Buffer.from(entry.value).toString()))
     const found = await Promise.all(Array.from({ length: parts }, (_, part) => bucket.get(`${digest}.${part}`)))
     const values = found.flatMap((part) => (part ? [part.value] : []))
     // A part that is gone was replaced meanwhile: `current` names others by now.
-    if (values.length === parts) return site.parse(JSON.parse(Buffer.concat(values).toString()))
+    if (values.length === parts) {
+      return { site: site.parse(JSON.parse(Buffer.concat(values).toString())), revision }
+    }
   }
+}
+
+export async function getSite(bus: Bus): Promise<Site | undefined> {
+  return (await siteContents(bus))?.site
 }
 
 /** Calls `changed` when there is a site to get, and whenever there is another one. */

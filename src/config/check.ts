@@ -23,7 +23,7 @@ export function checkSite(site: Loose<Site>): Finding[] {
   const fabric = indexFabric(site, complain)
   checkFabric(site, fabric, complain)
   checkLimits(site, complain)
-  checkNats(site, complain)
+  checkNats({ site: site.site, nats: site.bus?.nats }, ['bus', 'nats'], ['site'], complain)
   checkTunnelIds(site, complain)
   checkPolicies(site.routing, complain)
   checkRouting(site, complain)

@@ -4,7 +4,6 @@
  */
 
 import { z } from 'zod'
-import { type Site, site } from './site.ts'
 
 export type Loose<T> = T extends readonly (infer Element)[]
   ? readonly (Loose<Element> | undefined)[]
@@ -12,10 +11,13 @@ export type Loose<T> = T extends readonly (infer Element)[]
     ? { readonly [Key in keyof T]?: Loose<T[Key]> | undefined }
     : T
 
-const looseSite = loosened(site)
+/** Of every schema of a file, made when one of those has an error. */
+const made = new WeakMap<z.ZodType, z.ZodType>()
 
-export function readLoosely(value: unknown): Loose<Site> {
-  return (looseSite.parse(value) ?? {}) as Loose<Site>
+export function readLoosely<S extends z.ZodType>(schema: S, value: unknown): Loose<z.output<S>> {
+  const loose = made.get(schema) ?? loosened(schema)
+  made.set(schema, loose)
+  return (loose.parse(value) ?? {}) as Loose<z.output<S>>
 }
 
 /** Objects lose what is unknown, lists their limits, and every value that is wrong is undefined. */

@@ -4,8 +4,7 @@ import { z } from 'zod'
 import { type Complain, each, Unique } from './complain.ts'
 import type { Loose } from './loose.ts'
 import type { Path } from './position.ts'
-import { listOf } from './scalar.ts'
-import type { Site } from './site.ts'
+import { file, listOf } from './scalar.ts'
 
 /** A client needs a few of them to find all the others. */
 const SERVERS_MAX = 16
@@ -22,8 +21,6 @@ function isServer(text: string): boolean {
   const [, port] = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?):(\d{1,5})$/.exec(text) ?? []
   return port !== undefined && Number(port) >= 1 && Number(port) <= PORT_MAX
 }
-
-const file = z.string().regex(/^\/./, { error: 'a file is written from the root: /etc/gatehouse/NAME' })
 
 export const nats = z.strictObject({
   /** Any of one cluster. Modules must reach them from their network namespaces. */
@@ -47,13 +44,17 @@ export const nats = z.strictObject({
 })
 export type Nats = z.output<typeof nats>
 
-export function checkNats({ site, bus }: Loose<Site>, complain: Complain): void {
-  const wanted = bus?.nats
+/** Of a site whose name stands at `namePath`. */
+export function checkNats(
+  { site, nats: wanted }: { site: string | undefined; nats: Loose<Nats> | undefined },
+  path: Path,
+  namePath: Path,
+  complain: Complain,
+): void {
   if (!wanted) return
-  const path: Path = ['bus', 'nats']
   const servers = new Unique(complain)
   each(wanted.servers, (one, i) => servers.add(one, [...path, 'servers', i], undefined))
-  if (site?.includes(SEPARATOR)) complain(['site'], `a site whose bus is NATS has no ${SEPARATOR} in its name`)
+  if (site?.includes(SEPARATOR)) complain(namePath, `a site whose bus is NATS has no ${SEPARATOR} in its name`)
   const { user, password_file, token_file, nkey_file, tls } = wanted
   if (user !== undefined && password_file === undefined) complain([...path, 'user'], 'a user needs a password_file')
   if (password_file !== undefined && user === undefined) complain([...path, 'password_file'], 'whose? There is no user')

@@ -33,6 +33,9 @@ export const port = z
   .max(INTERFACE_NAME_LENGTH_MAX, { error: `an interface name has at most ${INTERFACE_NAME_LENGTH_MAX} characters` })
   .regex(/^(?!\.{1,2}$)[A-Za-z0-9_.@-]+$/, { error: ({ input }) => `${quoted(input)} is no interface name` })
 
+/** Of the machine that a module runs on. */
+export const file = z.string().regex(/^\//, { error: 'a file is written from the root: /etc/gatehouse/NAME' })
+
 /** A text that is parsed, and comes out in canonical form. */
 function parsed<T>(
   parse: (text: string) => T | undefined,
