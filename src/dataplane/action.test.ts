@@ -37,6 +37,13 @@ class Table {
     return slot
   }
 
+  site(port: number): number {
+    const slot = this.writer.allocate()!
+    const action = routedAction({ port, source: MAC, destination: MAC, mtu: 1500 })
+    this.writer.set(slot, action.kind === 'send' ? { ...action, toSite: true } : action)
+    return slot
+  }
+
   drop(reason: number): number {
     const slot = this.writer.allocate()!
     this.writer.set(slot, { kind: 'drop', reason })
@@ -53,8 +60,16 @@ class Table {
 
   /** The port by which a flow leaves, or the reason for which it is dropped. */
   way(slot: number, hash = 1): number | string {
+    return this.#wayOf(this.actions.resolve(slot, hash))
+  }
+
+  /** Likewise of what came from another site. */
+  wayHere(slot: number, hash = 1): number | string {
+    return this.#wayOf(this.actions.resolveHere(slot, hash))
+  }
+
+  #wayOf(at: number): number | string {
     const { words } = this.actions
-    const at = this.actions.resolve(slot, hash)
     if (words[at] === ActionKind.send) return words[at + 1]!
     if (words[at] === ActionKind.local) return `local ${words[at + 6]}`
     return Object.entries(Drop).find(([, code]) => code === words[at + 6])![0]
@@ -139,7 +154,7 @@ test('groups nest four deep; one more, or a loop, is dropped', () => {
 })
 
 /** No route, group empty, group loop, exhausted. */
-const STANDING_ROWS = 4
+const STANDING_ROWS = 5
 
 test('a change is one store: a worker that holds the row of before still reads it whole', () => {
   const table = new Table()
@@ -211,4 +226,21 @@ test('groups of many lengths come and go for ever in the places that there are',
   }
   while (groups.length > 0) give()
   equal(table.writer.allocateMembers(LIMITS.members), 0, 'all of it is one again')
+})
+
+test('what came from another site leaves by a way of this one, whatever is preferred', () => {
+  const table = new Table()
+  const [here, other, site] = [table.port(1), table.port(2), table.site(9)]
+  const down = table.drop(Drop['underlay-unresolved'])
+  const shared = table.group('select', here, other)
+  const preferred = table.group('failover', site, shared)
+  equal(table.way(preferred), 9)
+  equal(table.wayHere(preferred), table.way(shared), 'of those that share packets the one that the flow has anyway')
+  equal(table.wayHere(table.group('failover', site, down, other)), 2)
+  equal(table.wayHere(here), 1)
+  equal(table.wayHere(table.group('failover', site, down)), 'underlay-unresolved', 'and not what it was sent here for')
+  equal(table.wayHere(table.group('failover', site, table.site(8))), 'site-loop')
+  equal(table.wayHere(table.group('failover', down, site)), 'underlay-unresolved')
+  equal(table.wayHere(site), 'site-loop')
+  equal(table.wayHere(NO_ROUTE_SLOT), 'no-route')
 })

@@ -6,7 +6,8 @@
  *   FIB --> slot --> slots[slot] --> action row
  *                                     word 0 kind      4 mtu, largest IP packet that fits
  *                                          1 port      5 sum of the outer IPv4 header without length and TOS
- *                                          2 bytes     6 argument: drop reason, segment, first member of a group
+ *                                          2 bytes     6 argument: drop reason, segment, first member of a group,
+ *                                                        1 where what is sent goes to another site
  *                                          3 tunnel    7 argument: members of a group; who is told of a packet
  *                                                        that was dropped, 0 for nobody; where in the template the
  *                                                        EtherType of the packet belongs, 0 for nowhere
@@ -82,7 +83,8 @@ const NO_ROUTE_ROW = 0
 const GROUP_EMPTY_ROW = 1
 const GROUP_LOOP_ROW = 2
 const EXHAUSTED_ROW = 3
-const STANDING_ROWS = 4
+const SITE_LOOP_ROW = 4
+const STANDING_ROWS = 5
 
 /** What the workers read. */
 export class Actions {
@@ -114,6 +116,41 @@ export class Actions {
     return GROUP_LOOP_ROW * ROW_WORDS
   }
 
+  /**
+   * The same for what came from another site: it goes by ways of this site, whatever is preferred, so two sites that each
+   * prefer the other's way do not send it round. Where there is no such way that is the standing drop `site-loop`.
+   */
+  resolveHere(slot: number, hash: number): number {
+    const words = this.words
+    let at = this.#slots[slot]! * ROW_WORDS
+    for (let depth = 0; depth <= DEPTH_MAX; depth++) {
+      const kind = words[at]!
+      if (kind === ActionKind.send && words[at + 6] !== 0) return SITE_LOOP_ROW * ROW_WORDS
+      if (kind < ActionKind.select) return at
+      const first = words[at + 6]!
+      const members = words[at + 7]!
+      if (kind === ActionKind.select) at = this.#member(first + bucketOf(mix32(hash + depth), members))
+      else at = this.#firstHere(first, members)
+    }
+    return GROUP_LOOP_ROW * ROW_WORDS
+  }
+
+  // Where none of this site's is alive, what is wrong with the last of those; of none at all, any that leads to a site.
+  #firstHere(first: number, members: number): number {
+    let here = GROUP_EMPTY_ROW * ROW_WORDS
+    for (let i = 0; i < members; i++) {
+      const at = this.#member(first + i)
+      const kind = this.words[at]
+      if (kind === ActionKind.send && this.words[at + 6] !== 0) {
+        if (here === GROUP_EMPTY_ROW * ROW_WORDS) here = SITE_LOOP_ROW * ROW_WORDS
+        continue
+      }
+      here = at
+      if (kind !== ActionKind.drop) break
+    }
+    return here
+  }
+
   #member(place: number): number {
     return this.#slots[this.#members[place]!]! * ROW_WORDS
   }
@@ -131,7 +168,16 @@ export class Actions {
 export type Action =
   | { kind: 'drop'; reason: number; miss?: number }
   | { kind: 'local'; segment: number }
-  | { kind: 'send'; port: number; tunnel: number; mtu: number; template: Uint8Array; etherTypeAt: number }
+  | {
+      kind: 'send'
+      port: number
+      tunnel: number
+      mtu: number
+      template: Uint8Array
+      etherTypeAt: number
+      /** To another site's gateway. */
+      toSite?: boolean
+    }
   | { kind: 'select' | 'failover'; first: number; members: number }
 
 /** Slots, groups' members and actions as the agent writes them: exactly one writer a process. */
@@ -158,6 +204,7 @@ export class ActionWriter {
     this.#fill(GROUP_EMPTY_ROW, { kind: 'drop', reason: Drop['group-empty'] })
     this.#fill(GROUP_LOOP_ROW, { kind: 'drop', reason: Drop['group-loop'] })
     this.#fill(EXHAUSTED_ROW, { kind: 'drop', reason: Drop['actions-exhausted'] })
+    this.#fill(SITE_LOOP_ROW, { kind: 'drop', reason: Drop['site-loop'] })
     Atomics.store(this.#slots, EMPTY_SLOT, GROUP_EMPTY_ROW)
   }
 
@@ -247,6 +294,7 @@ export class ActionWriter {
     this.#words[at + 2] = template.length
     this.#words[at + 3] = action.tunnel
     this.#words[at + 4] = action.mtu
+    this.#words[at + 6] = action.toSite ? 1 : 0
     this.#words[at + 7] = action.etherTypeAt
     this.#words[at + 5] = isIpv4(action.tunnel) ? ipv4HeaderSum(template) : 0
     this.#bytes.set(template, (at + TEMPLATE_AT) * 4)

@@ -52,6 +52,7 @@ const reasons = [
   ['injected-loss', 'a fault-injecting port lost it on purpose'],
   ['link-control', 'a frame of the link itself (spanning tree, LACP, LLDP, pause), which no bridge passes on'],
   ['routing-rate', 'more BGP or BFD from the tenant than a routing node is to take'],
+  ['site-loop', 'it came from another site, and the only way on is to another site'],
 ] as const
 
 export type DropName = FaultName | (typeof reasons)[number][0]

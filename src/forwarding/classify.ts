@@ -52,6 +52,8 @@ export class Columns {
   readonly replySlot = new Uint32Array(BATCH_MAX)
   /** 1 where the sender is a routing node. */
   readonly speaker = new Uint8Array(BATCH_MAX)
+  /** 1 where the gateway of another site sent it. */
+  readonly fromSite = new Uint8Array(BATCH_MAX)
   /** What the FIB says of the inner destination; see `lookup.ts`. */
   readonly slot = new Uint32Array(BATCH_MAX)
 }

@@ -36,7 +36,7 @@ import { Fragmenter } from './fragment.ts'
 import { Lookup } from './lookup.ts'
 import { type NeighbourReport, Neighbours } from './neighbours.ts'
 import { RoutingTraffic } from './routing-traffic.ts'
-import { TunnelKind } from './segments.ts'
+import { SenderRole, TunnelKind } from './segments.ts'
 import { type NodeViews, REWRITTEN, Shared } from './shared.ts'
 
 /** Bytes of IP and TCP headers without options: what the MTU loses to the MSS (RFC 9293 section 3.7.1). */
@@ -126,7 +126,9 @@ export class ForwardingProgram implements Program {
     batch.segment[row] = segment
     batch.tenant[row] = segments.tenantOf(segment)
     columns.replySlot[row] = segments.replySlotOf(entry)
-    columns.speaker[row] = segments.isSpeaker(entry) ? 1 : 0
+    const role = segments.roleOf(entry)
+    columns.speaker[row] = role === SenderRole.speaker ? 1 : 0
+    columns.fromSite[row] = role === SenderRole.site ? 1 : 0
     const l2 = columns.l2[row]!
     if (l2 !== 0 && !segments.isGatewayMac(segment, view, l2 + ethernet.destination.offset)) {
       const verdict = this.#admitOther(batch, row, l2)
@@ -226,8 +228,11 @@ export class ForwardingProgram implements Program {
 
   // What the slot says, and what the TTL has to say. Writes `action`.
   #choose(batch: Batch, row: number, etherType: number, ttl: number): number {
-    const at = this.#shared.actions.resolve(this.#shared.columns.slot[row]!, batch.hash[row]!)
-    const words = this.#shared.actions.words
+    const { actions, columns } = this.#shared
+    const slot = columns.slot[row]!
+    const hash = batch.hash[row]!
+    const at = columns.fromSite[row] === 0 ? actions.resolve(slot, hash) : actions.resolveHere(slot, hash)
+    const words = actions.words
     const kind = words[at]!
     batch.action[row] = at
     if (kind === ActionKind.local) return this.#toGateway(batch, row, etherType)

@@ -1,7 +1,8 @@
 /**
  * A tenant's segment as the agent holds it: its number in shared memory, the remotes admitted to it, each with a slot that
  * leads back to it, and the neighbours on it. Connections are reached through an edge switch by VXLAN; a VPC's machines
- * through hosts, by GRE or VXLAN. Routing nodes are remotes of connections, too, by VXLAN with the connection's VNI.
+ * through hosts, by GRE or VXLAN. Routing nodes are remotes of connections, too, by VXLAN with the connection's VNI. What is
+ * behind another site's gateway is a segment whose remotes are that gateway's tunnel endpoints.
  */
 
 import { equalBytes, formatAddress, type IpAddress, type MacAddress, masked } from '../base/address.ts'
@@ -13,13 +14,13 @@ import type { FibHost, FibInterface, FibSegment, FibSession } from '../wire/cont
 import { ethernet } from '../wire/ethernet.ts'
 import type { Gleaner } from './gleaner.ts'
 import type { NodeParts } from './node-parts.ts'
-import { CarriedKind, TunnelKind } from './segments.ts'
+import { CarriedKind, SenderRole, TunnelKind } from './segments.ts'
 import { inTunnel, questionFrame } from './solicit.ts'
 import type { TenantState } from './tenant-state.ts'
 
 /** Who may send for a segment. */
 interface Sender extends FibHost {
-  readonly isSpeaker: boolean
+  readonly role: SenderRole
 }
 
 /** What one neighbour sends to the gateway, of one kind, and the routing node that it goes to. */
@@ -72,7 +73,7 @@ export class SegmentState {
 
   /** VNI or GRE key. */
   get id(): number {
-    return this.#spec.kind === 'connection' ? this.#spec.vni : this.#spec.key
+    return idOf(this.#spec)
   }
 
   /** Nobody sends for the segment any more who is not to, or under another number than it is to have. */
@@ -89,7 +90,7 @@ export class SegmentState {
     const mtuBefore = mtuOf(this.#spec)
     this.#spec = spec
     if (mtuOf(spec) !== mtuBefore) this.relay()
-    const { mac, address4, address6 } = identity(spec.interfaces, this.tenant)
+    const { mac, address4, address6 } = identity(spec, this.tenant)
     this.#parts.segments.update(this.number, { tenant: this.tenant.row, mac, address4, address6 })
     if (spec.kind === 'connection') this.connected?.keep(spec.peers)
     for (const [key, sender] of remotesOf(spec)) {
@@ -114,7 +115,7 @@ export class SegmentState {
 
   /** Sends a question for `target` through the tunnel to `remote`. Nobody is asked while there is no way there. */
   ask(target: IpAddress, remote: IpAddress, tunnel: 'vxlan' | 'gre'): void {
-    const own = ownAddressFor(this.#spec.interfaces, target)
+    const own = ownAddressFor(interfacesOf(this.#spec), target)
     const adjacency = this.#parts.ways.adjacencies(remote)[0]
     if (!own || !adjacency) return
     const frame = questionFrame({ source: own.address, mac: own.mac, target })
@@ -129,7 +130,7 @@ export class SegmentState {
 
   /** The gateway's MAC address on this segment. */
   get mac(): MacAddress {
-    return identity(this.#spec.interfaces, this.tenant).mac
+    return identity(this.#spec, this.tenant).mac
   }
 
   #addRemote(key: string, sender: Sender): string | undefined {
@@ -137,7 +138,7 @@ export class SegmentState {
     const kind = TunnelKind[sender.tunnel]
     const way = ways.open(sender.address, (adjacency) => this.#backAction(adjacency, sender))
     if (!way) return 'slots are exhausted'
-    const failed = segments.admit(kind, this.id, sender.address, this.number, way.slot, sender.isSpeaker)
+    const failed = segments.admit(kind, this.id, sender.address, this.number, way.slot, sender.role)
     if (failed === undefined) this.#remotes.set(key, { sender, kind, way })
     else way.close()
     return failed
@@ -182,29 +183,32 @@ export class SegmentState {
 }
 
 function idOf(spec: FibSegment): number {
-  return spec.kind === 'connection' ? spec.vni : spec.key
+  return spec.kind === 'vpc' ? spec.key : spec.vni
 }
 
 /** The largest IP packet there, 0 for any. */
 function mtuOf(spec: FibSegment): number {
-  return spec.kind === 'connection' ? spec.mtu : 0
+  return spec.kind === 'vpc' ? 0 : spec.mtu
 }
 
 /** By what they are told apart by. */
 function remotesOf(spec: FibSegment): Map<string, Sender> {
-  const byVxlan = (address: IpAddress, isSpeaker: boolean): Sender => {
-    return { address, tunnel: 'vxlan', payload: 'ethernet', isSpeaker }
+  return new Map(sendersOf(spec).map((sender) => [keyOf(sender), sender]))
+}
+
+function sendersOf(spec: FibSegment): Sender[] {
+  const { remote, speaker, site } = SenderRole
+  const byVxlan = (address: IpAddress, role: SenderRole): Sender => {
+    return { address, tunnel: 'vxlan', payload: 'ethernet', role }
   }
-  const senders =
-    spec.kind === 'vpc'
-      ? spec.hosts.map((host) => ({ ...host, isSpeaker: false }))
-      : [byVxlan(spec.remote, false), ...spec.speakers.map((address) => byVxlan(address, true))]
-  return new Map(senders.map((sender) => [keyOf(sender), sender]))
+  if (spec.kind === 'vpc') return spec.hosts.map((host) => ({ ...host, role: remote }))
+  if (spec.kind === 'site') return spec.remotes.map((address) => byVxlan(address, site))
+  return [byVxlan(spec.remote, remote), ...spec.speakers.map((address) => byVxlan(address, speaker))]
 }
 
 /** One that becomes a routing node, or is none any more, is another sender. */
-function keyOf({ tunnel, address, isSpeaker }: Sender): string {
-  return isSpeaker ? speakerKey(address) : `${tunnel} ${address.join('.')}`
+function keyOf({ tunnel, address, role }: Sender): string {
+  return role === SenderRole.speaker ? speakerKey(address) : `${tunnel} ${address.join('.')}`
 }
 
 function speakerKey(address: IpAddress): string {
@@ -219,11 +223,16 @@ function carriedOf(spec: FibSegment): Map<string, Carried> {
   return new Map([...sessions, ...probes].map((one) => [`${one.kind} ${one.peer?.join('.') ?? ''}`, one]))
 }
 
+/** Our addresses on it: none towards another site. */
+export function interfacesOf(spec: FibSegment): readonly FibInterface[] {
+  return spec.kind === 'site' ? [] : spec.interfaces
+}
+
 // A segment without addresses of its own lends the tenant's: ICMP errors must come from somewhere.
-function identity(interfaces: readonly FibInterface[], tenant: TenantState) {
-  const own = [...interfaces, ...tenant.interfaces()]
+function identity(spec: FibSegment, tenant: TenantState) {
+  const own = [...interfacesOf(spec), ...tenant.interfaces()]
   return {
-    mac: own[0]?.mac ?? NO_MAC,
+    mac: spec.kind === 'site' ? spec.mac : (own[0]?.mac ?? NO_MAC),
     address4: own.find(({ address }) => address.length === 4)?.address,
     address6: own.find(({ address }) => address.length === 16)?.address,
   }

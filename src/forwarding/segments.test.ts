@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { ipv4Bytes, parseAddress, parseMac } from '../base/address.ts'
 import { Random } from '../base/random.ts'
 import { createQsbrMemory, QsbrWriter } from '../dataplane/qsbr.ts'
-import { CarriedKind, createSegmentMemory, Segments, SegmentWriter, TunnelKind } from './segments.ts'
+import { CarriedKind, createSegmentMemory, Segments, SegmentWriter, SenderRole, TunnelKind } from './segments.ts'
 
 const row = { tenant: 2, mac: parseMac('02:67:68:00:00:01')! }
 
@@ -130,7 +130,7 @@ test('a routing node is a sender that is told apart', () => {
   const { writer, reader, find } = table()
   const [edge, speaker] = [parseAddress('10.0.0.1')!, parseAddress('10.0.3.1')!]
   equal(writer.admit(TunnelKind.vxlan, 7, edge, 1, 2), undefined)
-  equal(writer.admit(TunnelKind.vxlan, 7, speaker, 1, 3, true), undefined)
-  equal(reader.isSpeaker(find(TunnelKind.vxlan, 7, edge)), false)
-  equal(reader.isSpeaker(find(TunnelKind.vxlan, 7, speaker)), true)
+  equal(writer.admit(TunnelKind.vxlan, 7, speaker, 1, 3, SenderRole.speaker), undefined)
+  equal(reader.roleOf(find(TunnelKind.vxlan, 7, edge)), SenderRole.remote)
+  equal(reader.roleOf(find(TunnelKind.vxlan, 7, speaker)), SenderRole.speaker)
 })

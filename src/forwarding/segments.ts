@@ -23,14 +23,18 @@ export const TunnelKind = { vxlan: 1, gre: 2 } as const
 export const CarriedKind = { session: 3, probe: 4 } as const
 export type CarriedKind = (typeof CarriedKind)[keyof typeof CarriedKind]
 
-/** Entry words: state, kind and address family, VNI or key, source address (4), segment, reply slot, is it a speaker. */
+/** What a sender is: a switch or a host, a routing node, which speaks for the gateway, or the gateway of another site. */
+export const SenderRole = { remote: 0, speaker: 1, site: 2 } as const
+export type SenderRole = (typeof SenderRole)[keyof typeof SenderRole]
+
+/** Entry words: state, kind and address family, VNI or key, source address (4), segment, reply slot, role. */
 const ENTRY = 16
 const EMPTY = 0
 const USED = 1
 const REMOVED = 2
 const SEGMENT_AT = 7
 const REPLY_AT = 8
-const SPEAKER_AT = 9
+const ROLE_AT = 9
 
 /** Segment words. Row 0 is no segment's: its first word says where the table in use begins. */
 const ROW = 16
@@ -136,9 +140,9 @@ export class Segments {
     return this.#entries[entry + REPLY_AT]!
   }
 
-  /** Is the sender a routing node, which speaks for the gateway? */
-  isSpeaker(entry: number): boolean {
-    return this.#entries[entry + SPEAKER_AT] !== 0
+  /** One of `SenderRole`. */
+  roleOf(entry: number): number {
+    return this.#entries[entry + ROLE_AT]!
   }
 
   /**
@@ -248,8 +252,7 @@ export class SegmentWriter {
   }
 
   /**
-   * Lets `remote` send for the segment, as a routing node if it is a speaker. Returns why not: it may already, for another
-   * segment, or the table is full.
+   * Lets `remote` send for the segment. Returns why not: it may already, for another segment, or the table is full.
    */
   admit(
     kind: number,
@@ -257,10 +260,10 @@ export class SegmentWriter {
     remote: IpAddress,
     segment: number,
     replySlot: number,
-    isSpeaker = false,
+    role: SenderRole = SenderRole.remote,
   ): string | undefined {
     if (!this.#hasRoom()) return FULL
-    if (!this.#enter(kind, id, remote, [segment, replySlot, Number(isSpeaker)]))
+    if (!this.#enter(kind, id, remote, [segment, replySlot, role]))
       return `${formatAddress(remote)} would send for two segments under ${id}`
     const known = familyOf(kind, 0) * 2 ** 32 + id
     const senders = this.#senders.get(known) ?? 0
@@ -300,7 +303,7 @@ export class SegmentWriter {
     this.#leave(kind, id, undefined)
   }
 
-  // `words` are segment, reply slot, and whether it is a speaker.
+  // `words` are segment, reply slot and role.
   #enter(kind: number, id: number, remote: IpAddress | undefined, words: readonly number[]): boolean {
     const key = wordsOf(remote)
     const family = familyOf(kind, remote?.length ?? 0)

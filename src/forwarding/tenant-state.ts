@@ -7,7 +7,7 @@
 import type { IpAddress, MacAddress } from '../base/address.ts'
 import type { FibInterface, FibTenant } from '../wire/control/fib.ts'
 import type { NodeParts } from './node-parts.ts'
-import { SegmentState } from './segment-state.ts'
+import { interfacesOf, SegmentState } from './segment-state.ts'
 
 export class TenantState {
   readonly id: number
@@ -39,7 +39,7 @@ export class TenantState {
   }
 
   interfaces(): FibInterface[] {
-    return this.#spec.segments.flatMap((segment) => [...segment.interfaces])
+    return this.#spec.segments.flatMap((segment) => interfacesOf(segment))
   }
 
   /** What its packets look like from outside: when this changes, every finished action of the tenant is out of date. */

@@ -36,6 +36,8 @@ export function actionOf(
   const id = spec.kind === 'host' ? spec.key : spec.vni
   const action =
     tunnelOf(spec) === 'vxlan' ? vxlanAction(adjacency, ends, id, inner) : greAction(adjacency, ends, id, inner)
-  if (action.kind === 'send' && spec.mtu > 0) action.mtu = Math.min(action.mtu, spec.mtu)
+  if (action.kind !== 'send') return action
+  if (spec.mtu > 0) action.mtu = Math.min(action.mtu, spec.mtu)
+  if (segment.spec.kind === 'site') action.toSite = true
   return action
 }

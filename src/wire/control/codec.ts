@@ -17,8 +17,8 @@ import { assert } from '../../base/assert.ts'
 import { Reader, Writer } from '../cursor.ts'
 
 const MAGIC = 0x4748 // 'GH'
-/** 2: FIB batches know next hops of the kind `failover`. */
-export const VERSION = 2
+/** 2: FIB batches know next hops of the kind `failover`. 3: and segments of the kind `site`. */
+export const VERSION = 3
 const OLDEST_READER = 1
 export const HEADER_BYTES = 6
 

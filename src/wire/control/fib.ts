@@ -76,6 +76,11 @@ const fibSegment = variant({
    * Machines behind hosts. `key` is GRE's key and VXLAN's VNI. Packets with it from any other source are not the VPC's.
    */
   vpc: { id: u32, name: text, key: u32, hosts: list(fibHost), interfaces: list(fibInterface) },
+  /**
+   * The same tenant at another site, behind the gateway there: `remotes` are the tunnel endpoints that may send for it, and
+   * what they send is addressed to `mac`, which is ours. It leaves by ways of this site only, so no packet goes in circles.
+   */
+  site: { id: u32, name: text, vni: u32, remotes: list(address), mtu: u16, mac },
 })
 export type FibSegment = Value<typeof fibSegment>
 
@@ -95,7 +100,7 @@ const member = record({ nextHop: u32, weight: u16 })
 
 /** Ids count from 1 and are unique in the site. An id that comes again replaces what it stood for. */
 export const nextHop = variant({
-  /** A neighbour on a connection's segment, by VXLAN to the switch it is behind. */
+  /** A neighbour on a connection's segment, by VXLAN to the switch it is behind; or the gateway of another site. */
   peer: { ...whose, segment: u32, vni: u32, remote: address, address, mac: optional(mac), mtu: u16 },
   /**
    * A machine of a VPC on its host. Without `address` it is any machine on this host: with an Ethernet payload the
@@ -171,7 +176,10 @@ export const fibBatch = message(
      */
     whole: column32,
   },
-  // An older reader does not know failovers.
-  ({ nextHops }) => (nextHops.some(({ kind }) => kind === 'failover') ? 2 : 1),
+  // Older readers do not know failovers, or other sites.
+  ({ tenants, nextHops }) => {
+    if (tenants.some(({ segments }) => segments.some(({ kind }) => kind === 'site'))) return 3
+    return nextHops.some(({ kind }) => kind === 'failover') ? 2 : 1
+  },
 )
 export type FibBatch = MessageValue<typeof fibBatch>

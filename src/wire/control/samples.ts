@@ -121,6 +121,11 @@ export function sampleFib(routes: number, random: Random): FibBatch {
   }
 }
 
+function atTwoSites(batch: FibBatch): FibBatch {
+  const site = { kind: 'site', id: 5, name: 'site-b', vni: 1001, remotes: [remote, remote6], mtu: 1500, mac } as const
+  return { ...batch, tenants: batch.tenants.map((tenant) => ({ ...tenant, segments: [...tenant.segments, site] })) }
+}
+
 const routes: RouteBatch = {
   origin: 'bgp-1',
   preference: 100,
@@ -148,7 +153,7 @@ const wires: SwitchBatch = {
 
 /** Each message's codec with a value of it, and the same encoded. */
 export const samples = [
-  sample(fibBatch, sampleFib(20, new Random(1))),
+  sample(fibBatch, atTwoSites(sampleFib(20, new Random(1)))),
   sample(routeBatch, routes),
   sample(routeNews, { origin: 'bgp-1', refused: 'more than 10000000 routes' }),
   sample(switchBatch, wires),
