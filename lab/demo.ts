@@ -1,5 +1,5 @@
 /**
- * `gatehouse demo [SITE.yaml] [--for 20s] [--json]`: a whole site on this machine, with real traffic through it. Makes
+ * `gatehouse demo [SITE.yaml] [--bus nats] [--for 20s] [--json]`: a whole site on this machine, with real traffic through it. Makes
  * the surroundings, runs the gateway as `gatehouse up` does, keeps pings, TCP and HTTP going, shows them, and takes
  * everything down again. Exit code 0 only when nothing was lost and every frame is accounted for.
  */
@@ -15,13 +15,13 @@ import { Outside } from './outside.ts'
 import { ensurePackage, isRoot } from './packages.ts'
 import { reach } from './reach.ts'
 import { lineOf, type Moments, painted, screenOf } from './screen.ts'
-import { Surroundings } from './site.ts'
+import { BUSES, type BusKind, Surroundings } from './site.ts'
 import { isFlawless, type Moment, summaryOf } from './summary.ts'
 import { type PingPlan, planTraffic } from './traffic/plan.ts'
 import { Traffic } from './traffic/traffic.ts'
 
 const DEFAULT_SITE = resolve(import.meta.dirname, '../examples/two-tenants.yaml')
-const USAGE = 'usage: gatehouse demo [SITE.yaml] [--for 20s] [--json]'
+const USAGE = 'usage: gatehouse demo [SITE.yaml] [--bus nats] [--for 20s] [--json]'
 /** The gateway's own need: neighbours that the kernel keeps resolved for it, Linux 5.16. */
 const LINUX_MIN = [5, 16] as const
 const REACH_MS = 20_000
@@ -36,16 +36,22 @@ interface Wish {
   /** Undefined: until it is interrupted. */
   readonly for_ms: number | undefined
   readonly json: boolean
+  readonly bus: BusKind
 }
 
 /** Undefined, and said on stderr, when it cannot be understood. */
 function wishOf(args: string[]): Wish | undefined {
   try {
-    const options = { for: { type: 'string' }, json: { type: 'boolean', default: false } } as const
+    const options = {
+      for: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      bus: { type: 'string', default: 'embedded' },
+    } as const
     const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
     const for_ms = values.for === undefined ? undefined : milliseconds(values.for)
-    if (positionals.length > 1 || Number.isNaN(for_ms)) throw new Error(USAGE)
-    return { site: positionals[0] ?? DEFAULT_SITE, for_ms, json: values.json }
+    const bus = BUSES.find((kind) => kind === values.bus)
+    if (positionals.length > 1 || Number.isNaN(for_ms) || !bus) throw new Error(USAGE)
+    return { site: positionals[0] ?? DEFAULT_SITE, for_ms, json: values.json, bus }
   } catch (error) {
     console.error(error instanceof Error && error.message !== USAGE ? `${error.message}\n${USAGE}` : USAGE)
     return undefined
@@ -65,14 +71,16 @@ function say(text: string): void {
 }
 
 /** Why it cannot run here, undefined when it can. */
-function obstacle(): string | undefined {
+function obstacle(bus: BusKind): string | undefined {
   if (!isRoot()) return 'the demo makes network namespaces and needs root: sudo ./gatehouse demo'
   const kernel = needsLinux(...LINUX_MIN)
   if (kernel) return `the demo ${kernel}`
   const state = ensurePackage('iproute2', 'ip')
   // Without it, customers run our own speaker.
   ensurePackage('bird2', 'bird')
-  return typeof state === 'string' ? undefined : `the demo needs iproute2, and ${state.missing}`
+  if (typeof state !== 'string') return `the demo needs iproute2, and ${state.missing}`
+  const nats = bus === 'nats' ? ensurePackage('nats-server', 'nats-server') : 'present'
+  return typeof nats === 'string' ? undefined : `the demo with --bus nats needs nats-server, and ${nats.missing}`
 }
 
 class Demo {
@@ -88,7 +96,7 @@ class Demo {
 
   async run(): Promise<number> {
     say('making the namespaces and wires')
-    await using surroundings = await Surroundings.build(this.#wish.site)
+    await using surroundings = await Surroundings.build(this.#wish.site, { bus: this.#wish.bus })
     await using stack = new AsyncDisposableStack()
     say('starting the gateway')
     const gateway = Gateway.up(surroundings)
@@ -202,7 +210,7 @@ async function settled(watched: Watched, start: Moment, seconds: number): Promis
 async function main(): Promise<number> {
   const wish = wishOf(process.argv.slice(2))
   if (!wish) return 2
-  const reason = obstacle()
+  const reason = obstacle(wish.bus)
   if (reason) {
     say(reason)
     return 1

@@ -39,7 +39,7 @@ export class Gateway {
     const { siteFile, runFolder, site } = surroundings
     const run = (role: string, name: string): ChildProcess =>
       spawnGatehouse(surroundings, name, ['run', role, siteFile, '--name', name, '--run', runFolder])
-    const bus = run('bus', 'bus')
+    const bus = surroundings.management ? [] : [run('bus', 'bus')]
     await observer.connected()
     const nodes = site.clusters.flatMap((cluster) => cluster.nodes)
     const here = ({ name }: { name: string }): boolean => !absent.includes(name)
@@ -48,7 +48,7 @@ export class Gateway {
       observer,
       observer.expected.filter((name) => !absent.includes(name)),
       [
-        bus,
+        ...bus,
         run('control', 'control'),
         ...site.switches.filter(here).map(({ name }) => run('access', name)),
         ...nodes.filter(here).map(({ name }) => run('forwarding', name)),
@@ -110,10 +110,10 @@ export class Gateway {
   }
 }
 
-function spawnGatehouse({ lab }: Surroundings, name: string, words: readonly string[]): ChildProcess {
+function spawnGatehouse({ lab, home }: Surroundings, name: string, words: readonly string[]): ChildProcess {
   const log = openSync(join(lab.folder, `${name}.log`), 'a')
   const args = ['--disable-warning=ExperimentalWarning', MAIN, ...words]
-  const child = lab.spawn(undefined, process.execPath, args, { stdio: ['ignore', log, log] })
+  const child = lab.spawn(home, process.execPath, args, { stdio: ['ignore', log, log] })
   closeSync(log)
   return child
 }

@@ -7,11 +7,7 @@ import { BUCKET } from '../src/agent/names.ts'
 import { modulesOf, type Presence } from '../src/agent/presence.ts'
 import { askToShow } from '../src/agent/show.ts'
 import { formatAddress } from '../src/base/address.ts'
-import { systemClock } from '../src/base/clock.ts'
-import { freshSeed, Random } from '../src/base/random.ts'
 import { type Bus, BusError, type Subscription } from '../src/bus/bus.ts'
-import { connectBus } from '../src/bus/embedded/client.ts'
-import { busSocket } from '../src/bus/embedded/main.ts'
 import type { Totals } from '../src/dataplane/ledger.ts'
 import { hostBatch } from '../src/wire/control/switch.ts'
 import type { Surroundings } from './site.ts'
@@ -78,16 +74,10 @@ export class Observer {
   readonly #tenantOf: ReadonlyMap<number, string>
 
   constructor(surroundings: Surroundings) {
-    const { runFolder } = surroundings
     this.#surroundings = surroundings
     this.#tenantOf = new Map(surroundings.site.tenants.map(({ vni, name }) => [vni, name]))
     this.expected = [CONTROL, ...[...this.#packetModules(), ...this.#speakers()].map(({ name }) => name)]
-    this.#bus = connectBus({
-      socketPath: busSocket(runFolder),
-      name: `lab.${process.pid}`,
-      clock: systemClock,
-      random: new Random(freshSeed()),
-    })
+    this.#bus = surroundings.connect(`lab.${process.pid}`)
     this.#hosts = this.#bus.bucket(BUCKET.hosts).watch('>', ({ value }) => value && void this.#steer(value))
     this.#hosts.ready.catch(() => {})
   }

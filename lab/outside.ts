@@ -7,6 +7,7 @@ import { countersOf, listLinks } from '../src/linux/link.ts'
 import { withNamespace } from '../src/linux/namespace.ts'
 import { Netlink } from '../src/linux/netlink.ts'
 import type { Lab } from './namespaces.ts'
+import { MANAGEMENT } from './nats/management.ts'
 import { type Drops, sumOfDrops } from './observe.ts'
 import type { Surroundings } from './site.ts'
 
@@ -48,7 +49,7 @@ export class WireEnds {
     this.#ends = namespaces.map((namespace) =>
       withNamespace(lab.fullName(namespace), () => {
         const netlink = new Netlink()
-        const indices = listLinks(netlink).filter(({ loopback }) => !loopback)
+        const indices = listLinks(netlink).filter(({ name, loopback }) => !loopback && name !== MANAGEMENT)
         return { netlink, indices: indices.map(({ index }) => index) }
       }),
     )

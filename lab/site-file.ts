@@ -24,6 +24,13 @@ export function widened(text: string, tenantMtu: number): string {
   return document.toString({ lineWidth: 0 })
 }
 
+/** The text with a bus over these servers, all of which keep everything. */
+export function overNats(text: string, servers: readonly string[]): string {
+  const document = parseDocument(text)
+  document.set('bus', { nats: { servers, replicas: servers.length } })
+  return document.toString({ lineWidth: 0 })
+}
+
 function entriesOf(list: unknown): YAMLMap[] {
   return isSeq(list) ? list.items.filter((item) => isMap(item)) : []
 }

@@ -8,14 +8,21 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createInterface, type Interface } from 'node:readline'
+import { systemClock } from '../src/base/clock.ts'
+import { freshSeed, Random } from '../src/base/random.ts'
+import type { Bus } from '../src/bus/bus.ts'
+import { connectBus } from '../src/bus/embedded/client.ts'
 import { busSocket } from '../src/bus/embedded/main.ts'
+import { connectNats } from '../src/bus/nats/client.ts'
+import type { BusPlace } from '../src/bus/place.ts'
 import { loadSite } from '../src/config/load.ts'
 import type { Site } from '../src/config/site.ts'
 import type { KernelDrops } from '../src/dataplane/port.ts'
 import type { ConnectionState } from '../src/wire/control/connection.ts'
 import { type RunningRouter, routersInstall, startRouter } from './customer-router.ts'
 import { Lab } from './namespaces.ts'
-import { renamed, widened } from './site-file.ts'
+import { MANAGEMENT, Management } from './nats/management.ts'
+import { overNats, renamed, widened } from './site-file.ts'
 import { defaultShape, type Host, type Shape, type Topology, topologyOf } from './topology.ts'
 import { attachTrunk } from './trunk.ts'
 import { vipsByKey } from './vips.ts'
@@ -25,7 +32,12 @@ export interface SurroundingsOptions {
   readonly shape?: Partial<Shape>
   /** Hosts, by name, that a test equips itself; all the others get a vSwitch. */
   readonly bareHosts?: readonly string[]
+  /** What the modules speak over, whatever the file says: three nats-servers, unless it is the bus of one host. */
+  readonly bus?: BusKind
 }
+
+export const BUSES = ['embedded', 'nats'] as const
+export type BusKind = (typeof BUSES)[number]
 
 /** Of everyone: packets are forwarded by our programs or not at all, and asymmetric ways are right ways. */
 const SETTINGS = {
@@ -54,6 +66,8 @@ export class Surroundings {
   readonly vswitches: ReadonlyMap<string, VSwitchProcess>
   /** By the customer's namespace. */
   readonly routers: ReadonlyMap<string, RunningRouter>
+  /** The nats-servers, where the bus is NATS, and the network that leads to them. */
+  readonly management: Management | undefined
   readonly #detach: readonly (() => void)[]
 
   /** Throws with the file's errors, one a line. Needs root and iproute2. */
@@ -69,20 +83,26 @@ export class Surroundings {
     const text = widened(readFileSync(path, 'utf8'), shape.tenantMtu)
     const topology = topologyOf(site, shape)
     const lab = await Lab.open()
+    let management: Management | undefined
     try {
       await makeNetwork(lab, topology)
+      if (options.bus === 'nats')
+        management = await Management.build(lab, topology.underlay, { ...SETTINGS, ...WITHOUT_IPV6 })
+      const bus = busOf(lab, management)
       const detach = topology.boxes.map((box) => attachTrunk(box, lab.fullName(box.namespace)))
       const hosts = topology.hosts.filter((host) => !options.bareHosts?.includes(host.name))
-      const vswitches = await Promise.all(hosts.map((host) => VSwitchProcess.start(lab, site, host)))
+      const vswitches = await Promise.all(hosts.map((host) => VSwitchProcess.start(lab, site, host, bus)))
       const routers = await startRouters(lab, topology, shape)
-      return new Surroundings(lab, site, topology, { text, vswitches, routers, detach })
+      return new Surroundings(lab, site, topology, { text, vswitches, routers, detach, management })
     } catch (error) {
+      await management?.close()
       await lab.close()
       throw error
     }
   }
 
-  private constructor(lab: Lab, site: Site, topology: Topology, { text, vswitches, routers, detach }: Made) {
+  private constructor(lab: Lab, site: Site, topology: Topology, made: Made) {
+    const { text, vswitches, routers, detach, management } = made
     this.lab = lab
     this.site = site
     this.topology = topology
@@ -91,16 +111,30 @@ export class Surroundings {
     mkdirSync(this.runFolder, { mode: 0o750 }) // whatever the umask: nobody else may write a run directory
     writeFileSync(
       this.siteFile,
-      renamed(text, lab.id, (name) => lab.fullName(name)),
+      renamed(management ? overNats(text, management.servers) : text, lab.id, (name) => lab.fullName(name)),
     )
+    this.management = management
     this.vswitches = new Map(vswitches.map((vswitch) => [vswitch.host, vswitch]))
     this.routers = routers
     this.#detach = detach
   }
 
+  /** The namespace of what the file gives none: `gatehouse up` and control modules. */
+  get home(): string | undefined {
+    return this.management && MANAGEMENT
+  }
+
+  /** A client of the site's bus in this process; whoever opens it closes it. */
+  connect(name: string): Bus {
+    const client = { name, clock: systemClock, random: new Random(freshSeed()) }
+    if (!this.management) return connectBus({ socketPath: busSocket(this.runFolder), ...client })
+    return connectNats({ site: this.lab.id, servers: this.management.fromHere, replicas: 3, ...client })
+  }
+
   async close(): Promise<void> {
     for (const detach of this.#detach) detach()
     await Promise.all(Array.from(this.vswitches.values(), (vswitch) => vswitch.stop()))
+    await this.management?.close()
     await this.lab.close()
   }
 
@@ -113,11 +147,18 @@ function runFolderOf(lab: Lab): string {
   return `${lab.folder}/run`
 }
 
+/** As processes in the namespaces of hosts see it. */
+function busOf(lab: Lab, management: Management | undefined): BusPlace {
+  if (!management) return { socketPath: busSocket(runFolderOf(lab)) }
+  return { nats: { site: lab.id, servers: management.servers, replicas: 3 } }
+}
+
 interface Made {
   readonly text: string
   readonly vswitches: readonly VSwitchProcess[]
   readonly routers: ReadonlyMap<string, RunningRouter>
   readonly detach: readonly (() => void)[]
+  readonly management: Management | undefined
 }
 
 async function startRouters(lab: Lab, { customers }: Topology, { routersInstall: isInstalling }: Shape) {
@@ -158,7 +199,7 @@ export class VSwitchProcess {
   readonly #answers: AsyncIterator<string>
   readonly #lines: Interface
 
-  static async start(lab: Lab, site: Site, host: Host): Promise<VSwitchProcess> {
+  static async start(lab: Lab, site: Site, host: Host, bus: BusPlace): Promise<VSwitchProcess> {
     if (host.entry.tunnel !== 'gre' || host.entry.payload === 'ethernet')
       throw new Error(
         `lab: host ${host.name} wants ${host.entry.tunnel} with Ethernet; the lab's vSwitch speaks GRE with IP`,
@@ -169,7 +210,7 @@ export class VSwitchProcess {
       uplinks: host.uplinks,
       machines: host.machines,
       vips: Array.from(vipsByKey(site), ([key, vip]) => ({ key, vip })),
-      busSocket: busSocket(runFolderOf(lab)),
+      bus,
     }
     const file = `${lab.folder}/${host.name}.vswitch.json`
     writeFileSync(file, JSON.stringify(config))

@@ -11,10 +11,7 @@ import { BROKEN_SUBJECT } from '../../src/agent/names.ts'
 import { modulesOf } from '../../src/agent/presence.ts'
 import { parseAddress } from '../../src/base/address.ts'
 import { systemClock } from '../../src/base/clock.ts'
-import { freshSeed, Random } from '../../src/base/random.ts'
 import type { Bus } from '../../src/bus/bus.ts'
-import { connectBus } from '../../src/bus/embedded/client.ts'
-import { busSocket } from '../../src/bus/embedded/main.ts'
 import { withNamespace } from '../../src/linux/namespace.ts'
 import { watch } from '../../src/linux/poll.ts'
 import { UdpSocket } from '../../src/linux/socket.ts'
@@ -101,8 +98,7 @@ export class FailoverBed {
     const setup: WireSetup = { namespace: full(MAIN), interface: 'wan' }
     this.#wire = new Worker(new URL('./wire.ts', import.meta.url), { workerData: setup })
     const sending = systemClock.every(PACKET_EVERY_ms, () => this.#send())
-    const random = new Random(freshSeed())
-    this.#bus = connectBus({ socketPath: busSocket(made.runFolder), name: 'failovers', clock: systemClock, random })
+    this.#bus = made.connect('failovers')
     this.#bus.subscribe(BROKEN_SUBJECT, ({ payload }) => {
       const news = brokenPaths.decode(payload)
       if (news.ok) this.#told(news.value.broken.length > 0, performance.now())

@@ -4,7 +4,7 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { freePort, type NatsPlace, NatsServer, type Settings } from './server.ts'
 
-const SERVERS = 3
+export const SERVERS = 3
 
 export interface ClusterMember extends NatsPlace {
   /** Where the servers talk to each other. */

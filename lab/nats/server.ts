@@ -26,12 +26,14 @@ export type Settings = (directory: string) => string
 export interface NatsPlace {
   readonly host: string
   readonly port: number
+  /** Where its own directory is made; otherwise among the temporary files. */
+  readonly folder?: string
   /** Started otherwise than beside us: in a namespace. */
   spawn?(command: string, args: readonly string[]): ChildProcess
 }
 
 export class NatsServer {
-  readonly directory = mkdtempSync(join(tmpdir(), 'nats-'))
+  readonly directory: string
   readonly place: NatsPlace
   readonly #settings: Settings
   #process: ChildProcess | undefined
@@ -45,6 +47,7 @@ export class NatsServer {
 
   constructor(place: NatsPlace, settings: Settings) {
     this.place = place
+    this.directory = mkdtempSync(join(place.folder ?? tmpdir(), 'nats-'))
     this.#settings = settings
   }
 

@@ -14,7 +14,7 @@ import { ConnectionStates } from '../../src/agent/connection-states.ts'
 import { parseAddress } from '../../src/base/address.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { freshSeed, Random } from '../../src/base/random.ts'
-import { connectBus } from '../../src/bus/embedded/client.ts'
+import { openBus } from '../../src/bus/place.ts'
 import { NetworkView } from '../../src/linux/network-view.ts'
 import { PollSet } from '../../src/linux/poll.ts'
 import { SteeringTables } from '../../src/linux/steering.ts'
@@ -49,15 +49,8 @@ const view = new NetworkView(systemClock, ({ kind, value }) => {
 })
 for (const link of view.links.values()) vswitch.setCarrier(link.name, link.up && link.carrier)
 
-const { busSocket } = config
-const bus = busSocket
-  ? connectBus({
-      socketPath: busSocket,
-      name: `host.${config.address}`,
-      clock: systemClock,
-      random: new Random(freshSeed()),
-    })
-  : undefined
+const client = { name: `host.${config.address}`, clock: systemClock, random: new Random(freshSeed()) }
+const bus = config.bus && (await openBus(config.bus, client))
 const connections = bus && new ConnectionStates(bus, new Set(config.machines.map(({ key }) => key)))
 
 let running = true

@@ -12,6 +12,7 @@
 
 import { type IpAddress, parseAddress, parseMac } from '../../src/base/address.ts'
 import { bucketOf, mix32 } from '../../src/base/hash.ts'
+import type { BusPlace } from '../../src/bus/place.ts'
 import { Batch } from '../../src/dataplane/batch.ts'
 import { flowHash4, flowHash6 } from '../../src/dataplane/flow.ts'
 import type { FramePool, Frames } from '../../src/dataplane/frames.ts'
@@ -38,8 +39,8 @@ export interface VSwitchConfig {
   }[]
   /** Which VIP a VPC's packets go to. */
   readonly vips: readonly { readonly key: number; readonly vip: string }[]
-  /** Of the site's bus, if it listens there. */
-  readonly busSocket?: string
+  /** Of the site, if it listens there. */
+  readonly bus?: BusPlace
 }
 
 interface Machine {
