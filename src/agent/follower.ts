@@ -22,7 +22,7 @@ import { BUCKET } from './names.ts'
 
 /**
  * Of every feed: the latest snapshot and what follows it always fit, since the next one is written when as many bytes
- * have followed as it has itself (10 M routes are 130 MB), or half of these entries (control/feed-writer.ts).
+ * have followed as it has itself (10 M routes are 130 MB), or half of these entries (feed-writer.ts).
  */
 export const FEED_LIMITS: StreamLimits = { entriesMax: 100_000, bytesMax: 512 * 1024 * 1024 }
 
@@ -40,8 +40,8 @@ export interface FollowerOptions<T extends Batch> {
   readonly message: Message<T>
   /** Who acknowledges. */
   readonly module: string
-  /** Where to keep batches: the site's state directory. */
-  readonly directory: string
+  /** Where to keep batches: the site's state directory. Without it nothing is kept, by whoever cannot do without the bus anyway. */
+  readonly directory?: string
   readonly clock: Clock
   readonly log: Logger
   /** Takes the batch over and answers undefined, or why it could not. A snapshot replaces all that there was. */
@@ -79,7 +79,7 @@ export class BatchFollower<T extends Batch> {
   readonly current: Promise<void>
   readonly #options: FollowerOptions<T>
   readonly #stream: Stream
-  readonly #kept: KeptBatches
+  readonly #kept: KeptBatches | undefined
   readonly #acks: Latest
   readonly #stop = new AbortController()
   readonly #holding = Promise.withResolvers<void>()
@@ -105,7 +105,8 @@ export class BatchFollower<T extends Batch> {
     this.holding = this.#holding.promise
     this.current = this.#current.promise
     this.#stream = options.bus.stream(options.feed, FEED_LIMITS)
-    this.#kept = new KeptBatches(join(options.directory, 'batches', `${options.feed}.${options.module}`))
+    const { directory, feed, module } = options
+    this.#kept = directory === undefined ? undefined : new KeptBatches(join(directory, 'batches', `${feed}.${module}`))
     this.#acks = new Latest(options.bus, options.bus.bucket(BUCKET.acks), `${options.feed}.${options.module}`)
   }
 
@@ -131,7 +132,7 @@ export class BatchFollower<T extends Batch> {
     this.#stop.abort()
     this.#acks.close()
     await this.#run
-    await this.#kept.close()
+    await this.#kept?.close()
   }
 
   async #follow(): Promise<void> {
@@ -181,7 +182,7 @@ export class BatchFollower<T extends Batch> {
   async #startFromDisk(): Promise<void> {
     const { feed, log } = this.#options
     try {
-      const kept = await this.#kept.load()
+      const kept = await this.#kept?.load()
       if (!kept) return
       this.#incarnation = kept.incarnation
       for (const message of kept.messages) await this.#take(message)
@@ -237,7 +238,7 @@ export class BatchFollower<T extends Batch> {
 
   /** Forwarding does not depend on the disk: what it refuses is told, and tried again with the next snapshot. */
   async #keep(isSnapshot: boolean, message: Uint8Array): Promise<void> {
-    if (!isSnapshot && !this.#isKeeping) return
+    if (!this.#kept || (!isSnapshot && !this.#isKeeping)) return
     try {
       if (isSnapshot) await this.#kept.replace(this.#incarnation, this.#next!, message)
       else await this.#kept.append(this.#next!, message)

@@ -1,12 +1,12 @@
 /** What one cluster's nodes are told: which tenants they hold, and batch by batch how those change. */
 
+import { FeedWriter, refuseNewer } from '../agent/feed-writer.ts'
 import { fibFeed } from '../agent/names.ts'
 import type { Logger } from '../base/log.ts'
 import type { Bus } from '../bus/bus.ts'
 import { fibBatch } from '../wire/control/fib.ts'
 import { latestAcked } from './acks.ts'
 import { FibComposer, tenantRecord } from './compose.ts'
-import { FeedWriter, refuseNewer } from './feed-writer.ts'
 import { HeldFib } from './held-fib.ts'
 import type { TenantChanges, TenantFib } from './tenant-fib.ts'
 

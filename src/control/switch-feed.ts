@@ -1,13 +1,13 @@
 /** What one switch is told: always the whole of it, and only when it changed. */
 
 import { isDeepStrictEqual } from 'node:util'
+import { FeedWriter, refuseNewer } from '../agent/feed-writer.ts'
 import { switchFeed } from '../agent/names.ts'
 import type { Logger } from '../base/log.ts'
 import type { Bus } from '../bus/bus.ts'
 import { type SwitchBatch, switchBatch } from '../wire/control/switch.ts'
 import { latestAcked } from './acks.ts'
 import type { Unsent } from './edge.ts'
-import { FeedWriter, refuseNewer } from './feed-writer.ts'
 
 export class SwitchFeed {
   readonly #writer: FeedWriter

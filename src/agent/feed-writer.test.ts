@@ -1,10 +1,10 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { test } from 'node:test'
-import { busHere } from '../agent/bus-here.ts'
-import { BUCKET } from '../agent/names.ts'
 import { PAYLOAD_BYTES_MAX } from '../bus/bus.ts'
 import { feedStart } from '../wire/control/report.ts'
+import { busHere } from './bus-here.ts'
 import { FeedWriter } from './feed-writer.ts'
+import { BUCKET } from './names.ts'
 
 const FEED = 'fib-blue'
 const LIMITS = { entriesMax: 40, bytesMax: 64 * 1024 * 1024 }

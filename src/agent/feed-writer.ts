@@ -4,12 +4,12 @@
  * control modules that both believe to lead the older one fails here and not at the nodes. So it is with the note.
  */
 
-import { FEED_LIMITS } from '../agent/follower.ts'
-import { BUCKET } from '../agent/names.ts'
 import { type Bus, BusError, PAYLOAD_BYTES_MAX, type Stream, type StreamLimits } from '../bus/bus.ts'
 import type { Decoded } from '../wire/control/codec.ts'
 import { cut, Joiner } from '../wire/control/pieces.ts'
 import { feedStart } from '../wire/control/report.ts'
+import { FEED_LIMITS } from './follower.ts'
+import { BUCKET } from './names.ts'
 
 /**
  * A new snapshot is due when the differences since the last one are as large as it, and at least this large. It is due
