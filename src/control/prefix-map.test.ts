@@ -29,16 +29,23 @@ test(`whatever is set and deleted, it is as a Map would be, FUZZ_SEED=${seed}`, 
   for (let run = 0; run < 20; run++) {
     const map = new PrefixMap<number>()
     const model = new Map<PrefixKey, number>()
+    const notes = new Map<PrefixKey, number>()
     // Few keys, so that they meet again; and many, so that the table grows, and shrinks when it is emptied.
     const keys = random.pick([5, 50, 5000])
     for (let step = 0; step < 20_000; step++) {
       const chosen = step > 15_000 && random.chance(0.7) ? [...model.keys()][0] : undefined
       const one = chosen ?? key(random.chance(0.1) ? `2001:db8:${random.below(9)}::/48` : addressOf(random.below(keys)))
-      if (chosen !== undefined || random.chance(0.4)) equal(map.delete(one), model.delete(one))
-      else {
-        map.set(one, step)
-        model.set(one, step)
+      if (chosen !== undefined || random.chance(0.4)) {
+        equal(map.delete(one), model.delete(one))
+        notes.delete(one)
+      } else {
+        // Now and then the value that is there already, whose note stays.
+        const value = random.chance(0.2) ? (model.get(one) ?? step) : step
+        if (model.get(one) !== value) notes.set(one, step)
+        map.set(one, value, step)
+        model.set(one, value)
       }
+      equal(map.noteOf(one), notes.get(one) ?? 0)
       equal(map.size, model.size)
       equal(map.get(one), model.get(one))
     }

@@ -1,9 +1,10 @@
 /**
  * A Map by prefix that keeps hundreds of thousands of IPv4 prefixes in typed arrays: open addressing with linear probing, and
  * what is deleted leaves no trace, for those behind it move up. The control module spends half as much on a route with it as with
- * Maps. IPv6 prefixes, whose keys are texts, are in a Map. In no order.
+ * Maps. IPv6 prefixes, whose keys are texts, are in a Map. In no order. A number can be noted beside each value, such as since when
+ * it is there; it stays while the value does.
  *
- *   hash(key) --> place: key, value | key, value | empty        at most three of four places are taken
+ *   hash(key) --> place: key, value, note | key, value, note | empty        at most three of four places are taken
  */
 
 import { mix32 } from '../base/hash.ts'
@@ -18,8 +19,11 @@ export class PrefixMap<V> implements ReadonlyMap<PrefixKey, V> {
   #values: (V | undefined)[] = new Array(PLACES_MIN)
   #mask = PLACES_MIN - 1
   #count = 0
+  /** While all are 0 there is no need to have them. */
+  #notes: Uint32Array | undefined
   /** Most tenants have none. */
   #texts: Map<string, V> | undefined
+  #textNotes: Map<string, number> | undefined
 
   get size(): number {
     return this.#count + (this.#texts?.size ?? 0)
@@ -36,15 +40,21 @@ export class PrefixMap<V> implements ReadonlyMap<PrefixKey, V> {
     return this.#keys[this.#find(key)] !== EMPTY
   }
 
-  set(key: PrefixKey, value: V): this {
-    if (typeof key === 'string') {
-      this.#texts ??= new Map()
-      this.#texts.set(key, value)
-      return this
-    }
+  /** The number that was noted when the value came; 0 where there is none. */
+  noteOf(key: PrefixKey): number {
+    if (typeof key === 'string') return this.#textNotes?.get(key) ?? 0
+    if (!this.#notes) return 0
     const place = this.#find(key)
+    return this.#keys[place] === EMPTY ? 0 : this.#notes[place]!
+  }
+
+  set(key: PrefixKey, value: V, note = 0): this {
+    if (typeof key === 'string') return this.#setText(key, value, note)
+    const place = this.#find(key)
+    const isNew = this.#keys[place] === EMPTY
+    if (isNew || this.#values[place] !== value) this.#note(place, note)
     this.#values[place] = value
-    if (this.#keys[place] !== EMPTY) return this
+    if (!isNew) return this
     this.#keys[place] = key
     this.#count++
     if (this.#count * 4 > this.#keys.length * 3) this.#resize(this.#keys.length * 2)
@@ -53,7 +63,7 @@ export class PrefixMap<V> implements ReadonlyMap<PrefixKey, V> {
 
   /** False when it was not there. */
   delete(key: PrefixKey): boolean {
-    if (typeof key === 'string') return this.#texts?.delete(key) ?? false
+    if (typeof key === 'string') return this.#deleteText(key)
     const place = this.#find(key)
     if (this.#keys[place] === EMPTY) return false
     this.#close(place)
@@ -91,6 +101,27 @@ export class PrefixMap<V> implements ReadonlyMap<PrefixKey, V> {
     for (const [key, value] of this.#texts ?? []) run(value, key, this)
   }
 
+  #note(place: number, note: number): void {
+    if (!this.#notes && note === 0) return
+    this.#notes ??= new Uint32Array(this.#keys.length)
+    this.#notes[place] = note
+  }
+
+  #setText(key: string, value: V, note: number): this {
+    this.#texts ??= new Map()
+    if (note !== 0 || this.#textNotes) {
+      this.#textNotes ??= new Map()
+      if (this.#texts.get(key) !== value) this.#textNotes.set(key, note)
+    }
+    this.#texts.set(key, value)
+    return this
+  }
+
+  #deleteText(key: string): boolean {
+    this.#textNotes?.delete(key)
+    return this.#texts?.delete(key) ?? false
+  }
+
   /** Where the key is, or the empty place where it belongs. */
   #find(key: number): number {
     const keys = this.#keys
@@ -109,6 +140,7 @@ export class PrefixMap<V> implements ReadonlyMap<PrefixKey, V> {
       if (((place - home) & mask) < ((place - hole) & mask)) continue
       keys[hole] = keys[place]!
       this.#values[hole] = this.#values[place]
+      if (this.#notes) this.#notes[hole] = this.#notes[place]!
       hole = place
     }
     keys[hole] = EMPTY
@@ -118,14 +150,17 @@ export class PrefixMap<V> implements ReadonlyMap<PrefixKey, V> {
   #resize(places: number): void {
     const before = this.#keys
     const values = this.#values
+    const notes = this.#notes
     this.#keys = new Float64Array(places)
     this.#values = new Array(places)
+    if (notes) this.#notes = new Uint32Array(places)
     this.#mask = places - 1
     for (let i = 0; i < before.length; i++) {
       if (before[i] === EMPTY) continue
       const place = this.#find(before[i]!)
       this.#keys[place] = before[i]!
       this.#values[place] = values[i]
+      if (notes) this.#notes![place] = notes[i]!
     }
   }
 }

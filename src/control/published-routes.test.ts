@@ -2,6 +2,7 @@ import { deepEqual, equal } from 'node:assert/strict'
 import { test } from 'node:test'
 import { RouteColumnsBuilder } from '../wire/control/columns.ts'
 import type { RouteBatch } from '../wire/control/route.ts'
+import { formatKey } from './prefix-key.ts'
 import { PublishedRoutes } from './published-routes.ts'
 
 /** Routes to these, each 10.N.0.0/16, of one tenant; those in `gone` are withdrawn. */
@@ -73,4 +74,37 @@ test('parts that are too many together are refused whole', () => {
   routes.take({ ...batch('a', [1, 2, 3], [], true), part: 'first' })
   equal(routes.take({ ...batch('a', [4, 5]), part: 'last' }), 'more than 4 routes')
   equal(sizeOf(routes), 3)
+})
+
+const sinceOf = (routes: PublishedRoutes) =>
+  Object.fromEntries(
+    routes
+      .of('acme')
+      .flatMap(({ routes }) => Array.from(routes.keys(), (key) => [formatKey(key), routes.noteOf(key)] as const))
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  )
+
+test('since when a route is what it is, also after it was said again and after a checkpoint', () => {
+  const routes = new PublishedRoutes()
+  const other = [[{ address: Uint8Array.of(192, 168, 1, 3), weight: 1, backup: false }]]
+  routes.take({ ...batch('a', [1, 2, 3]), at_s: 100 })
+  routes.take({ ...batch('a', [2]), gateways: other, at_s: 200 })
+  routes.take({ ...batch('a', [3], [1]), at_s: 300 })
+  routes.take({ ...batch('a', [1]), at_s: 400 })
+  deepEqual(sinceOf(routes), { '10.1.0.0/16': 400, '10.2.0.0/16': 200, '10.3.0.0/16': 100 })
+  const again = new PublishedRoutes()
+  for (const kept of routes.snapshot()) again.take(kept)
+  deepEqual(sinceOf(again), sinceOf(routes))
+  // Whoever says everything again says of what has not changed nothing new, in one batch or in parts.
+  routes.take({ ...batch('a', [1, 2], [], true), at_s: 500 })
+  deepEqual(sinceOf(routes), { '10.1.0.0/16': 400, '10.2.0.0/16': 500 })
+  routes.take({ ...batch('a', [1], [], true), part: 'first', at_s: 600 })
+  routes.take({ ...batch('a', [2, 3]), part: 'last', at_s: 600 })
+  deepEqual(sinceOf(routes), { '10.1.0.0/16': 400, '10.2.0.0/16': 500, '10.3.0.0/16': 600 })
+})
+
+test('a batch of a release that did not say when leaves that open', () => {
+  const routes = new PublishedRoutes()
+  routes.take(batch('a', [1]))
+  deepEqual(sinceOf(routes), { '10.1.0.0/16': 0 })
 })

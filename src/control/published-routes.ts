@@ -21,13 +21,20 @@ export interface GatewaySet {
 export interface OriginRoutes {
   readonly origin: string
   readonly preference: number
-  readonly routes: ReadonlyMap<PrefixKey, GatewaySet>
+  readonly routes: NotedRoutes
+}
+
+/** With each, since when its origin has it by these next hops, in seconds since 1970; 0 where it did not say. */
+interface NotedRoutes extends ReadonlyMap<PrefixKey, GatewaySet> {
+  noteOf(key: PrefixKey): number
 }
 
 interface Origin {
   preference: number
   readonly tenants: Map<string, PrefixMap<GatewaySet>>
   readonly sets: Map<string, GatewaySet>
+  /** While it says all of its routes anew: those of before, since when they are known. */
+  before?: ReadonlyMap<string, NotedRoutes> | undefined
 }
 
 /** Tenants and the prefixes in them whose routes may have changed; one that changed twice may be there twice. */
@@ -69,6 +76,13 @@ export class PublishedRoutes {
 
   /** Takes a batch over. Answers what it touched, or why it is refused. */
   take(batch: RouteBatch): Touched | string {
+    const touched = this.#takeOrWait(batch)
+    const taken = this.#origins.get(batch.origin)
+    if (taken) taken.before = undefined
+    return touched
+  }
+
+  #takeOrWait(batch: RouteBatch): Touched | string {
     const { origin, part, replaces } = batch
     const before = this.#parts.get(origin)
     this.#parts.delete(origin)
@@ -106,8 +120,9 @@ export class PublishedRoutes {
     const tables = batch.tenants.map((tenant) => ({
       routes: valueAt(origin.tenants, tenant, () => new PrefixMap<GatewaySet>()),
       touched: valueAt(touched, tenant, () => []),
+      before: origin.before?.get(tenant),
     }))
-    for (const [columns, keyAt] of families(batch)) {
+    for (const [columns, keyAt, times] of families(batch)) {
       for (let row = 0; row < columns.lengths.length; row++) {
         const table = tables[columns.tables[row]!]!
         const key = keyAt(columns, row)
@@ -117,7 +132,9 @@ export class PublishedRoutes {
           this.#count--
         } else {
           const before = table.routes.size
-          table.routes.set(key, sets[nextHop - 1]!)
+          const set = sets[nextHop - 1]!
+          const isKnown = table.before?.get(key) === set
+          table.routes.set(key, set, isKnown ? table.before!.noteOf(key) : (times?.[row] ?? batch.at_s ?? 0))
           this.#count += table.routes.size - before
         }
         table.touched.push(key)
@@ -133,14 +150,13 @@ export class PublishedRoutes {
       const tenants = [...origin.tenants.keys()]
       const numbers = new Map<GatewaySet, number>()
       const builders = { v4: new RouteColumnsBuilder(1), v6: new RouteColumnsBuilder(4) }
+      const times: Record<'v4' | 'v6', number[]> = { v4: [], v6: [] }
       for (const [table, tenant] of tenants.entries()) {
-        for (const [key, set] of origin.tenants.get(tenant)!) {
-          addRow(
-            builders,
-            table,
-            key,
-            valueAt(numbers, set, () => numbers.size + 1),
-          )
+        const routes = origin.tenants.get(tenant)!
+        for (const [key, set] of routes) {
+          const number = valueAt(numbers, set, () => numbers.size + 1)
+          addRow(builders, table, key, number)
+          times[typeof key === 'number' ? 'v4' : 'v6'].push(routes.noteOf(key))
         }
       }
       return {
@@ -151,6 +167,8 @@ export class PublishedRoutes {
         gateways: Array.from(numbers.keys(), ({ gateways }) => gateways),
         routes4: builders.v4.build(),
         routes6: builders.v6.build(),
+        times4: Uint32Array.from(times.v4),
+        times6: Uint32Array.from(times.v6),
       }
     })
   }
@@ -177,14 +195,15 @@ export class PublishedRoutes {
   }
 
   /** At most so many routes there will be: what is withdrawn or replaced adds none. */
-  #countAfter({ origin: name, replaces, tenants, routes4, routes6 }: RouteBatch): number {
+  #countAfter(batch: RouteBatch): number {
+    const { origin: name, replaces, tenants, routes4, routes6 } = batch
     const known = this.#origins.get(name)
     let count = replaces ? this.#countWithout(name) : this.#count
     // Mostly there is room for all rows, and nothing need be looked up.
     const rows = routes4.lengths.length + routes6.lengths.length
     if (count + rows <= this.#routesMax) return count + rows
     const tables = tenants.map((tenant) => (replaces ? undefined : known?.tenants.get(tenant)))
-    for (const [columns, keyAt] of families({ routes4, routes6 })) {
+    for (const [columns, keyAt] of families(batch)) {
       for (let row = 0; row < columns.lengths.length; row++) {
         if (columns.nextHops[row] !== 0 && !tables[columns.tables[row]!]?.has(keyAt(columns, row))) count++
       }
@@ -205,7 +224,8 @@ export class PublishedRoutes {
       known.preference = preference
       return known
     }
-    const fresh: Origin = { preference, tenants: new Map(), sets: new Map() }
+    // The same sets: a route that is said again by the next hops that it had is the same route.
+    const fresh: Origin = { preference, tenants: new Map(), sets: known?.sets ?? new Map(), before: known?.tenants }
     this.#origins.set(name, fresh)
     return fresh
   }
@@ -224,10 +244,10 @@ export class PublishedRoutes {
 
 const SETS_KEPT = 4096
 
-function families({ routes4, routes6 }: Pick<RouteBatch, 'routes4' | 'routes6'>) {
+function families({ routes4, routes6, times4, times6 }: RouteBatch) {
   return [
-    [routes4, keyAt4],
-    [routes6, keyAt6],
+    [routes4, keyAt4, times4],
+    [routes6, keyAt6, times6],
   ] as const
 }
 

@@ -34,6 +34,9 @@ export interface ToldRoute {
   readonly tenant: string
   readonly prefix: string
   readonly via: readonly string[]
+  /** Who said so, and since when it is so; of the site file's own routes neither. */
+  readonly origin?: string
+  readonly since?: string
   /** Where the tenant's paths have an order: what put the first before the next. */
   readonly why?: string
 }
@@ -48,8 +51,13 @@ export function tellRoutes({ tenants, steering }: Controller, wanted: string): T
     for (const key of keys) {
       const hop = fib.hops.get(fib.routes.get(key)!)!
       const why = order ? whyOf(fib, hop, order) : ''
-      const route = { tenant: fib.name, prefix: formatKey(key), via: describe(fib, hop) }
-      told.push(why === '' ? route : { ...route, why })
+      const learnt = fib.learntFrom(key)
+      told.push({
+        ...{ tenant: fib.name, prefix: formatKey(key), via: describe(fib, hop) },
+        ...(learnt && { origin: learnt.origin }),
+        ...(learnt && learnt.since_s > 0 && { since: new Date(learnt.since_s * 1000).toISOString() }),
+        ...(why !== '' && { why }),
+      })
     }
   }
   return told

@@ -90,6 +90,16 @@ export class TenantFib {
     return count
   }
 
+  /** Whose route it is and since when, in seconds since 1970; undefined for the site file's own. */
+  learntFrom(key: PrefixKey): { readonly origin: string; readonly since_s: number } | undefined {
+    if (this.#file.has(key)) return undefined
+    for (const { origin, routes } of this.#published) {
+      const set = routes.get(key)
+      if (set && this.#resolve(set)) return { origin, since_s: routes.noteOf(key) }
+    }
+    return undefined
+  }
+
   /** The tenant's part of the site file. */
   setNetwork(network: TenantNetwork): void {
     this.#segmentsChanged ||= !isDeepStrictEqual(network.segments, this.#network.segments)

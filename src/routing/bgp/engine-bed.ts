@@ -99,7 +99,7 @@ export class EngineBed {
       clock: this.clock,
       send: (message) => this.#take(message),
       askNextHop: (address) => this.asked.push(formatAddress(address)),
-      publish: { room: () => this.hasRoom, send: (batch) => this.#hold(batch) },
+      publish: { room: () => this.hasRoom, send: (batch) => this.#hold(batch), now_s: () => 0 },
       pace: (slot) => ({ received: this.#sent.get(slot) ?? 0, waiting: slot === this.#held ? 1 << 30 : 0 }),
     })
   }

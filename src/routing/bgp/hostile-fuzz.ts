@@ -71,7 +71,7 @@ class Hostile {
         if (message.kind === 'failed') this.#reset.add(message.session)
         if (message.kind === 'chunk' && ++this.#chunks % READ_EVERY === 0) readSound(message)
       },
-      publish: { room: () => true, send: () => {} },
+      publish: { room: () => true, send: () => {}, now_s: () => 0 },
       pace: () => ({ received: 0, waiting: 0 }),
     })
     this.#peers = Array.from({ length: PEERS }, (_, i) => ({

@@ -26,6 +26,7 @@ let unpublished = 0
 const UNPUBLISHED_MAX = 4
 const publish = {
   room: () => unpublished < UNPUBLISHED_MAX,
+  now_s: () => Math.floor(systemClock.wall_ms() / 1000),
   send(batch: Uint8Array): void {
     unpublished++
     agent!.postMessage({ kind: 'routes', batch })

@@ -46,6 +46,8 @@ const UNICAST_OF: ReadonlyMap<Family, Family> = new Map<Family, Family>([
 export interface Publisher {
   readonly room: () => boolean
   readonly send: (batch: Uint8Array) => void
+  /** Which they say that it is: seconds since 1970. */
+  readonly now_s: () => number
 }
 
 export class Tables {
@@ -143,7 +145,7 @@ export class Tables {
   publish(): boolean {
     const feed = this.#feed
     if (!this.#publisher || !feed.isBusy || !this.#publisher.room()) return false
-    this.#publisher.send(feed.next(PUBLISH_PREFIXES, this.touched))
+    this.#publisher.send(feed.next(PUBLISH_PREFIXES, this.#publisher.now_s(), this.touched))
     return feed.isBusy
   }
 

@@ -7,6 +7,7 @@
 import {
   address,
   appended,
+  column32,
   flag,
   list,
   type MessageValue,
@@ -15,6 +16,7 @@ import {
   record,
   text,
   u16,
+  u53,
   type Value,
   word,
 } from './codec.ts'
@@ -57,6 +59,14 @@ export const routeBatch = message(
      * this origin that is no part of it means that it will not come.
      */
     part: word('first', 'middle', 'last'),
+    /** When it was said, in seconds since 1970. */
+    at_s: u53,
+    /**
+     * Where its routes were learnt before it was said, such as in what is kept of many batches: when, in seconds since 1970,
+     * row by row.
+     */
+    times4: column32,
+    times6: column32,
   },
 )
 export type RouteBatch = MessageValue<typeof routeBatch>

@@ -17,17 +17,19 @@ function batchOf(rows4: number, rows6: number): RouteBatch {
     gateways: [1, 2, 3].map((last) => [{ address: Uint8Array.of(10, 0, 0, last), weight: last, backup: false }]),
     routes4: v4.build(),
     routes6: v6.build(),
+    times4: Uint32Array.from({ length: rows4 }, (_, i) => i),
+    times6: Uint32Array.from({ length: rows6 }, (_, i) => i * 2),
   }
 }
 
 /** Every route as text, with the names and gateways that its numbers stand for. */
-function told({ tenants, gateways, routes4, routes6 }: RouteBatch): string[] {
-  return [routes4, routes6].flatMap((columns) =>
+function told({ tenants, gateways, routes4, routes6, times4, times6 }: RouteBatch): string[] {
+  return [routes4, routes6].flatMap((columns, family) =>
     Array.from(columns.lengths, (length, row) => {
       const words = columns.addresses.length / columns.lengths.length
       const address = columns.addresses.subarray(row * words, (row + 1) * words)
       const by = columns.nextHops[row] === 0 ? 'none' : gateways[columns.nextHops[row]! - 1]![0]!.address.join('.')
-      return `${tenants[columns.tables[row]!]} ${address.join(':')}/${length} ${by}`
+      return `${tenants[columns.tables[row]!]} ${address.join(':')}/${length} ${by} since ${[times4, times6][family]![row]}`
     }),
   )
 }

@@ -22,8 +22,19 @@ function cut(batch: RouteBatch, bytes_max: number): RouteBatch[] {
   if (rows4 + rows6 <= 1 || routeBatch.encode(batch).length + PART_BYTES <= bytes_max) return [batch]
   const half4 = rows4 >> 1
   const half6 = rows4 === 1 ? rows6 : rows6 >> 1
-  const first = compact(batch, slice(batch.routes4, 1, 0, half4), slice(batch.routes6, 4, 0, half6))
-  const second = compact(batch, slice(batch.routes4, 1, half4, rows4), slice(batch.routes6, 4, half6, rows6))
+  const { routes4, routes6, times4, times6 } = batch
+  const before = {
+    ...batch,
+    ...(times4 && { times4: times4.slice(0, half4) }),
+    ...(times6 && { times6: times6.slice(0, half6) }),
+  }
+  const behind = {
+    ...batch,
+    ...(times4 && { times4: times4.slice(half4) }),
+    ...(times6 && { times6: times6.slice(half6) }),
+  }
+  const first = compact(before, slice(routes4, 1, 0, half4), slice(routes6, 4, 0, half6))
+  const second = compact(behind, slice(routes4, 1, half4, rows4), slice(routes6, 4, half6, rows6))
   return [...cut(first, bytes_max), ...cut({ ...second, replaces: false }, bytes_max)]
 }
 

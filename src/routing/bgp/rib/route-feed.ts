@@ -114,10 +114,10 @@ export class RouteFeed {
   }
 
   /**
-   * The next batch, encoded, of so many prefixes at most; one that replaces has all there are. Tables of which something
+   * The next batch, encoded and said to be of `at_s`, of so many prefixes at most; one that replaces has all there are. Tables of which something
    * was told are entered in `touched`: prefixes of theirs may be unused now.
    */
-  next(prefixesMax: number, touched: Set<RoutingTable>): Uint8Array {
+  next(prefixesMax: number, at_s: number, touched: Set<RoutingTable>): Uint8Array {
     const batch = new BatchBuilder(this.#lists)
     let left = this.#replaces ? UNLIMITED : prefixesMax
     for (const fed of this.#awake) {
@@ -137,7 +137,7 @@ export class RouteFeed {
     const { origin, preference } = this.#options
     const replaces = this.#replaces
     this.#replaces = false
-    return routeBatch.encode({ origin, preference, replaces, ...batch.build() })
+    return routeBatch.encode({ origin, preference, replaces, at_s, ...batch.build() })
   }
 
   #listOf(table: RoutingTable, prefix: number): number {
