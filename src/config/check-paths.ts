@@ -19,6 +19,7 @@ export function checkPaths(site: Loose<Site>, complain: Complain): void {
   each(site.routing?.probes, (probe) => {
     if (probe.name !== undefined && !probes.has(probe.name)) probes.set(probe.name, probe)
   })
+  const between = site.remote_sites?.flatMap((remote) => remote?.probe ?? []) ?? []
   each(site.tenants, (tenant, i) => {
     const path = ['tenants', i]
     each(tenant.connections, (connection, j) => {
@@ -31,7 +32,7 @@ export function checkPaths(site: Loose<Site>, complain: Complain): void {
         if (wrong) complain(at, wrong)
       })
     })
-    checkSteer(tenant, probes, path, complain)
+    checkSteer(tenant, { probes, between }, path, complain)
   })
 }
 
@@ -52,9 +53,16 @@ function wrongProbe({ name, tenant, to }: Loose<Probe>, on: Loose<Connection>, o
   return isHere ? undefined : `probe ${name} goes to ${to}, which is in no subnet of this connection`
 }
 
-function checkSteer({ steer, connections }: Loose<Tenant>, probes: Probes, path: Path, complain: Complain): void {
+interface Measures {
+  readonly probes: Probes
+  /** Of paths to other sites. */
+  readonly between: readonly string[]
+}
+
+function checkSteer(tenant: Loose<Tenant>, { probes, between }: Measures, path: Path, complain: Complain): void {
+  const { steer, connections } = tenant
   const criteria = new Unique(complain)
-  const named = connections?.flatMap((connection) => connection?.probes ?? []) ?? []
+  const named = [...(connections?.flatMap((connection) => connection?.probes ?? []) ?? []), ...between]
   each(steer, (criterion, i) => {
     const at = [...path, 'steer', i]
     if (!criteria.add(criterion, at, undefined) || criterion === 'cost') return

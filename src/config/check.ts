@@ -15,6 +15,7 @@ import { type Complain, each } from './complain.ts'
 import type { Loose } from './loose.ts'
 import { checkNats } from './nats.ts'
 import type { Finding } from './position.ts'
+import { checkRemoteSites } from './remote-site.ts'
 import type { Site } from './site.ts'
 
 export function checkSite(site: Loose<Site>): Finding[] {
@@ -29,6 +30,7 @@ export function checkSite(site: Loose<Site>): Finding[] {
   checkRouting(site, complain)
   checkTracks(site, complain)
   checkPaths(site, complain)
+  checkRemoteSites(site, complain)
   each(site.tenants, (tenant, i) => checkTenant(tenant, ['tenants', i], fabric, complain))
   return findings
 }

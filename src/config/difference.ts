@@ -13,7 +13,7 @@ export interface Changes<T> {
 }
 
 export interface SiteDifference {
-  /** The site's name, gateway, control or bus, and of routing what has no name, policies among it. */
+  /** The site's name, gateway, control, bus or other sites, and of routing what has no name, policies among it. */
   readonly settings: boolean
   readonly vips: Changes<Vip>
   readonly clusters: Changes<Cluster>
@@ -68,8 +68,8 @@ export function describeDifference({ settings, ...nouns }: SiteDifference): stri
   return lines
 }
 
-function settingsOf({ site, gateway, control, bus, routing }: Site): unknown {
-  return { site, gateway, control, bus, routing: routing && { ...routing, nodes: [], neighbours: [] } }
+function settingsOf({ site, gateway, control, bus, remote_sites, routing }: Site): unknown {
+  return { site, gateway, control, bus, remote_sites, routing: routing && { ...routing, nodes: [], neighbours: [] } }
 }
 
 const nodes = (site: Site): Node[] => site.clusters.flatMap((cluster) => cluster.nodes)

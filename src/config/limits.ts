@@ -113,3 +113,9 @@ export const DRAIN_MAX_MS = 600_000
 /** A routing node that was killed is back within seconds; a machine that was, within minutes. */
 export const STALE_ROUTES_DEFAULT_S = 300
 export const STALE_ROUTES_MAX_S = 86_400
+
+/** A feed and a follower each, of the 256 streams of a bus. */
+export const REMOTE_SITES_MAX = 16
+/** A site is not away for as long as it takes to mend an orchestrator. */
+export const REMOTE_STALE_DEFAULT_S = 86_400
+export const REMOTE_STALE_MAX_S = 30 * 86_400

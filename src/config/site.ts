@@ -2,7 +2,8 @@
 
 import { z } from 'zod'
 import { accessSwitch, bus, cluster, control, gateway, host, type Node, vip } from './fabric.ts'
-import { CLUSTERS_MAX, HOSTS_MAX, SWITCHES_MAX, TENANTS_MAX, VIPS_MAX } from './limits.ts'
+import { CLUSTERS_MAX, HOSTS_MAX, REMOTE_SITES_MAX, SWITCHES_MAX, TENANTS_MAX, VIPS_MAX } from './limits.ts'
+import { remoteSite } from './remote-site.ts'
 import { routing } from './routing.ts'
 import { listOf, name } from './scalar.ts'
 import { type Connection, type Tenant, tenant, type Vpc } from './tenant.ts'
@@ -17,6 +18,7 @@ export const site = z.strictObject({
   switches: listOf('switches', accessSwitch, SWITCHES_MAX).default([]),
   hosts: listOf('hosts', host, HOSTS_MAX).default([]),
   tenants: listOf('tenants', tenant, TENANTS_MAX).default([]),
+  remote_sites: listOf('other sites', remoteSite, REMOTE_SITES_MAX).default([]),
   routing: routing.optional(),
 })
 

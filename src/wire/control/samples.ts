@@ -10,6 +10,7 @@ import { fibDigests } from './digest.ts'
 import { event } from './event.ts'
 import { type FibBatch, fibBatch, type NextHop } from './fib.ts'
 import { brokenPaths, livenessNews } from './liveness.ts'
+import { siteOffer } from './offer.ts'
 import { ack, feedStart, neighbourNews, nodeState, pathNews } from './report.ts'
 import { type RouteBatch, routeBatch, routeNews } from './route.ts'
 import { hostBatch, type SwitchBatch, switchBatch } from './switch.ts'
@@ -190,6 +191,25 @@ export const samples = [
   sample(fibDigests, {
     ...{ node: 'fn-1', cluster: 'blue', format: 1, incarnation: 'a1b2', epoch: 4, generation: 9 },
     tenants: [{ tenant: 7, routes: 20, low: 2 ** 32 - 1, high: 1 }],
+  }),
+  sample(siteOffer, {
+    ...{ site: 'west', epoch: 4, generation: 9, base: 8, snapshot: false, mac, vips: [vip, remote6] },
+    tenants: [
+      {
+        ...{ name: 'acme', vni: 1001, vip },
+        paths: [
+          {
+            ...{ name: 'acme-dc', isUp: true, preference: 100, cost: 10, isProbed: true, probes: 60 },
+            ...{ latency_us: 1100, loss_ppm: 300, bandwidth_kbps: 2 ** 40 },
+          },
+          {
+            ...{ name: 'acme-lte', isUp: false, preference: 200, cost: 0, isProbed: false, probes: 0 },
+            ...{ latency_us: undefined, loss_ppm: undefined, bandwidth_kbps: undefined },
+          },
+        ],
+      },
+    ],
+    ...{ removedTenants: ['globex'], tables: ['acme', 'initech'], ...sampleRoutes(20, new Random(1)) },
   }),
   sample(event, {
     at_ms: 1_800_000_000_000,
