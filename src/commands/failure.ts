@@ -28,3 +28,11 @@ export function loadOrFail(path: string): Site {
   if (site) return site
   throw new Failure(errors.map((error) => formatError(path, error)).join('\n'), EXIT.site)
 }
+
+/** A line a complaint about a file that is right by itself. */
+export function conflictIn(path: string, { message }: Error): string {
+  return message
+    .split('\n')
+    .map((line) => `${path}: ${line}`)
+    .join('\n')
+}

@@ -5,18 +5,20 @@
  */
 
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import { busPlaceOf } from '../agent/bus-place.ts'
 import { DEATHS_SUBJECT } from '../agent/names.ts'
 import { modulesOf, whenReady, withdraw } from '../agent/presence.ts'
-import { getSite, putSite, putSiteWhenThere, watchSite } from '../agent/site-store.ts'
+import { checkFile, putSite, putSiteWhenThere, SiteConflict, siteContents, watchSite } from '../agent/site-store.ts'
 import { systemClock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import { freshSeed, Random } from '../base/random.ts'
 import { aborted } from '../base/signal.ts'
 import { type Bus, BusError } from '../bus/bus.ts'
+import { busSocket } from '../bus/embedded/main.ts'
 import { openBus } from '../bus/place.ts'
 import { describeDifference, diffSites } from '../config/difference.ts'
 import { controlNodesOf, type Directories, type Site } from '../config/site.ts'
@@ -24,13 +26,16 @@ import { startPartOf } from '../routing/start-part.ts'
 import type { ModuleSpec } from '../supervisor/module.ts'
 import { identify } from '../supervisor/process.ts'
 import { Supervisor } from '../supervisor/supervisor.ts'
-import { Failure, loadOrFail } from './failure.ts'
+import { conflictIn, EXIT, Failure, loadOrFail } from './failure.ts'
 import { releaseOf } from './release.ts'
 import { openDirectories } from './run-directory.ts'
 import { writeSite, writtenSite } from './written-site.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const MAIN = join(ROOT, 'src/main.ts')
+
+/** A socket that nobody listens on may be left of a bus that was killed. */
+const RUNNING_WITHIN_MS = 1000
 
 export async function up(path: string, options: Partial<Directories>): Promise<void> {
   const site = loadOrFail(path)
@@ -44,10 +49,11 @@ export async function up(path: string, options: Partial<Directories>): Promise<v
   process.on('SIGINT', () => end.abort())
   process.on('SIGHUP', () => void running.reread())
   try {
-    await Promise.race([running.start(), aborted(end.signal)])
+    await Promise.race([running.start(), running.refused, aborted(end.signal)])
     await aborted(end.signal)
     log.info('ending')
   } catch (error) {
+    if (error instanceof SiteConflict) throw new Failure(conflictIn(path, error), EXIT.site)
     throw new Failure((error as Error).message)
   } finally {
     await running.stop()
@@ -77,6 +83,8 @@ class RunningSite {
   readonly #bus: Bus
   readonly #supervisor: Supervisor
   readonly #ending = new AbortController()
+  readonly #refused = Promise.withResolvers<never>()
+  /** What the file says: modules are its own, whatever tenants come from elsewhere. */
   #site: Site
   #updating: Promise<void> = Promise.resolve()
 
@@ -97,10 +105,17 @@ class RunningSite {
       waitReady: (name, signal) => this.#waitReady(name, signal),
       onCrash: (name) => this.#bus.publish(DEATHS_SUBJECT, Buffer.from(name)),
     })
+    this.#refused.promise.catch(() => {})
     this.#supervisor.on('exit', ({ name, pid }) => void (pid && withdraw(this.#bus, name, pid)))
   }
 
+  /** Rejects with a `SiteConflict` once the bus that was started has tenants that the file does not go with. */
+  get refused(): Promise<never> {
+    return this.#refused.promise
+  }
+
   async start(): Promise<void> {
+    await this.#askRunning()
     writeSite(this.#directory, this.#site)
     if (this.#site.bus.nats) await this.#putSite(this.#ending.signal)
     await this.#supervisor.start()
@@ -111,13 +126,28 @@ class RunningSite {
     this.#log.info({ site: this.#site.site, directory: this.#directory, modules: this.#modules().length }, 'site is up')
   }
 
+  /** Before anything is started or ended: would a bus that runs here already take the file? */
+  async #askRunning(): Promise<void> {
+    if (this.#site.bus.nats || !existsSync(busSocket(this.#directory))) return
+    try {
+      await this.#bus.whenConnected(RUNNING_WITHIN_MS)
+      await checkFile(this.#bus, this.#site)
+    } catch (error) {
+      // One that does not answer is asked again once it has been started.
+      if (!(error instanceof BusError)) throw error
+    }
+  }
+
   /** Takes the site file again, unless it has errors. */
   async reread(): Promise<void> {
     try {
       await putSite(this.#bus, loadOrFail(this.#path))
     } catch (error) {
-      if (!(error instanceof Failure) && !(error instanceof BusError)) throw error
-      this.#log.error({ errors: error.message.split('\n') }, 'the site file is not taken; the site stays as it is')
+      if (![Failure, BusError, SiteConflict].some((kind) => error instanceof kind)) throw error
+      this.#log.error(
+        { errors: (error as Error).message.split('\n') },
+        'the site file is not taken; the site stays as it is',
+      )
     }
   }
 
@@ -130,7 +160,7 @@ class RunningSite {
   /** Somebody put another site on the bus: the modules are to be as it says. */
   async #follow(): Promise<void> {
     try {
-      const site = await getSite(this.#bus)
+      const site = (await siteContents(this.#bus))?.file
       const difference = site ? describeDifference(diffSites(this.#site, site)) : []
       if (!site || difference.length === 0) return
       this.#log.info({ difference }, 'the site changed')
@@ -205,9 +235,18 @@ class RunningSite {
     return putSiteWhenThere(this.#bus, () => this.#site, { clock: systemClock, log: this.#log, signal })
   }
 
+  async #putFirst(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#putSite(signal)
+    } catch (error) {
+      if (error instanceof SiteConflict) this.#refused.reject(error)
+      throw error
+    }
+  }
+
   async #waitReady(name: string, signal: AbortSignal): Promise<void> {
     // Before the control module starts, so that it starts with this one.
-    if (name === 'bus') return this.#putSite(signal)
+    if (name === 'bus') return this.#putFirst(signal)
     const pid = this.#supervisor.status().find((module) => module.name === name)?.pid
     if (pid !== undefined) await whenReady(this.#bus, name, pid, signal)
   }

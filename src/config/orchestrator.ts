@@ -20,9 +20,7 @@ import { checkNats, nats } from './nats.ts'
 import type { Finding } from './position.ts'
 import { address, file, listOf, name, whole } from './scalar.ts'
 import { RUN_ROOT } from './site.ts'
-
-/** A connection, a watch and the whole of a site in memory each. */
-export const SITES_MAX = 64
+import { SITES_MAX } from './tenant-document.ts'
 
 const place = z.strictObject({
   /** As the site's own file calls it. */

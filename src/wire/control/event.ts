@@ -2,7 +2,7 @@
 
 import { type MessageValue, message, text, u53 } from './codec.ts'
 
-export const event = message('event', 13, {
+const fields = {
   /** Wall clock, in milliseconds since 1970. */
   at_ms: u53,
   /** Who says so, and under which epoch of its lease; 0 without one. */
@@ -13,5 +13,8 @@ export const event = message('event', 13, {
   about: text,
   /** For people. */
   detail: text,
-})
+}
+
+/** Who wanted it, where somebody did: the name of a token. */
+export const event = message('event', 13, fields, { author: text })
 export type Event = MessageValue<typeof event>
