@@ -1,10 +1,20 @@
 /** Three nats-servers that know each other, so that streams, buckets and leases can be on all of them. */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { jetstreamManager } from '@nats-io/jetstream'
-import { connect } from '@nats-io/transport-node'
+import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { freePort, type NatsPlace, NatsServer, type Settings } from './server.ts'
 
 export const SERVERS = 3
+
+/** Elections took five to nine seconds. */
+const ELECTION_ATTEMPTS = 40
+const ELECTION_LOOK_ms = 500
+
+interface Roles {
+  readonly leader: NatsServer
+  readonly follower: NatsServer
+}
 
 export interface ClusterMember extends NatsPlace {
   /** Where the servers talk to each other. */
@@ -49,16 +59,22 @@ export class NatsCluster {
     await Promise.all(down.map((server) => server.start()))
   }
 
-  /** Who leads the stream, and one who follows. By `addresses`, should ours not be reached under theirs from here. */
-  async rolesOf(stream: string, addresses = this.addresses): Promise<{ leader: NatsServer; follower: NatsServer }> {
-    const connection = await connect({ servers: addresses })
+  /**
+   * Who leads the stream, and one who follows, once somebody leads. By `addresses`, should ours not be reached under theirs
+   * from here.
+   */
+  async rolesOf(stream: string, addresses: readonly string[] = this.addresses): Promise<Roles> {
+    const connection = await connect({ servers: [...addresses] })
     try {
-      const manager = await jetstreamManager(connection)
-      const { cluster } = await manager.streams.info(stream)
-      const leader = this.servers.get(cluster?.leader ?? '')
-      const follower = [...this.servers.values()].find((other) => other !== leader)!
-      if (!leader) throw new Error(`nobody leads ${stream}`)
-      return { leader, follower }
+      for (let attempt = 1; ; attempt++) {
+        const name = await leaderOf(connection, stream).catch((error) => {
+          if (attempt === ELECTION_ATTEMPTS) throw error
+        })
+        const leader = this.servers.get(name ?? '')
+        if (leader) return { leader, follower: [...this.servers.values()].find((other) => other !== leader)! }
+        if (attempt === ELECTION_ATTEMPTS) throw new Error(`nobody leads ${stream}`)
+        await sleep(ELECTION_LOOK_ms)
+      }
     } finally {
       await connection.close()
     }
@@ -67,6 +83,12 @@ export class NatsCluster {
   async stop(): Promise<void> {
     await Promise.all(Array.from(this.servers.values(), (server) => server.stop()))
   }
+}
+
+/** While nobody leads JetStream itself, it does not answer. */
+async function leaderOf(connection: NatsConnection, stream: string): Promise<string | undefined> {
+  const manager = await jetstreamManager(connection, { checkAPI: false, timeout: 1000 })
+  return (await manager.streams.info(stream)).cluster?.leader
 }
 
 async function loopbackPlaces(): Promise<ClusterMember[]> {
