@@ -145,7 +145,7 @@ export class ConnectedSite {
     while (this.#isStale && !this.#closing.signal.aborted) {
       this.#isStale = false
       try {
-        this.#take(await siteContents(bus, this.#contents))
+        this.#take(await siteContents(bus))
       } catch (error) {
         if (this.#closing.signal.aborted) return
         this.#fail((error as Error).message)
