@@ -6,6 +6,13 @@
 export const fibFeed = (cluster: string): string => `fib-${cluster}`
 export const switchFeed = (name: string): string => `switch-${name}`
 
+/**
+ * What the site offers to others that its tenants are at, and what each of those offers to it: carried here by an
+ * orchestrator, which holds a lease of that name while it hears the other site.
+ */
+export const OFFER_FEED = 'offer'
+export const offerFrom = (site: string): string => `site-${site}`
+
 /** Whoever holds this lease leads the site: one of its control modules, by name. */
 export const CONTROL_LEASE = 'control'
 

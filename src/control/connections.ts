@@ -27,6 +27,8 @@ export interface ConnectionsOptions {
   readonly log: Logger
   /** Probes and BFD sessions that are down. */
   down(): ReadonlySet<string>
+  /** One is up or down that was not. */
+  changed?(): void
 }
 
 interface Watched {
@@ -104,6 +106,11 @@ export class Connections {
     this.#look(due)
   }
 
+  /** Of which nothing is known it is. */
+  isUp(tenant: string, connection: string): boolean {
+    return this.#states.get(connectionKey({ tenant, connection }))?.isUp ?? true
+  }
+
   /** Of one tenant, or of all. */
   tell(tenant: string): { tenant: string; connection: string; state: string; since: string; reason: string }[] {
     return this.#watched
@@ -157,6 +164,7 @@ export class Connections {
     this.#states.set(key, state)
     if (!isUp) log.warn({ tenant, connection, reason }, 'a connection is down')
     this.#keep(key, bytes)
+    this.#options.changed?.()
   }
 
   #forget(key: string): void {

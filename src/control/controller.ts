@@ -13,15 +13,18 @@ import { aborted } from '../base/signal.ts'
 import type { Bus } from '../bus/bus.ts'
 import { describeDifference, diffSites } from '../config/difference.ts'
 import type { Site } from '../config/site.ts'
+import type { Tenant } from '../config/tenant.ts'
 import { Acks } from './acks.ts'
 import { Connections } from './connections.ts'
 import { Digests } from './digests.ts'
 import { Moves } from './moves.ts'
 import { indexSite, type SiteIndex } from './network.ts'
+import { Offers } from './offers.ts'
 import { PathMemory } from './path-memory.ts'
 import { Placement } from './placement.ts'
 import { PublishedRoutes, type Touched } from './published-routes.ts'
 import { recoverPlaces } from './recover.ts'
+import { RemoteSites } from './remote-sites.ts'
 import { RouteLog } from './route-log.ts'
 import { SiteFeeds } from './site-feeds.ts'
 import { StaleOrigins } from './stale-origins.ts'
@@ -71,7 +74,9 @@ export class Controller {
   /** Things that static routes are tied to, and that are down now, or not any more. */
   readonly #turned = new Set<string>()
   readonly #tracks: Tracks
-  readonly #steering = new Steering()
+  readonly #steering: Steering
+  readonly #remotes: RemoteSites
+  readonly #offers: Offers
   readonly #paths: PathMemory
   /** Tenants whose paths are in another order now. */
   readonly #steered = new Set<string>()
@@ -90,7 +95,21 @@ export class Controller {
     })
     this.#feeds = new SiteFeeds(options, this.#acks, site)
     const published = new PublishedRoutes()
-    this.#tenants = new Tenants(published)
+    this.#remotes = new RemoteSites({ ...options, changed: (touched, moved) => this.#remoteChanged(touched, moved) })
+    this.#steering = new Steering((tenant) => this.#remotes.of(tenant))
+    this.#tenants = new Tenants(published, (tenant) => this.#remotes.routesOf(tenant))
+    this.#offers = new Offers(
+      {
+        ...options,
+        vipOf: (tenant) => this.#placement.vipOf(tenant),
+        pathsOf: (tenant) => {
+          const isUp = (connection: string): boolean => this.#connections.isUp(tenant.name, connection)
+          return this.#steering.offered(tenant, this.#tracks.things, isUp)
+        },
+      },
+      site,
+      this.#tenants.fibs,
+    )
     this.#digests = new Digests({
       ...options,
       cluster: (name) => this.#feeds.clusterFeed(name),
@@ -107,7 +126,7 @@ export class Controller {
       for (const name of names) this.#turned.add(name)
       this.#wake()
     }
-    this.#connections = new Connections({ ...options, down: () => this.#tracks.down })
+    this.#connections = new Connections({ ...options, down: () => this.#tracks.down, changed: () => this.#wake() })
     this.#tracks = new Tracks(options.bus, turned, () => this.#steer())
   }
 
@@ -141,6 +160,7 @@ export class Controller {
       await routes.load()
       await Promise.all([controller.#speakers.follow(speakersOf(site)), controller.#tracks.ready])
       controller.#steering.goOnWith(await controller.#paths.load())
+      await controller.#remotes.setSite(site)
       await controller.#connections.load()
       controller.#connections.setSite(site)
       await controller.#takeOver()
@@ -156,6 +176,7 @@ export class Controller {
       controller.#acks.close()
       controller.#digests.close()
       controller.#connections.close()
+      await controller.#remotes.close()
     }
   }
 
@@ -197,6 +218,7 @@ export class Controller {
     this.#tenants.takeChanges()
     this.#feeds.place(this.#tenants.fibs.values(), this.#placement)
     await this.#feeds.takeOver(clusters)
+    await this.#offers.tell(new Map())
     await this.#feeds.tellEdges(this.#placement)
     this.#placesChanged = false
     this.#placement.published(this.#options.clock.now_us(), this.#feeds)
@@ -234,6 +256,7 @@ export class Controller {
   async #verify(): Promise<void> {
     this.#hasReconnected = false
     await this.#feeds.verify()
+    await this.#offers.verify()
   }
 
   async #reload(): Promise<void> {
@@ -251,7 +274,9 @@ export class Controller {
     await this.#feeds.setSite(site)
     this.#placement.setSite(site)
     this.#connections.setSite(site)
+    this.#offers.setSite(site)
     await this.#speakers.follow(speakersOf(site))
+    await this.#remotes.setSite(site)
     this.#buildTenants()
   }
 
@@ -266,7 +291,8 @@ export class Controller {
   }
 
   #index(): SiteIndex {
-    return indexSite(this.#site, this.#speakers.live, this.#tracks.down, this.#steering.orders)
+    const remotes = (tenant: Tenant) => this.#remotes.of(tenant)
+    return indexSite(this.#site, this.#speakers.live, this.#tracks.down, this.#steering.orders, remotes)
   }
 
   /** Puts the paths of tenants in order, by what is known of them now. */
@@ -280,7 +306,7 @@ export class Controller {
       )
     }
     this.#keepPaths(tenants)
-    if (tenants.length > 0) this.#wake()
+    if (tenants.length > 0 || this.#offers.isDue) this.#wake()
   }
 
   #keepPaths(tenants: readonly string[]): void {
@@ -331,6 +357,13 @@ export class Controller {
     this.#wake()
   }
 
+  /** Ways by another site that are others now, or better or worse. */
+  #remoteChanged(touched: Touched, moved: ReadonlySet<string>): void {
+    for (const name of moved) this.#steered.add(name)
+    this.#touch(touched)
+    this.#steer()
+  }
+
   /** Every change is told to every cluster that holds the tenant; which clusters do is part of it. */
   async #tell(): Promise<void> {
     if (this.#placesChanged) this.#feeds.place(this.#tenants.fibs.values(), this.#placement)
@@ -339,6 +372,7 @@ export class Controller {
     if (changes.size > 0 || this.#placesChanged || this.#feeds.needsRepair)
       await this.#feeds.tellClusters(changes, gone)
     if (this.#placesChanged) await this.#feeds.tellEdges(this.#placement)
+    if (changes.size > 0 || this.#offers.isDue) await this.#offers.tell(changes)
     this.#placesChanged = false
   }
 }

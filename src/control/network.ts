@@ -13,8 +13,10 @@ import {
   parseInterface,
   parseMac,
   parsePrefix,
+  prefixContains,
 } from '../base/address.ts'
 import type { Host, Switch, Vip } from '../config/fabric.ts'
+import { pathTo } from '../config/remote-site.ts'
 import { connectionVni, hostPayload, type Site, vpcKey } from '../config/site.ts'
 import { Subnets } from '../config/subnets.ts'
 import type { Connection, Tenant, Via, Vpc } from '../config/tenant.ts'
@@ -25,6 +27,7 @@ import type { Ids } from './ids.ts'
 import { asTheyCome, byPath, type Candidate } from './ordered-hop.ts'
 import type { PathPlaces } from './path-order.ts'
 import { hostKey, keyOf, type PrefixKey } from './prefix-key.ts'
+import type { RemoteTenant } from './remote-sites.ts'
 import { Speakers, type Spoken } from './speakers.ts'
 
 export interface SiteIndex {
@@ -37,6 +40,8 @@ export interface SiteIndex {
   readonly down: ReadonlySet<string>
   /** By tenant: the order of its paths, where it has one. */
   readonly orders: ReadonlyMap<string, PathPlaces>
+  /** Where else a tenant is. */
+  remotes(tenant: Tenant): readonly RemoteTenant[]
 }
 
 const NONE: ReadonlySet<string> = new Set()
@@ -47,6 +52,7 @@ export function indexSite(
   live = NONE,
   down = NONE,
   orders: ReadonlyMap<string, PathPlaces> = new Map(),
+  remotes: SiteIndex['remotes'] = () => [],
 ): SiteIndex {
   const byName = <T extends { name: string }>(list: readonly T[]): Map<string, T> =>
     new Map(list.map((one) => [one.name, one]))
@@ -58,8 +64,12 @@ export function indexSite(
     speakers: new Speakers(site, live),
     down,
     orders,
+    remotes,
   }
 }
+
+/** One that is the gateway of another site has its name. */
+type Gateway = Gateways[number] & { readonly site?: string }
 
 type ConnectionSegment = Extract<FibSegment, { kind: 'connection' }>
 
@@ -67,6 +77,8 @@ export interface TenantNetwork {
   readonly segments: readonly FibSegment[]
   /** Routes that the file gives: ours, subnets, machines, static ones. */
   readonly routes: ReadonlyMap<PrefixKey, Hop>
+  /** Of those the ones that other sites may send packets to: machines and subnets of VPCs, and static routes. */
+  readonly offered: ReadonlySet<PrefixKey>
   /** The tenant's paths have an order, by which next hops are chosen. */
   readonly isOrdered: boolean
   /** Next hops that were learnt. Undefined if none of them is on a connection or a machine. */
@@ -79,6 +91,7 @@ export function networkOf(tenant: Tenant, site: SiteIndex, ids: Ids): TenantNetw
   const builder = new NetworkBuilder(tenant, site, ids)
   for (const connection of tenant.connections) builder.addConnection(connection)
   for (const vpc of tenant.vpcs) builder.addVpc(vpc)
+  for (const remote of site.remotes(tenant)) builder.addSite(remote)
   builder.addStaticRoutes()
   return builder
 }
@@ -88,6 +101,7 @@ const DISCARD: SingleHop = { kind: 'discard' }
 class NetworkBuilder implements TenantNetwork {
   readonly segments: FibSegment[] = []
   readonly routes = new Map<PrefixKey, Hop>()
+  readonly offered = new Set<PrefixKey>()
   readonly #tenant: Tenant
   readonly #site: SiteIndex
   readonly #ids: Ids
@@ -98,6 +112,8 @@ class NetworkBuilder implements TenantNetwork {
   /** Addresses that are nobody's but ours: our own and broadcasts. As keys of host routes, like those of machines. */
   readonly #ours = new Set<PrefixKey>()
   readonly #machines = new Map<PrefixKey, SingleHop>()
+  /** By another site's name: the gateway there. */
+  readonly #sites = new Map<string, SingleHop>()
 
   constructor(tenant: Tenant, site: SiteIndex, ids: Ids) {
     this.#tenant = tenant
@@ -142,9 +158,11 @@ class NetworkBuilder implements TenantNetwork {
     const key = vpcKey(this.#tenant, vpc)
     const hosts = new Set([...vpc.machines.map(({ host }) => host), ...vpc.subnets.flatMap(({ host }) => host ?? [])])
     const interfaces: FibInterface[] = []
+    const wide = vpc.subnets.map(({ prefix }) => parsePrefix(prefix)!)
     for (const { prefix: text, gateway, host } of vpc.subnets) {
       const prefix = parsePrefix(text)!
       this.routes.set(keyOf(prefix), host === undefined ? DISCARD : this.#hostHop(host, id, key))
+      this.offered.add(keyOf(prefix))
       if (gateway === undefined) continue
       const address = parseAddress(gateway)!
       interfaces.push(this.#interface({ address, length: prefix.length }))
@@ -157,6 +175,7 @@ class NetworkBuilder implements TenantNetwork {
         const hop = this.#hostHop(machine.host, id, key, { address, mac })
         this.routes.set(hostKey(address), hop)
         this.#machines.set(hostKey(address), hop)
+        if (!wide.some((prefix) => prefixContains(prefix, address))) this.offered.add(hostKey(address))
       }
     }
     this.segments.push({
@@ -169,6 +188,15 @@ class NetworkBuilder implements TenantNetwork {
     })
   }
 
+  /** The gateway of another site that the tenant is at: a hop to all that it offers. */
+  addSite({ remote: { name, mtu }, vip, vips, mac }: RemoteTenant): void {
+    const path = pathTo(name)
+    const id = this.#ids.of(segmentThing(this.#tenant.name, 'site', path))
+    const { vni } = this.#tenant
+    this.segments.push({ kind: 'site', id, name: path, vni, remotes: vips, mtu, mac: this.#site.gatewayMac })
+    this.#sites.set(name, { kind: 'peer', segment: id, vni, remote: vip, address: vip, mac, mtu })
+  }
+
   addStaticRoutes(): void {
     // One object for all routes with the same next hops: there are thousands of those.
     const shared = new Map<string, Hop>()
@@ -177,7 +205,9 @@ class NetworkBuilder implements TenantNetwork {
       const text = via.map(({ to, weight, backup }) => `${to}*${weight}${backup ? ' backup' : ''}`).join(' ')
       const hop = shared.get(text) ?? this.#hopVia(via)
       shared.set(text, hop)
-      this.routes.set(keyOf(parsePrefix(prefix)!), hop)
+      const key = keyOf(parsePrefix(prefix)!)
+      this.routes.set(key, hop)
+      if (hop.kind !== 'discard') this.offered.add(key)
     }
   }
 
@@ -192,7 +222,10 @@ class NetworkBuilder implements TenantNetwork {
 
   #learnt(gateways: Gateways): Candidate[] {
     if (gateways.length === 0) return [{ hop: DISCARD, weight: 1, backup: false, connection: undefined }]
-    return gateways.flatMap((one) => this.#candidate(one, this.#neighbour(one.address)))
+    return gateways.flatMap((one: Gateway) => {
+      if (one.site === undefined) return this.#candidate(one, this.#neighbour(one.address))
+      return this.#candidate(one, this.#sites.get(one.site)).map((candidate) => ({ ...candidate, isRemote: true }))
+    })
   }
 
   #candidate({ weight, backup }: { weight: number; backup: boolean }, hop: SingleHop | undefined): Candidate[] {

@@ -12,6 +12,8 @@ export interface Candidate {
   readonly backup: boolean
   /** By name; undefined for a machine, or for nothing. */
   readonly connection: string | undefined
+  /** By the gateway of another site: it never shares packets with what is here. */
+  readonly isRemote?: boolean
 }
 
 /** Those that are no backup share the packets, and the others do while those are down. */
@@ -52,9 +54,10 @@ function byName(a: { readonly name: string }, b: { readonly name: string }): num
   return a.name < b.name ? -1 : 1
 }
 
-function rankOf({ hop, backup, connection }: Candidate, list: number, paths: PathPlaces): number[] {
+function rankOf({ hop, backup, connection, isRemote }: Candidate, list: number, paths: PathPlaces): number[] {
   const state = connection === undefined ? 0 : paths.stateOf(connection)
-  return [hop.kind === 'discard' ? 1 : 0, state, list, backup ? 1 : 0, paths.placeOf(connection)]
+  const place = paths.placeOf(connection)
+  return [hop.kind === 'discard' ? 1 : 0, state, list, backup ? 1 : 0, place, isRemote ? 1 : 0]
 }
 
 function compare(a: readonly number[], b: readonly number[]): number {

@@ -21,6 +21,8 @@ export interface GatewaySet {
 export interface OriginRoutes {
   readonly origin: string
   readonly preference: number
+  /** Another site's: its way is one more of the tenant's paths, whatever the preference. */
+  readonly isRemote?: boolean
   readonly routes: NotedRoutes
 }
 

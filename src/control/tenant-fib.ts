@@ -100,6 +100,15 @@ export class TenantFib {
     return undefined
   }
 
+  /** Is there a way of this site's own that other sites may send packets by? */
+  isOffered(key: PrefixKey): boolean {
+    if (this.#file.has(key)) return this.#network.offered.has(key)
+    return this.#published.some(({ isRemote, routes }) => {
+      const set = isRemote ? undefined : routes.get(key)
+      return set !== undefined && this.#resolve(set) !== undefined
+    })
+  }
+
   /** The tenant's part of the site file. */
   setNetwork(network: TenantNetwork): void {
     this.#segmentsChanged ||= !isDeepStrictEqual(network.segments, this.#network.segments)
@@ -162,13 +171,17 @@ export class TenantFib {
     let equals = this.#sets
     let best: OriginRoutes | undefined
     let next: GatewaySet | undefined
+    const { isOrdered } = this.#network
     for (const origin of this.#published) {
       const set = origin.routes.get(key)
       if (!set || !this.#resolve(set)) continue
       best ??= origin
-      if (origin !== best && !(this.#network.isOrdered && origin.preference === best.preference)) {
-        next = set
-        break
+      const isEqual = isOrdered && (origin.isRemote || origin.preference === best.preference)
+      if (origin !== best && !isEqual) {
+        next ??= set
+        // Other sites' come last.
+        if (!isOrdered) break
+        continue
       }
       equals = oneMore(equals, set)
     }

@@ -7,17 +7,20 @@ import type { Site } from '../config/site.ts'
 import type { Numbering } from './held-fib.ts'
 import { Ids } from './ids.ts'
 import { networkOf, type SiteIndex } from './network.ts'
-import type { PublishedRoutes, Touched } from './published-routes.ts'
+import type { OriginRoutes, PublishedRoutes, Touched } from './published-routes.ts'
 import { type TenantChanges, TenantFib } from './tenant-fib.ts'
 
 export class Tenants {
   readonly numbering: Numbering = { tenants: new Ids(), segments: new Ids(), hops: new Ids() }
   readonly #published: PublishedRoutes
+  readonly #remotes: (tenant: string) => readonly OriginRoutes[]
   readonly #fibs = new Map<string, TenantFib>()
   readonly #touched: Touched = new Map()
 
-  constructor(published: PublishedRoutes) {
+  /** `remotes` are routes of other sites. */
+  constructor(published: PublishedRoutes, remotes: (tenant: string) => readonly OriginRoutes[] = () => []) {
     this.#published = published
+    this.#remotes = remotes
   }
 
   get fibs(): ReadonlyMap<string, TenantFib> {
@@ -48,7 +51,7 @@ export class Tenants {
   }
 
   #add(fib: TenantFib): void {
-    const published = this.#published.of(fib.name)
+    const published = this.#routesOf(fib.name)
     const keys = published.flatMap(({ routes }) => [...routes.keys()])
     fib.setPublished(published, keys)
     this.#fibs.set(fib.name, fib)
@@ -63,13 +66,17 @@ export class Tenants {
     }
   }
 
+  #routesOf(tenant: string): OriginRoutes[] {
+    return [...this.#published.of(tenant), ...this.#remotes(tenant)]
+  }
+
   get isTouched(): boolean {
     return this.#touched.size > 0
   }
 
   /** Chooses again where published routes were touched. */
   takeTouched(): void {
-    for (const [tenant, keys] of this.#touched) this.#fibs.get(tenant)?.setPublished(this.#published.of(tenant), keys)
+    for (const [tenant, keys] of this.#touched) this.#fibs.get(tenant)?.setPublished(this.#routesOf(tenant), keys)
     this.#touched.clear()
   }
 
