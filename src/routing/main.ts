@@ -8,9 +8,11 @@ import { busPlaceOf } from '../agent/bus-place.ts'
 import { systemClock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import { freshSeed, Random } from '../base/random.ts'
+import { BusError } from '../bus/bus.ts'
 import { openBus } from '../bus/place.ts'
 import type { Site } from '../config/site.ts'
 import { Speaker } from './bgp/speaker.ts'
+import { RemoteRoutes } from './bus/remote-routes.ts'
 import { RoutePublisher } from './bus/route-publisher.ts'
 import { SiteBus } from './bus/site-bus.ts'
 import { vpcRoutes } from './bus/vpc-routes.ts'
@@ -47,15 +49,25 @@ export async function runRouting(options: RunOptions): Promise<RoutingModule> {
     log.error({ error: error.stack }, 'the watch over paths failed')
     process.exit(1)
   }
+  const failed = (error: unknown): void => {
+    if (error instanceof BusError) log.warn({ error: error.message }, 'what other sites offer is not read')
+    else throw error
+  }
   const numbers = new PeerNumbers()
   const liveness = new Liveness({ site, name, bus: onBus?.bus, numbers, clock: systemClock, log, onDeath })
   const speaker = await startSpeaker(options, onBus?.publisher, liveness, numbers)
   liveness.start()
   const held = new HeldSite(speaker, options, numbers)
   await held.originate()
+  const remotes =
+    onBus &&
+    new RemoteRoutes({ bus: onBus.bus, name, clock: systemClock, log, originate: (batch) => speaker.originate(batch) })
+  // Sessions need not wait for a bus.
+  void remotes?.take(site).catch((error) => failed(error))
   // The site comes from the bus and from a signal.
   const take = inTurn(async (changed: Site) => {
     await held.take(changed)
+    void remotes?.take(changed).catch((error) => failed(error))
     await liveness.take(changed)
   })
   const shared =
@@ -69,6 +81,7 @@ export async function runRouting(options: RunOptions): Promise<RoutingModule> {
   return {
     async close() {
       await shared?.close()
+      await remotes?.close()
       await take.idle()
       onBus?.publisher.close()
       await liveness.close()

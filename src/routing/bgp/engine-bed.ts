@@ -36,6 +36,7 @@ import {
 import { attributeBytes, type RouteText } from './rib/rib-harness.ts'
 import { RouteEngine } from './route-engine.ts'
 import type { Negotiated } from './session/negotiate.ts'
+import { OWN_ORIGIN } from './tables.ts'
 
 const LOCAL_AS = 65_001
 
@@ -203,7 +204,13 @@ export class EngineBed {
   }
 
   /** Says on the control module's behalf which prefixes of a tenant are ours; those of `gone` no more. */
-  originate(tenant: string, prefixes: readonly string[], gone: readonly string[] = [], replaces = false): void {
+  originate(
+    tenant: string,
+    prefixes: readonly string[],
+    gone: readonly string[] = [],
+    replaces = false,
+    origin = OWN_ORIGIN,
+  ): void {
     const rows4 = new RouteColumnsBuilder(1)
     const rows6 = new RouteColumnsBuilder(4)
     for (const text of [...prefixes, ...gone]) {
@@ -220,7 +227,7 @@ export class EngineBed {
         )
     }
     const rows = { routes4: rows4.build(), routes6: rows6.build() }
-    this.engine.originate({ origin: 'site', preference: 0, replaces, tenants: [tenant], gateways: [[]], ...rows })
+    this.engine.originate({ origin, preference: 0, replaces, tenants: [tenant], gateways: [[]], ...rows })
     this.run()
   }
 

@@ -15,7 +15,7 @@ import type { AttributeSets } from './rib/attribute-sets.ts'
 import { Decision } from './rib/decision.ts'
 import { GatewayLists } from './rib/gateway-lists.ts'
 import { LocalRoutes } from './rib/local-routes.ts'
-import { ownSet } from './rib/made-sets.ts'
+import { ownSet, remoteSet } from './rib/made-sets.ts'
 import { NextHops, type Reach } from './rib/next-hops.ts'
 import type { RibPeers } from './rib/rib-peers.ts'
 import { RouteFeed } from './rib/route-feed.ts'
@@ -34,6 +34,9 @@ const IMPORT_ENTRIES = 8000
 const PREFERENCE = 100
 /** The peer that our own routes are of. External, so that internal peers are told of them too. */
 const OURSELVES = { name: 'ourselves', address: new Uint8Array(4), external: true, client: false } as const
+
+/** Of tenants' virtual networks, which only this site has. */
+export const OWN_ORIGIN = 'vpc'
 
 /** Of neighbours that are no tenant's; VPN routes are here. */
 export const NO_VRF = 0
@@ -71,7 +74,8 @@ export class Tables {
   #vrfs: ReadonlyMap<string, number>
   readonly #feed: RouteFeed
   readonly #ourselves: number
-  readonly #local: LocalRoutes
+  /** By who says so: our own, and other sites'. */
+  readonly #local = new Map<string, LocalRoutes>()
   readonly #targets: RouteTargets
   readonly #targetsOf: ReadonlyMap<number, VrfTargets>
 
@@ -97,13 +101,6 @@ export class Tables {
     this.#targetsOf = new Map(targets.map((one) => [one.vrf, one]))
     this.#feed = new RouteFeed({ origin, preference: PREFERENCE, multipath }, lists)
     this.#ourselves = peers.add({ ...OURSELVES, as, routerId })
-    this.#local = new LocalRoutes(sets, {
-      peer: this.#ourselves,
-      tableOf: (tenant, family) => {
-        const vrf = this.#vrfs.get(tenant)
-        return vrf === undefined ? undefined : this.of(vrf, family)
-      },
-    })
   }
 
   /** Tables that are there keep the name that they were made under. */
@@ -131,9 +128,24 @@ export class Tables {
     return this.#inVpn.has(table)
   }
 
-  /** Routes of tenants that are ours to tell their peers. */
+  /** Routes of tenants that are ours to tell their peers: their virtual networks here, or what they have at another site. */
   originate(batch: RouteBatch): void {
-    for (const table of this.#local.take(batch)) this.touched.add(table)
+    const known = this.#local.get(batch.origin) ?? this.#localOf(batch.origin)
+    this.#local.set(batch.origin, known)
+    for (const table of known.take(batch)) this.touched.add(table)
+  }
+
+  #localOf(origin: string): LocalRoutes {
+    const isOwn = origin === OWN_ORIGIN
+    const { as, routerId } = this.#settings
+    return new LocalRoutes(this.#sets, {
+      peer: isOwn ? this.#ourselves : this.#peers.add({ ...OURSELVES, name: origin, as, routerId }),
+      setOf: isOwn ? ownSet : remoteSet,
+      tableOf: (tenant, family) => {
+        const vrf = this.#vrfs.get(tenant)
+        return vrf === undefined ? undefined : this.of(vrf, family)
+      },
+    })
   }
 
   /** The control module is to be told everything again. */

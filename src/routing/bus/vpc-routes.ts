@@ -9,6 +9,7 @@ import type { Site } from '../../config/site.ts'
 import type { Vpc } from '../../config/tenant.ts'
 import { RouteColumnsBuilder } from '../../wire/control/columns.ts'
 import type { RouteBatch } from '../../wire/control/route.ts'
+import { OWN_ORIGIN } from '../bgp/tables.ts'
 
 /** The place of the only list of next hops, plus one. Peers see our own address as the next hop. */
 const OURS = 1
@@ -26,7 +27,7 @@ export function vpcRoutes({ tenants, routing }: Site): RouteBatch {
       else routes6.add6(table, words, length, OURS)
     }
   return {
-    origin: 'vpc',
+    origin: OWN_ORIGIN,
     preference: 0,
     replaces: true,
     tenants: told.map(({ name }) => name),

@@ -1,19 +1,20 @@
 /**
- * Routes that are ours to tell: of tenants' virtual networks, which the control module says. To the tables they are the
- * paths of one more peer.
+ * Routes that are ours to tell: of tenants' virtual networks, and of what they have at another site. To the tables those of
+ * each are the paths of one more peer.
  */
 
 import { FAMILY, type Family } from '../../../wire/bgp/family.ts'
 import { type RouteColumns, WITHDRAWN } from '../../../wire/control/columns.ts'
 import type { RouteBatch } from '../../../wire/control/route.ts'
 import { type AttributeSets, NO_SET } from './attribute-sets.ts'
-import { ownSet } from './made-sets.ts'
 import { type AddressTable, NO_PREFIX } from './prefix-table.ts'
 import type { RoutingTable } from './routing-table.ts'
 
 export interface LocalRoutesOptions {
   /** The number of their peer in the RIB. */
   readonly peer: number
+  /** Theirs. */
+  readonly setOf: (sets: AttributeSets, family: Family) => number
   /** The table of a tenant; undefined when there is no such tenant. */
   readonly tableOf: (tenant: string, family: Family) => RoutingTable | undefined
 }
@@ -59,7 +60,7 @@ export class LocalRoutes {
   #setOf(family: Family): number {
     const known = this.#set[family]!
     if (known !== NO_SET) return known
-    const set = ownSet(this.#sets, family)
+    const set = this.#options.setOf(this.#sets, family)
     this.#sets.use(set)
     this.#set[family] = set
     return set

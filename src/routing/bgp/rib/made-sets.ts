@@ -17,6 +17,7 @@ import { type AttributeSets, FIXED, NO_SET } from './attribute-sets.ts'
 const ORIGIN_IGP = [0x40, 1, 1, 0]
 const EMPTY_PATH = [0x40, 2, 0]
 const NEXT_HOP_NOBODY = [0x40, 3, 4, 0, 0, 0, 0]
+const LOCAL_PREF_LAST = [0x40, 5, 4, 0, 0, 0, 0]
 /** ATOMIC_AGGREGATE, and AGGREGATOR without its value. */
 const ATOMIC_AGGREGATE = [0x40, 6, 0]
 const AGGREGATOR = [0xc0, 7, 8]
@@ -44,6 +45,13 @@ export function ownSet(sets: AttributeSets, family: Family, aggregator?: Aggrega
       ? [...ATOMIC_AGGREGATE, ...AGGREGATOR, ...octets(aggregator.as), ...octets(aggregator.routerId)]
       : []),
   ]
+  return intern(sets, attributes, isClassic ? 0 : IPV6_BYTES)
+}
+
+/** Likewise of a route of another site: any that a peer here sends comes before it. */
+export function remoteSet(sets: AttributeSets, family: Family): number {
+  const isClassic = family === FAMILY.ipv4Unicast
+  const attributes = [...ORIGIN_IGP, ...EMPTY_PATH, ...(isClassic ? NEXT_HOP_NOBODY : []), ...LOCAL_PREF_LAST]
   return intern(sets, attributes, isClassic ? 0 : IPV6_BYTES)
 }
 
