@@ -47,12 +47,16 @@ program
 program
   .command('run')
   .description('Run one module in this process, until SIGTERM or SIGINT. `up` does this for every module.')
-  .argument('<role>', 'bus, control, access, forwarding or routing')
-  .argument('<site>', 'the site file')
+  .argument('<role>', 'bus, control, access, forwarding, routing or orchestrator')
+  .argument('<site>', "the site file; of an orchestrator, the orchestrator's")
   .option('--name <name>', 'which switch, node or routing node of the site; by default the role')
   .option(...RUN_OPTION)
   .option(...STATE_OPTION)
-  .action(async (role, site, options) => (await import('./commands/run.ts')).run(role, site, options))
+  .action(async (role, site, options) =>
+    role === 'orchestrator'
+      ? (await import('./commands/run-orchestrator.ts')).runOrchestratorFile(site)
+      : (await import('./commands/run.ts')).run(role, site, options),
+  )
 
 program
   .command('reload')
@@ -105,9 +109,18 @@ program
   .action(async (prefix, options) => (await import('./commands/explain.ts')).explain(prefix, options))
 
 program
+  .command('token')
+  .description("Make a token for the orchestrator's API. It is printed once, with the line for the tokens file.")
+  .argument('<name>', 'whose it is: the author of what is done with it')
+  .requiredOption('--role <role>', 'viewer (reads), operator (changes tenants) or admin (sees who has tokens, too)')
+  .option('--tenant <tenant...>', 'only of these')
+  .action(async (name, options) => (await import('./commands/token.ts')).token(name, options))
+
+program
   .command('schema')
-  .description('The JSON Schema of site files, for editors.')
-  .action(async () => (await import('./commands/schema.ts')).schema())
+  .description("The JSON Schema of our files, for editors, and the OpenAPI document of the orchestrator's API.")
+  .argument('[what]', 'site, tenant, orchestrator, tokens or openapi', 'site')
+  .action(async (what) => (await import('./commands/schema.ts')).schema(what))
 
 try {
   await program.parseAsync()
