@@ -109,35 +109,48 @@ export class ClusterFeed {
     await this.#send(before.differenceTo(wanted))
   }
 
-  /** Tells what changed since the last time. `changes` are those of all tenants. */
+  /**
+   * Tells what changed since the last time. `changes` are those of all tenants; `wanted` is the same map for as long as the
+   * same tenants are wanted here under the same addresses.
+   */
   async update(
     wanted: ReadonlyMap<TenantFib, string>,
     changes: ReadonlyMap<TenantFib, TenantChanges>,
     gone: Gone,
   ): Promise<void> {
     const composer = new FibComposer()
-    for (const fib of this.#held.keys()) if (!wanted.has(fib)) composer.removeTenant(fib.id, gone.get(fib) ?? [])
-    for (const [fib, vip] of wanted) {
-      const before = this.#held.get(fib)
-      if (before === undefined) {
-        composer.addWhole(fib, vip)
-        this.#toldBy.set(fib, this.#generation + 1)
-        continue
-      }
-      const changed = changes.get(fib)
-      const isDamaged = this.#damaged.has(fib)
-      if (changed || before !== vip || isDamaged) this.#toldBy.set(fib, this.#generation + 1)
-      if (isDamaged) {
-        composer.replaceWhole(fib, vip)
-        continue
-      }
-      if (before !== vip || changed?.segments) composer.addTenant(tenantRecord(fib, vip))
-      if (changed) composer.addChanges(fib, changed)
+    if (wanted === this.#held) {
+      for (const [fib, changed] of changes) this.#compose(composer, fib, wanted, changed)
+      for (const fib of this.#damaged) if (!changes.has(fib)) this.#compose(composer, fib, wanted)
+    } else {
+      for (const fib of this.#held.keys()) if (!wanted.has(fib)) composer.removeTenant(fib.id, gone.get(fib) ?? [])
+      for (const fib of wanted.keys()) this.#compose(composer, fib, wanted, changes.get(fib))
+      this.#hold(wanted)
     }
-    this.#hold(wanted)
     this.#damaged.clear()
     if (!composer.isEmpty) await this.#send(composer)
     if (this.#writer.isSnapshotDue) await this.#snapshot(this.#generation)
+  }
+
+  /** What there is to tell of the tenant, if it is wanted here. */
+  #compose(
+    composer: FibComposer,
+    fib: TenantFib,
+    wanted: ReadonlyMap<TenantFib, string>,
+    changed?: TenantChanges,
+  ): void {
+    const vip = wanted.get(fib)
+    if (vip === undefined) return
+    const before = this.#held.get(fib)
+    const isDamaged = this.#damaged.has(fib)
+    if (before === vip && !changed && !isDamaged) return
+    this.#toldBy.set(fib, this.#generation + 1)
+    if (before === undefined) composer.addWhole(fib, vip)
+    else if (isDamaged) composer.replaceWhole(fib, vip)
+    else {
+      if (before !== vip || changed?.segments) composer.addTenant(tenantRecord(fib, vip))
+      if (changed) composer.addChanges(fib, changed)
+    }
   }
 
   #hold(wanted: ReadonlyMap<TenantFib, string>): void {

@@ -44,6 +44,7 @@ interface Drain {
 
 /** A thing that is at places and moves to others: a tenant at a VIP, a VIP at clusters. */
 interface Mover {
+  readonly kind: 'tenant' | 'vip'
   active: Set<string>
   target: readonly string[]
   making: Wait | undefined
@@ -53,6 +54,8 @@ interface Mover {
 export class Placement {
   readonly #tenants = new Map<string, Mover>()
   readonly #vips = new Map<string, Mover>()
+  /** Those that are not settled: mostly none of thousands of tenants. */
+  #moving = new Set<Mover>()
   #drain_us = 0
 
   /** The site as it is wanted. Tenants, VIPs and clusters that it does not have are gone at once. */
@@ -60,19 +63,21 @@ export class Placement {
     this.#drain_us = site.control.drain_ms * 1000
     const spread = new Map(site.vips.map(({ name }) => [name, [] as string[]]))
     for (const { name, vips } of site.clusters) for (const vip of vips) spread.get(vip)?.push(name)
-    retarget(this.#vips, spread, new Set(site.clusters.map(({ name }) => name)))
+    retarget('vip', this.#vips, spread, new Set(site.clusters.map(({ name }) => name)))
     // With nobody there yet to lose, a VIP is spread at once: its nodes are probed before they hold anything.
     for (const vip of this.#vips.values()) if (vip.active.size === 0) arrive(vip)
-    retarget(this.#tenants, new Map(site.tenants.map(({ name, vip }) => [name, [vip]])), new Set(spread.keys()))
+    const wanted = new Map(site.tenants.map(({ name, vip }) => [name, [vip]]))
+    retarget('tenant', this.#tenants, wanted, new Set(spread.keys()))
+    this.#moving = new Set([...this.#vips.values(), ...this.#tenants.values()].filter(isMoving))
   }
 
   /** Where the control module before this one had the VIP or tenant. After `setSite`. */
   recoverVip(vip: string, clusters: readonly string[]): void {
-    recover(this.#vips.get(vip), clusters)
+    this.#recover(this.#vips.get(vip), clusters)
   }
 
   recoverTenant(tenant: string, vip: string): void {
-    recover(this.#tenants.get(tenant), [vip])
+    this.#recover(this.#tenants.get(tenant), [vip])
   }
 
   /** A cluster holds the tenant under this VIP: unless it ought to, it is drained. */
@@ -81,8 +86,18 @@ export class Placement {
       [this.#tenants.get(tenant), vip],
       [this.#vips.get(vip), cluster],
     ] as const) {
-      if (mover && !placesOf(mover).includes(place)) mover.draining.push(drainOf(place))
+      if (!mover || placesOf(mover).includes(place)) continue
+      mover.draining.push(drainOf(place))
+      this.#moving.add(mover)
     }
+  }
+
+  #recover(mover: Mover | undefined, places: readonly string[]): void {
+    if (!mover || places.length === 0) return
+    mover.active = new Set(places)
+    mover.making = isSettled(mover) ? undefined : freshWait()
+    if (isMoving(mover)) this.#moving.add(mover)
+    else this.#moving.delete(mover)
   }
 
   /** The VIP that the tenant's packets are sent to, once there is one. */
@@ -111,7 +126,7 @@ export class Placement {
 
   /** Something is on the move: `advance` has to be called again, also when nothing else happens. */
   get isMoving(): boolean {
-    return this.#movers().some(({ making, draining }) => making !== undefined || draining.length > 0)
+    return this.#moving.size > 0
   }
 
   /** Tenants that have left a place, or are about to, with where they go. */
@@ -126,7 +141,7 @@ export class Placement {
   /** Takes every step that may be taken. True if any was, and there is something to publish. */
   advance(now_us: number, feeds: Feeds): boolean {
     let moved = false
-    for (const mover of this.#movers()) {
+    for (const mover of this.#moving) {
       const { making, active } = mover
       // Whoever is nowhere yet loses nothing by going where nobody answers.
       if (making && isAnswered(making, now_us, (name) => feeds.cluster(name), active.size > 0)) {
@@ -136,27 +151,20 @@ export class Placement {
       const before = mover.draining.length
       mover.draining = mover.draining.filter((drain) => !this.#isDrained(drain, now_us, feeds))
       moved ||= mover.draining.length < before
+      if (!isMoving(mover)) this.#moving.delete(mover)
     }
     return moved
   }
 
   /** What there is has been published: from now on answers to it are waited for. */
   published(now_us: number, feeds: Feeds): void {
-    for (const mover of this.#vips.values()) expectClusters(mover.making, mover.target, now_us, feeds)
-    for (const mover of this.#tenants.values()) {
-      if (!mover.making) continue
-      const clusters = mover.target.flatMap((vip) => placesOf(this.#vips.get(vip)))
-      expectClusters(mover.making, clusters, now_us, feeds)
-    }
-    for (const mover of this.#movers()) {
-      for (const { wait } of mover.draining) {
+    for (const { kind, making, target, draining } of this.#moving) {
+      const clusters = kind === 'vip' ? target : target.flatMap((vip) => placesOf(this.#vips.get(vip)))
+      expectClusters(making, clusters, now_us, feeds)
+      for (const { wait } of draining) {
         if (wait && !wait.need) expect(wait, feeds.switches, (name) => feeds.switch(name), now_us)
       }
     }
-  }
-
-  #movers(): Mover[] {
-    return [...this.#vips.values(), ...this.#tenants.values()]
   }
 
   #isDrained(drain: Drain, now_us: number, feeds: Feeds): boolean {
@@ -175,14 +183,19 @@ function placesOf(mover: Mover | undefined): string[] {
   return [...new Set([...mover.active, ...mover.target, ...mover.draining.map(({ place }) => place)])]
 }
 
+function isMoving({ making, draining }: Mover): boolean {
+  return making !== undefined || draining.length > 0
+}
+
 function retarget(
+  kind: Mover['kind'],
   movers: Map<string, Mover>,
   wanted: ReadonlyMap<string, readonly string[]>,
   known: ReadonlySet<string>,
 ): void {
   for (const name of movers.keys()) if (!wanted.has(name)) movers.delete(name)
   for (const [name, target] of wanted) {
-    const mover = movers.get(name) ?? { active: new Set(), target: [], making: undefined, draining: [] }
+    const mover = movers.get(name) ?? { kind, active: new Set(), target: [], making: undefined, draining: [] }
     movers.set(name, mover)
     const left = mover.target.filter((place) => !target.includes(place) && !mover.active.has(place))
     mover.draining.push(...left.map(drainOf))
@@ -191,12 +204,6 @@ function retarget(
     mover.draining = mover.draining.filter(({ place }) => known.has(place) && !target.includes(place))
     mover.making = isSettled(mover) ? undefined : freshWait()
   }
-}
-
-function recover(mover: Mover | undefined, places: readonly string[]): void {
-  if (!mover || places.length === 0) return
-  mover.active = new Set(places)
-  mover.making = isSettled(mover) ? undefined : freshWait()
 }
 
 /** The step from make to switch. */

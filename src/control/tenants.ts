@@ -6,7 +6,7 @@
 import type { Site } from '../config/site.ts'
 import type { Numbering } from './held-fib.ts'
 import { Ids } from './ids.ts'
-import { networkOf, type SiteIndex } from './network.ts'
+import { networkOf, type SiteIndex, type TenantNetwork } from './network.ts'
 import type { OriginRoutes, PublishedRoutes, Touched } from './published-routes.ts'
 import { type TenantChanges, TenantFib } from './tenant-fib.ts'
 
@@ -16,6 +16,8 @@ export class Tenants {
   readonly #remotes: (tenant: string) => readonly OriginRoutes[]
   readonly #fibs = new Map<string, TenantFib>()
   readonly #touched: Touched = new Map()
+  /** Those in which anything may be another since changes were taken last. */
+  readonly #changed = new Set<TenantFib>()
 
   /** `remotes` are routes of other sites. */
   constructor(published: PublishedRoutes, remotes: (tenant: string) => readonly OriginRoutes[] = () => []) {
@@ -32,6 +34,7 @@ export class Tenants {
     const wanted = new Set(site.tenants.map(({ name }) => name))
     for (const name of this.#fibs.keys()) {
       if (wanted.has(name)) continue
+      this.#changed.delete(this.#fibs.get(name)!)
       this.#fibs.delete(name)
       this.numbering.tenants.forget(name)
     }
@@ -39,15 +42,22 @@ export class Tenants {
       const { name } = tenant
       const network = networkOf(tenant, index, this.numbering.segments)
       const known = this.#fibs.get(name)
-      if (known) known.setNetwork(network)
+      if (known) this.#set(known, network)
       else this.#add(new TenantFib(name, this.numbering.tenants.of(name), network, this.numbering.hops))
     }
   }
 
   /** Tenants whose part of the site file means something else now. */
   rebuild(tenants: Site['tenants'], index: SiteIndex): void {
-    for (const tenant of tenants)
-      this.#fibs.get(tenant.name)?.setNetwork(networkOf(tenant, index, this.numbering.segments))
+    for (const tenant of tenants) {
+      const fib = this.#fibs.get(tenant.name)
+      if (fib) this.#set(fib, networkOf(tenant, index, this.numbering.segments))
+    }
+  }
+
+  #set(fib: TenantFib, network: TenantNetwork): void {
+    fib.setNetwork(network)
+    this.#changed.add(fib)
   }
 
   #add(fib: TenantFib): void {
@@ -55,6 +65,7 @@ export class Tenants {
     const keys = published.flatMap(({ routes }) => [...routes.keys()])
     fib.setPublished(published, keys)
     this.#fibs.set(fib.name, fib)
+    this.#changed.add(fib)
   }
 
   /** Published routes may be others now. */
@@ -76,17 +87,23 @@ export class Tenants {
 
   /** Chooses again where published routes were touched. */
   takeTouched(): void {
-    for (const [tenant, keys] of this.#touched) this.#fibs.get(tenant)?.setPublished(this.#routesOf(tenant), keys)
+    for (const [tenant, keys] of this.#touched) {
+      const fib = this.#fibs.get(tenant)
+      if (!fib) continue
+      fib.setPublished(this.#routesOf(tenant), keys)
+      this.#changed.add(fib)
+    }
     this.#touched.clear()
   }
 
   /** What changed since the last time, of those in which anything did. */
   takeChanges(): Map<TenantFib, TenantChanges> {
     const changes = new Map<TenantFib, TenantChanges>()
-    for (const fib of this.#fibs.values()) {
+    for (const fib of this.#changed) {
       const changed = fib.takeChanges()
       if (changed) changes.set(fib, changed)
     }
+    this.#changed.clear()
     return changes
   }
 }
