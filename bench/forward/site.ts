@@ -157,6 +157,7 @@ function tenantOf(tenant: number): FibTenant {
     id: tenant,
     name: `tenant-${tenant}`,
     vip: parseAddress(ADDRESS.vip)!,
+    policies: [],
     segments: [
       {
         kind: 'connection',

@@ -32,6 +32,10 @@ const THINGS: Readonly<Record<string, Thing>> = {
     const rows = await ask(bus, modules, ['forwarding'], 'tenants')
     return tenant === '' ? rows : rows.filter(({ name }) => name === tenant)
   },
+  policies: async (bus, modules, tenant) => {
+    const rows = await ask(bus, modules, ['forwarding'], 'policies')
+    return tenant === '' ? rows : rows.filter((row) => row['tenant'] === tenant)
+  },
   sessions: (bus, modules, tenant) => sessions(bus, modules, tenant),
   peers: (bus, modules, tenant) => sessions(bus, modules, tenant),
   probes: (bus, modules) => ask(bus, modules, ['routing'], 'probes'),

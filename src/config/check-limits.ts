@@ -3,9 +3,12 @@
  * here are the sums over several of them. The numbers and where they come from are in `limits.ts`.
  */
 
+import { rulesIn } from './check-traffic-policy.ts'
 import { type Complain, each } from './complain.ts'
 import type { Cluster, Switch } from './fabric.ts'
 import {
+  CLUSTER_POLICIES_MAX,
+  CLUSTER_RULES_MAX,
   CLUSTER_TENANTS_MAX,
   MODULE_PORTS_MAX,
   MODULE_QUEUES_MAX,
@@ -28,6 +31,7 @@ export function checkLimits(site: Loose<Site>, complain: Complain): void {
         ['clusters', i, 'vips'],
         `these VIPs have ${held} tenants; a cluster holds at most ${CLUSTER_TENANTS_MAX}`,
       )
+    checkRules(site, new Set(vips), ['clusters', i, 'vips'], complain)
     each(nodes, (node, j) => checkQueues(node.ports?.length ?? 0, node, ['clusters', i, 'nodes', j], complain))
   })
   each(site.switches, (one, i) => {
@@ -41,6 +45,16 @@ export function checkLimits(site: Loose<Site>, complain: Complain): void {
       complain(path, `${attached} connections are attached here; a switch takes at most ${SWITCH_ATTACHMENTS_MAX}`)
     checkBalances(site, one, [...path, 'balances'], complain)
   })
+}
+
+function checkRules(site: Loose<Site>, vips: ReadonlySet<string | undefined>, path: Path, complain: Complain): void {
+  const held = site.tenants?.filter((tenant) => tenant !== undefined && vips.has(tenant.vip)) ?? []
+  const policies = held.flatMap((tenant) => tenant?.policies ?? [])
+  const rules = policies.reduce((sum, policy) => sum + rulesIn(policy?.match), 0)
+  if (policies.length > CLUSTER_POLICIES_MAX)
+    complain(path, `their tenants have ${policies.length} policies; a cluster holds at most ${CLUSTER_POLICIES_MAX}`)
+  if (rules > CLUSTER_RULES_MAX)
+    complain(path, `the policies of their tenants come to ${rules} rules; a cluster holds at most ${CLUSTER_RULES_MAX}`)
 }
 
 /** Frames are memory that is pinned: a share for each port and worker. */

@@ -11,6 +11,7 @@ import {
 } from '../base/address.ts'
 import type { Fabric } from './check-fabric.ts'
 import { checkRoutes } from './check-routes.ts'
+import { checkTrafficPolicies } from './check-traffic-policy.ts'
 import { checkVpcs } from './check-vpc.ts'
 import { type Complain, each, Unique } from './complain.ts'
 import type { Loose } from './loose.ts'
@@ -63,6 +64,7 @@ export function checkTenant(tenant: Loose<Tenant>, path: Path, fabric: Fabric, c
   })
   checkVpcs(check)
   checkRoutes(check)
+  checkTrafficPolicies(check)
 }
 
 function hasAllAddresses({ connections, vpcs }: Loose<Tenant>): boolean {

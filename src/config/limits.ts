@@ -40,6 +40,11 @@ export const PEERS_MAX = 256
 export const ROUTE_TARGETS_MAX = 64
 /** Static routes of one tenant; learnt routes have their own limit in the control module. */
 export const STATIC_ROUTES_MAX = 1 << 16
+/** Policies of one tenant, and what they come to when each list of alternatives is written out. A packet meets them in turn. */
+export const TRAFFIC_POLICIES_MAX = 64
+export const POLICY_RULES_MAX = 256
+/** Of one list, such as ports. */
+export const POLICY_ALTERNATIVES_MAX = 64
 /** Next hops of one route: the members of an ECMP group. */
 export const VIA_MAX = 64
 export const WEIGHT_MAX = 256
@@ -67,6 +72,9 @@ export const MODULE_PORTS_MAX = 256
 export const MODULE_QUEUES_MAX = 512
 /** 10 K (DSR section 3.2.3) of the 12,288 counter rows of a node; 2,046 for those that drain after they have moved. */
 export const CLUSTER_TENANTS_MAX = 10_240
+/** Half of the 2^18 rules and of the 2^16 policies that a node has room for: the new ones are in before the old ones are out. */
+export const CLUSTER_RULES_MAX = 1 << 17
+export const CLUSTER_POLICIES_MAX = 1 << 15
 /** Of the 16,383 rows of a switch; a quarter for wires that change: the new one is in before the old one is out. */
 export const SWITCH_ATTACHMENTS_MAX = 12_288
 /**

@@ -26,13 +26,13 @@ const U32_MAX = 0xffff_ffff
 const PATH_LENGTH_MAX = 16_384
 
 /** One value or a list of them. */
-function some<T extends z.ZodType>(what: string, element: T, max: number) {
+export function some<T extends z.ZodType>(what: string, element: T, max: number) {
   const one = element.transform((value): z.output<T>[] => [value])
   return z.union([one, listOf(what, element, max).min(1, { error: `an empty list of ${what} matches nothing` })])
 }
 
 /** A number, or from one to another. */
-function range(what: string, max: number) {
+export function range(what: string, max: number) {
   return z.union([
     whole(what, 0, max).transform((number) => ({ from: number, to: number })),
     z

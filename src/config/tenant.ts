@@ -15,11 +15,13 @@ import {
   ROUTE_TARGETS_MAX,
   STATIC_ROUTES_MAX,
   SUBNETS_MAX,
+  TRAFFIC_POLICIES_MAX,
   VIA_MAX,
   VLAN_MAX,
   VPCS_MAX,
 } from './limits.ts'
 import { address, interfaceAddress, listOf, mac, mtu, name, port, prefix, vni, weight, whole } from './scalar.ts'
+import { trafficPolicy } from './traffic-policy.ts'
 
 /** A neighbour in a connection's subnet, written as its address alone or with what is known of it. */
 const peer = z.union([
@@ -154,6 +156,8 @@ export const tenant = z.strictObject({
   connections: listOf('connections', connection, CONNECTIONS_MAX).default([]),
   vpcs: listOf('VPCs', vpc, VPCS_MAX).default([]),
   vpn: vpn.optional(),
+  /** Which of its traffic goes by which of its connections; the first that matches decides (traffic-policy.ts). */
+  policies: listOf('policies', trafficPolicy, TRAFFIC_POLICIES_MAX).default([]),
   routes: listOf('routes', route, STATIC_ROUTES_MAX).default([]),
 })
 export type Tenant = z.output<typeof tenant>

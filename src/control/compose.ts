@@ -10,7 +10,7 @@ export type BatchHead = Pick<FibBatch, 'cluster' | 'epoch' | 'generation' | 'bas
 
 /** A tenant's own record. `vip` is the address that the cluster's nodes send from. */
 export function tenantRecord(fib: TenantFib, vip: string): FibTenant {
-  return { id: fib.id, name: fib.name, vip: parseAddress(vip)!, segments: fib.segments }
+  return { id: fib.id, name: fib.name, vip: parseAddress(vip)!, segments: fib.segments, policies: fib.policies }
 }
 
 export class FibComposer {

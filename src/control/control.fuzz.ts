@@ -35,6 +35,9 @@ function randomSite(): Site {
     ])
   const routes = ['10.1.0.0/16', '10.2.0.0/16', '10.3.0.0/24'].filter(() => random.chance(0.7))
   const machines = ['172.16.0.5', '172.16.0.6'].filter((one) => one.endsWith('5') || random.chance(0.5))
+  const by = (): string =>
+    random.pick(['by: dc', 'by: [wan, dc]', 'by: [dc, wan], balanced: true', 'by: wan, only: true', 'discard: true'])
+  const policies = ['one', 'two'].filter(() => random.chance(0.4)).map((name) => `{ name: ${name}, ${by()} }`)
   const { site, errors } = parseSite(`
     site: s
     gateway: { mac: 02:67:68:00:00:01 }
@@ -56,6 +59,7 @@ function randomSite(): Site {
         vpcs:
           - name: prod
             machines: [${machines.map((one) => `{ name: m${one.at(-1)}, address: ${one}, host: h1, mac: 02:00:00:00:00:0${one.at(-1)} }`).join(', ')}]
+        policies: [${policies.join(', ')}]
         routes: [${routes.map((prefix) => `{ prefix: ${prefix}, via: [${via()}] }`).join(', ')}]`)
   ok(site, JSON.stringify(errors))
   return site
@@ -178,29 +182,42 @@ function compareChoice(fib: TenantFib, network: TenantNetwork, published: Publis
       if (hop) reachable.set(key, [...(reachable.get(key) ?? []), { gateways, preference, hop }])
     }
   }
-  const wanted = new Map<PrefixKey, unknown>()
+  const wanted = new Map<PrefixKey, object>()
   for (const [key, found] of reachable) {
     const equals = found.filter(({ preference }) => preference === found[0]!.preference)
     const all = equals.map(({ gateways }) => gateways)
     const ordered = () => network.choose(all, found[equals.length]?.gateways)
-    wanted.set(key, network.isOrdered ? ordered() : withBackup(found.map(({ hop }) => hop)))
+    wanted.set(key, network.isOrdered ? ordered()! : withBackup(found.map(({ hop }) => hop)))
   }
   for (const [key, hop] of network.routes) wanted.set(key, hop)
+  for (const [key, ordinary] of wanted) {
+    if (network.policies.length === 0 || !isTowardsConnection(ordinary)) continue
+    const sets = origins.flatMap(({ routes }) => routes.get(key) ?? []).map(({ gateways }) => gateways)
+    wanted.set(key, { kind: 'policy', ordinary, ways: network.policed(network.routes.get(key), sets).ways })
+  }
   const chosen = new Map(Array.from(fib.routes, ([key, id]) => [key, unnumbered(fib, id)] as const))
   deepEqual(chosen, wanted)
 }
 
-function withBackup([best, next]: Hop[]): unknown {
+function isTowardsConnection(hop: object): boolean {
+  return /"kind":"(peer|connected)"/.test(JSON.stringify(hop))
+}
+
+function withBackup([best, next]: Hop[]): object {
   const isPlain = (hop: Hop): boolean => hop.kind !== 'discard' && hop.kind !== 'local'
-  if (!next || !isPlain(best!) || !isPlain(next)) return best
+  if (!next || !isPlain(best!) || !isPlain(next)) return best!
   const all = [best!, next].flatMap((hop) => (hop.kind === 'failover' ? hop.members : [hop]))
   const members = [...new Map(all.map((hop) => [JSON.stringify(hop), hop])).values()]
-  return members.length === 1 ? members[0] : { kind: 'failover', members, choice: '' }
+  return members.length === 1 ? members[0]! : { kind: 'failover', members, choice: '' }
 }
 
 function unnumbered(fib: TenantFib, number: number): unknown {
   const { id: _, tenant: __, ...hop } = fib.hops.get(number)!
   if (hop.kind === 'failover') return { ...hop, members: Array.from(hop.members, (id) => unnumbered(fib, id)) }
+  if (hop.kind === 'policy') {
+    const ways = hop.ways.map(({ way, nextHop }) => ({ way, hop: unnumbered(fib, nextHop) }))
+    return { kind: hop.kind, ordinary: unnumbered(fib, hop.ordinary), ways }
+  }
   if (hop.kind !== 'group') return hop
   return { ...hop, members: hop.members.map(({ nextHop, weight }) => ({ hop: unnumbered(fib, nextHop), weight })) }
 }

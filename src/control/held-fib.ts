@@ -13,6 +13,7 @@ import { segmentThing } from './network.ts'
 import { keyAt4, keyAt6 } from './prefix-key.ts'
 import { PrefixMap } from './prefix-map.ts'
 import type { TenantFib } from './tenant-fib.ts'
+import { wayThing } from './traffic-policies.ts'
 
 export interface HeldTenant {
   record: FibTenant
@@ -61,6 +62,13 @@ export class HeldFib {
       tenants.adopt(record.name, id)
       for (const { kind, name, id: segment } of record.segments) {
         segments.adopt(segmentThing(record.name, kind, name), segment)
+      }
+      for (const { way, balanced, segments: named } of record.policies) {
+        const connections = Array.from(
+          named,
+          (one) => record.segments.find((segment) => segment.id === one)?.name ?? '',
+        )
+        if (way !== 0) segments.adopt(wayThing(record.name, { connections, balanced }), way)
       }
       for (const hop of held.values()) {
         hops.adopt(hopThing(id, identityOfNumbered(hop)), hop.id)

@@ -42,6 +42,14 @@ export class HopTable {
     return this.#hold(this.#thing(identityOf(hop)), (id) => this.#numbered(id, hop))
   }
 
+  /** The number of what a tenant's policies choose from, with one more use of it. `ordinary` is held. */
+  holdPolicy(ordinary: number, ways: readonly { readonly way: number; readonly hop: Hop }[], choice: string): number {
+    this.use(ordinary)
+    const numbered = ways.map(({ way, hop }) => ({ way, nextHop: this.hold(hop) }))
+    const policy = { kind: 'policy', id: 0, tenant: this.#tenant, ordinary, ways: numbered, choice } as const
+    return this.#holdGroup(policy)
+  }
+
   /** One more use of a hop that is held. */
   use(id: number): void {
     this.#entries.get(id)!.uses++

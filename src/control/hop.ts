@@ -47,6 +47,7 @@ export function identityOf(hop: SingleHop): string {
 
 /** The identity of a hop that has a number. Members have theirs, which are as lasting as their identities. */
 export function identityOfNumbered(hop: NextHop): string {
+  if (hop.kind === 'policy') return `policy ${hop.choice}`
   if (hop.kind === 'failover') return hop.choice === '' ? `failover ${hop.members.join(' ')}` : `choice ${hop.choice}`
   if (hop.kind !== 'group') return identityOf(hop)
   return `group ${hop.members.map(({ nextHop, weight }) => `${nextHop}*${weight}`).join(' ')}`

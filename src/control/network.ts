@@ -20,7 +20,7 @@ import { pathTo } from '../config/remote-site.ts'
 import { connectionVni, hostPayload, type Site, vpcKey } from '../config/site.ts'
 import { Subnets } from '../config/subnets.ts'
 import type { Connection, Tenant, Via, Vpc } from '../config/tenant.ts'
-import type { FibInterface, FibPeer, FibSegment } from '../wire/control/fib.ts'
+import type { FibInterface, FibPeer, FibPolicy, FibSegment } from '../wire/control/fib.ts'
 import type { Gateways } from '../wire/control/route.ts'
 import { failoverOf, type Hop, type SingleHop } from './hop.ts'
 import type { Ids } from './ids.ts'
@@ -29,6 +29,7 @@ import type { PathPlaces } from './path-order.ts'
 import { hostKey, keyOf, type PrefixKey } from './prefix-key.ts'
 import type { RemoteTenant } from './remote-sites.ts'
 import { Speakers, type Spoken } from './speakers.ts'
+import { fibPolicyOf, type PolicedWays, type PolicyWay, policedWays, waysOf, wayThing } from './traffic-policies.ts'
 
 export interface SiteIndex {
   readonly gatewayMac: MacAddress
@@ -81,6 +82,13 @@ export interface TenantNetwork {
   readonly offered: ReadonlySet<PrefixKey>
   /** The tenant's paths have an order, by which next hops are chosen. */
   readonly isOrdered: boolean
+  /** The tenant's policies. Where there are none, nothing is policed. */
+  readonly policies: readonly FibPolicy[]
+  /**
+   * The ways to a destination that policies name, of the file's own route for it and of what was learnt from origins, the most
+   * preferred first.
+   */
+  policed(own: Hop | undefined, learnt: readonly Gateways[]): PolicedWays
   /** Next hops that were learnt. Undefined if none of them is on a connection or a machine. */
   resolve(gateways: Gateways): Hop | undefined
   /** Of several origins that are equally preferred, where paths have an order, and the next one that is a backup of those. */
@@ -93,6 +101,7 @@ export function networkOf(tenant: Tenant, site: SiteIndex, ids: Ids): TenantNetw
   for (const vpc of tenant.vpcs) builder.addVpc(vpc)
   for (const remote of site.remotes(tenant)) builder.addSite(remote)
   builder.addStaticRoutes()
+  builder.addPolicies()
   return builder
 }
 
@@ -102,6 +111,7 @@ class NetworkBuilder implements TenantNetwork {
   readonly segments: FibSegment[] = []
   readonly routes = new Map<PrefixKey, Hop>()
   readonly offered = new Set<PrefixKey>()
+  policies: readonly FibPolicy[] = []
   readonly #tenant: Tenant
   readonly #site: SiteIndex
   readonly #ids: Ids
@@ -114,6 +124,9 @@ class NetworkBuilder implements TenantNetwork {
   readonly #machines = new Map<PrefixKey, SingleHop>()
   /** By another site's name: the gateway there. */
   readonly #sites = new Map<string, SingleHop>()
+  /** What static routes have to choose from, by what was chosen. */
+  readonly #written = new Map<Hop, readonly Candidate[]>()
+  #ways: readonly PolicyWay[] = []
 
   constructor(tenant: Tenant, site: SiteIndex, ids: Ids) {
     this.#tenant = tenant
@@ -211,6 +224,33 @@ class NetworkBuilder implements TenantNetwork {
     }
   }
 
+  addPolicies(): void {
+    const { name, policies } = this.#tenant
+    const numberOf = (thing: string): number => this.#ids.of(thing)
+    this.#ways = waysOf(this.#tenant, numberOf)
+    this.policies = policies.map((policy) =>
+      fibPolicyOf(
+        policy,
+        (way) => numberOf(wayThing(name, way)),
+        (connection) => this.#connections.get(connection)!.id,
+      ),
+    )
+  }
+
+  // What is on a connection itself is reached over it alone.
+  policed(own: Hop | undefined, learnt: readonly Gateways[]): PolicedWays {
+    const written = own?.kind === 'connected' ? this.#candidate({ weight: 1, backup: false }, own) : undefined
+    const sources = [(own && this.#written.get(own)) ?? [], ...learnt.map((gateways) => this.#learnt(gateways))]
+    const neighbours = sources.map((candidates) =>
+      candidates.filter(
+        // What is behind another site's gateway is on none of the tenant's connections here.
+        ({ hop, connection }) => hop.kind === 'peer' && this.#connections.get(connection ?? '')?.id === hop.segment,
+      ),
+    )
+    const order = this.#order
+    return policedWays(this.#ways, written ? [written] : neighbours, (name) => !order || order.stateOf(name) === 0)
+  }
+
   resolve(gateways: Gateways): Hop | undefined {
     return this.#chosenOf([this.#learnt(gateways)])
   }
@@ -246,7 +286,10 @@ class NetworkBuilder implements TenantNetwork {
 
   #hopVia(via: readonly Via[]): Hop {
     // A next hop that cannot be reached was refused with the file.
-    return this.#chosenOf([via.flatMap((one) => this.#candidate(one, this.#hopTo(one.to)))]) ?? DISCARD
+    const candidates = via.flatMap((one) => this.#candidate(one, this.#hopTo(one.to)))
+    const chosen = this.#chosenOf([candidates]) ?? DISCARD
+    this.#written.set(chosen, candidates)
+    return chosen
   }
 
   #hopTo(to: string): SingleHop | undefined {

@@ -46,7 +46,7 @@ export function byPath(lists: readonly (readonly Candidate[])[], paths: PathPlac
   return failoverOf(groups, named.map((candidates) => candidates.map(({ name }) => name).join(', ')).join(' | '))
 }
 
-function nameOf({ hop, weight, backup }: Candidate): string {
+export function nameOf({ hop, weight, backup }: Candidate): string {
   return `${identityOf(hop)}*${weight}${backup ? ' as backup' : ''}`
 }
 

@@ -35,7 +35,7 @@ function holding(vip: string): HeldFib {
   const held = new HeldFib()
   held.apply({
     ...{ cluster: '', epoch: 1, generation: 1, base: 1, snapshot: true },
-    tenants: [{ id: 1, name: 'acme', vip: parseAddress(vip)!, segments: [] }],
+    tenants: [{ id: 1, name: 'acme', vip: parseAddress(vip)!, segments: [], policies: [] }],
     removedTenants: new Uint32Array(0),
     nextHops: [],
     removedNextHops: new Uint32Array(0),

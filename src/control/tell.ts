@@ -1,7 +1,7 @@
 /** What the control module tells people: tenants, their routes, and how far nodes have come. */
 
 import { formatAddress } from '../base/address.ts'
-import type { NextHop } from '../wire/control/fib.ts'
+import type { FibPolicy, NextHop } from '../wire/control/fib.ts'
 import type { Controller } from './controller.ts'
 import type { PathOrder } from './path-order.ts'
 import { compareKeys, formatKey } from './prefix-key.ts'
@@ -39,6 +39,8 @@ export interface ToldRoute {
   readonly since?: string
   /** Where the tenant's paths have an order: what put the first before the next. */
   readonly why?: string
+  /** Where the tenant's policies choose: what each of them makes of packets to the prefix. */
+  readonly policies?: readonly string[]
 }
 
 /** Of one tenant, or of all. */
@@ -50,17 +52,25 @@ export function tellRoutes({ tenants, steering }: Controller, wanted: string): T
     const order = steering.orders.get(fib.name)
     for (const key of keys) {
       const hop = fib.hops.get(fib.routes.get(key)!)!
-      const why = order ? whyOf(fib, hop, order) : ''
+      const why = order ? whyOf(fib, hop.kind === 'policy' ? fib.hops.get(hop.ordinary)! : hop, order) : ''
       const learnt = fib.learntFrom(key)
       told.push({
         ...{ tenant: fib.name, prefix: formatKey(key), via: describe(fib, hop) },
         ...(learnt && { origin: learnt.origin }),
         ...(learnt && learnt.since_s > 0 && { since: new Date(learnt.since_s * 1000).toISOString() }),
         ...(why !== '' && { why }),
+        ...(hop.kind === 'policy' && { policies: fib.policies.map((policy) => byPolicy(fib, hop, policy)) }),
       })
     }
   }
   return told
+}
+
+function byPolicy(fib: TenantFib, { ways }: Extract<NextHop, { kind: 'policy' }>, policy: FibPolicy): string {
+  if (policy.way === 0) return `${policy.name}: discard`
+  const found = ways.find(({ way }) => way === policy.way)
+  if (!found) return `${policy.name}: ${policy.only ? 'no way' : 'as ordinary'}`
+  return `${policy.name}: ${describe(fib, fib.hops.get(found.nextHop)!).join(', ')}`
 }
 
 export interface ToldPath {
@@ -117,6 +127,7 @@ function describe(fib: TenantFib, hop: NextHop): string[] {
       describe(fib, fib.hops.get(id)!).map((text) => (i === 0 ? text : `${text} as backup`)),
     )
   }
+  if (hop.kind === 'policy') return describe(fib, fib.hops.get(hop.ordinary)!)
   if (hop.kind === 'discard') return ['discard']
   const on = fib.segments.find(({ id }) => id === hop.segment)?.name ?? ''
   if (hop.kind === 'local') return [`local on ${on}`]

@@ -6,7 +6,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util'
-import type { FibSegment, NextHop } from '../wire/control/fib.ts'
+import { type FibPolicy, type FibSegment, isGroup, membersOf, type NextHop } from '../wire/control/fib.ts'
 import type { Hop } from './hop.ts'
 import { HopTable } from './hop-table.ts'
 import type { Ids } from './ids.ts'
@@ -40,6 +40,10 @@ export class TenantFib {
   #file = new Map<PrefixKey, number>()
   #sets = equalSets([])
   #resolved = new Map<GatewaySet, Hop | undefined>()
+  /** By what policies choose from. */
+  #policed = new Map<string, number>()
+  readonly #setNumbers = new WeakMap<GatewaySet, number>()
+  #nextSet = 1
   #network: TenantNetwork
   #published: readonly OriginRoutes[] = []
   #segmentsChanged = true
@@ -56,6 +60,10 @@ export class TenantFib {
 
   get segments(): readonly FibSegment[] {
     return this.#network.segments
+  }
+
+  get policies(): readonly FibPolicy[] {
+    return this.#network.policies
   }
 
   get routes(): ReadonlyMap<PrefixKey, number> {
@@ -111,7 +119,8 @@ export class TenantFib {
 
   /** The tenant's part of the site file. */
   setNetwork(network: TenantNetwork): void {
-    this.#segmentsChanged ||= !isDeepStrictEqual(network.segments, this.#network.segments)
+    const { segments, policies } = this.#network
+    this.#segmentsChanged ||= !isDeepStrictEqual([network.segments, network.policies], [segments, policies])
     this.#mayHaveChanged = true
     this.#revision++
     const before = this.#file
@@ -154,7 +163,8 @@ export class TenantFib {
   }
 
   #choose(key: PrefixKey): void {
-    const chosen = this.#file.get(key) ?? this.#publishedHop(key)
+    const ordinary = this.#file.get(key) ?? this.#publishedHop(key)
+    const chosen = this.#network.policies.length > 0 ? this.#policedHop(key, ordinary) : ordinary
     const before = this.#routes.get(key) ?? 0
     if (chosen === before) return
     if (chosen === 0) this.#routes.delete(key)
@@ -188,6 +198,32 @@ export class TenantFib {
     return best ? (equals.hops.get(next) ?? this.#holdHop(equals, next)) : 0
   }
 
+  // Where the route leads to a connection the tenant's policies choose: from all that leads there, not only from the best.
+  #policedHop(key: PrefixKey, ordinary: number): number {
+    if (ordinary === 0 || !this.#isTowardsConnection(this.#hops.get(ordinary)!)) return ordinary
+    const sets = this.#published.flatMap(({ routes }) => routes.get(key) ?? [])
+    const name = `${ordinary} ${this.#file.get(key) ?? 0} ${sets.map((set) => this.#numberOf(set)).join(' ')}`
+    const known = this.#policed.get(name)
+    if (known !== undefined) return known
+    const gateways = sets.map((set) => set.gateways)
+    const { ways, choice } = this.#network.policed(this.#network.routes.get(key), gateways)
+    const id = this.#hops.holdPolicy(ordinary, ways, `${ordinary}: ${choice}`)
+    this.#policed.set(name, id)
+    return id
+  }
+
+  #isTowardsConnection(hop: NextHop): boolean {
+    if (isGroup(hop)) return membersOf(hop).some((id) => this.#isTowardsConnection(this.#hops.get(id)!))
+    if (hop.kind !== 'peer' && hop.kind !== 'connected') return false
+    return this.segments.find(({ id }) => id === hop.segment)?.kind === 'connection'
+  }
+
+  #numberOf(set: GatewaySet): number {
+    const number = this.#setNumbers.get(set) ?? this.#nextSet++
+    this.#setNumbers.set(set, number)
+    return number
+  }
+
   #resolve(set: GatewaySet): Hop | undefined {
     if (this.#resolved.has(set)) return this.#resolved.get(set)
     const hop = this.#network.resolve(set.gateways)
@@ -207,6 +243,8 @@ export class TenantFib {
     const waiting = [this.#sets]
     this.#sets = equalSets([])
     this.#resolved = new Map()
+    for (const id of this.#policed.values()) this.#hops.release(id)
+    this.#policed = new Map()
     for (const { hops, more } of waiting) {
       for (const id of hops.values()) this.#hops.release(id)
       waiting.push(...more.values())

@@ -21,6 +21,7 @@ import { assert } from '../base/assert.ts'
 import { bucketOf, mix32 } from '../base/hash.ts'
 import { Drop } from './drop.ts'
 import type { QsbrWriter } from './qsbr.ts'
+import { Runs } from './runs.ts'
 
 export const ActionKind = {
   /** Dropped under the reason in argument 0. */
@@ -29,10 +30,15 @@ export const ActionKind = {
   local: 1,
   /** The template is put before the packet, and it leaves by the port. */
   send: 2,
+  /**
+   * The tenant's policies choose (policy.ts): the first of the argument 1 members from argument 0 on is the ordinary way, and
+   * behind it are pairs of a way's number and its slot.
+   */
+  policy: 3,
   /** The member at argument 0 + (hash of the flow over argument 1): the slot whose number stands there says what to do. */
-  select: 3,
+  select: 4,
   /** The first of the argument 1 members from argument 0 on whose action is not a drop. */
-  failover: 4,
+  failover: 5,
 } as const
 
 /** What a template's outer headers are, for the fields that depend on the packet. */
@@ -84,7 +90,13 @@ const GROUP_EMPTY_ROW = 1
 const GROUP_LOOP_ROW = 2
 const EXHAUSTED_ROW = 3
 const SITE_LOOP_ROW = 4
-const STANDING_ROWS = 5
+const POLICY_DISCARD_ROW = 5
+const POLICY_NO_WAY_ROW = 6
+const STANDING_ROWS = 7
+
+/** What becomes of packets that a policy drops: actions that stand for good, by their first word. */
+export const POLICY_DISCARD_AT = POLICY_DISCARD_ROW * ROW_WORDS
+export const POLICY_NO_WAY_AT = POLICY_NO_WAY_ROW * ROW_WORDS
 
 /** What the workers read. */
 export class Actions {
@@ -99,8 +111,8 @@ export class Actions {
   }
 
   /**
-   * Follows a slot through groups to the action that sends, delivers or drops. Returns the action's first word in `words`;
-   * groups nested too deeply lead to the standing drop `group-loop`.
+   * Follows a slot through groups to the action that sends, delivers or drops, or to the one where a policy has to choose.
+   * Returns the action's first word in `words`; groups nested too deeply lead to the standing drop `group-loop`.
    */
   resolve(slot: number, hash: number): number {
     const words = this.words
@@ -151,6 +163,25 @@ export class Actions {
     return here
   }
 
+  /** The same, past policies: for what is none of theirs. */
+  resolveOrdinary(slot: number, hash: number): number {
+    const at = this.resolve(slot, hash)
+    return this.words[at] === ActionKind.policy ? this.resolve(this.ordinarySlot(at), hash) : at
+  }
+
+  /** Of the action of a policy, by its first word: where packets go that no policy sends elsewhere. */
+  ordinarySlot(at: number): number {
+    return this.#members[this.words[at + 6]!]!
+  }
+
+  /** Of the same: where packets go by this way. A drop, if they cannot. */
+  waySlot(at: number, way: number): number {
+    const first = this.words[at + 6]!
+    const members = this.words[at + 7]!
+    for (let i = 1; i < members; i += 2) if (this.#members[first + i] === way) return this.#members[first + i + 1]!
+    return EMPTY_SLOT
+  }
+
   #member(place: number): number {
     return this.#slots[this.#members[place]!]! * ROW_WORDS
   }
@@ -178,7 +209,7 @@ export type Action =
       /** To another site's gateway. */
       toSite?: boolean
     }
-  | { kind: 'select' | 'failover'; first: number; members: number }
+  | { kind: 'select' | 'failover' | 'policy'; first: number; members: number }
 
 /** Slots, groups' members and actions as the agent writes them: exactly one writer a process. */
 export class ActionWriter {
@@ -205,6 +236,8 @@ export class ActionWriter {
     this.#fill(GROUP_LOOP_ROW, { kind: 'drop', reason: Drop['group-loop'] })
     this.#fill(EXHAUSTED_ROW, { kind: 'drop', reason: Drop['actions-exhausted'] })
     this.#fill(SITE_LOOP_ROW, { kind: 'drop', reason: Drop['site-loop'] })
+    this.#fill(POLICY_DISCARD_ROW, { kind: 'drop', reason: Drop['policy-discard'] })
+    this.#fill(POLICY_NO_WAY_ROW, { kind: 'drop', reason: Drop['policy-no-way'] })
     Atomics.store(this.#slots, EMPTY_SLOT, GROUP_EMPTY_ROW)
   }
 
@@ -257,7 +290,7 @@ export class ActionWriter {
     this.#qsbr.retire(() => this.#memberRuns.give(first, count))
   }
 
-  /** Puts a slot's number into a place of a group: one store. EMPTY_SLOT takes the member out. */
+  /** Puts a slot's number into a place of a group, or a way's into a policy's: one store. EMPTY_SLOT takes the member out. */
   setMember(place: number, slot: number): void {
     Atomics.store(this.#members, place, slot)
   }
@@ -298,87 +331,6 @@ export class ActionWriter {
     this.#words[at + 7] = action.etherTypeAt
     this.#words[at + 5] = isIpv4(action.tunnel) ? ipv4HeaderSum(template) : 0
     this.#bytes.set(template, (at + TEMPLATE_AT) * 4)
-  }
-}
-
-/**
- * Numbers given out in consecutive runs. What comes back is joined with its free neighbours, so that groups of many
- * lengths do not wear the space down to pieces that are of no use; the shortest run that is long enough is cut up first.
- */
-class Runs {
-  #next: number
-  readonly #end: number
-  /** Of the free runs before `next`: their lengths by their first number, and their first number by the one behind. */
-  readonly #lengthAt = new Map<number, number>()
-  readonly #firstBefore = new Map<number, number>()
-  /** Those of each length, and at which place of its list a run is. */
-  readonly #ofLength = new Map<number, number[]>()
-  readonly #placeOf = new Map<number, number>()
-
-  constructor(from: number, end: number) {
-    this.#next = from
-    this.#end = end
-  }
-
-  take(count: number): number | undefined {
-    if (!this.#ofLength.has(count) && this.#next + count <= this.#end) {
-      this.#next += count
-      return this.#next - count
-    }
-    const length = this.#ofLength.has(count) ? count : this.#shortest(count)
-    const first = this.#ofLength.get(length)?.at(-1)
-    if (first === undefined) return undefined
-    this.#remove(first, length)
-    if (length > count) this.#add(first + count, length - count)
-    return first
-  }
-
-  give(first: number, count: number): void {
-    const before = this.#firstBefore.get(first)
-    if (before !== undefined) {
-      this.#remove(before, first - before)
-      count += first - before
-      first = before
-    }
-    const behind = this.#lengthAt.get(first + count)
-    if (behind !== undefined) {
-      this.#remove(first + count, behind)
-      count += behind
-    }
-    if (first + count === this.#next) this.#next = first
-    else this.#add(first, count)
-  }
-
-  /** Lengths are few: those of groups, and what is between them. */
-  #shortest(count: number): number {
-    let best = Number.POSITIVE_INFINITY
-    for (const length of this.#ofLength.keys()) if (length >= count && length < best) best = length
-    return best
-  }
-
-  #add(first: number, count: number): void {
-    this.#lengthAt.set(first, count)
-    this.#firstBefore.set(first + count, first)
-    const alike = this.#ofLength.get(count)
-    if (alike) this.#placeOf.set(first, alike.push(first) - 1)
-    else {
-      this.#ofLength.set(count, [first])
-      this.#placeOf.set(first, 0)
-    }
-  }
-
-  #remove(first: number, count: number): void {
-    this.#lengthAt.delete(first)
-    this.#firstBefore.delete(first + count)
-    const alike = this.#ofLength.get(count)!
-    const last = alike.pop()!
-    if (last !== first) {
-      const place = this.#placeOf.get(first)!
-      alike[place] = last
-      this.#placeOf.set(last, place)
-    }
-    this.#placeOf.delete(first)
-    if (alike.length === 0) this.#ofLength.delete(count)
   }
 }
 

@@ -53,6 +53,8 @@ const reasons = [
   ['link-control', 'a frame of the link itself (spanning tree, LACP, LLDP, pause), which no bridge passes on'],
   ['routing-rate', 'more BGP or BFD from the tenant than a routing node is to take'],
   ['site-loop', 'it came from another site, and the only way on is to another site'],
+  ['policy-discard', 'a policy of the tenant says discard'],
+  ['policy-no-way', 'none of the connections that a policy of the tenant allows is up and leads there'],
 ] as const
 
 export type DropName = FaultName | (typeof reasons)[number][0]

@@ -13,6 +13,7 @@ import { inSlices } from '../base/slices.ts'
 import { ActionWriter, createActionMemory } from '../dataplane/action.ts'
 import { createFibMemory, FibWriter } from '../dataplane/fib/fib.ts'
 import { CounterReader, createCounterMemory, type Totals } from '../dataplane/ledger.ts'
+import { createPolicyMemory, NODE_POLICY_LIMITS, type PolicyCount, PolicyWriter } from '../dataplane/policy.ts'
 import { createQsbrMemory, QsbrWriter } from '../dataplane/qsbr.ts'
 import { startWorkers, type Workers } from '../dataplane/start.ts'
 import { type Underlay, Ways } from '../dataplane/ways.ts'
@@ -89,6 +90,7 @@ export class ForwardingAgent {
       fib: createFibMemory({ words: FIB_WORDS, vrfs: TENANTS_MAX }),
       actions: createActionMemory(),
       segments: createSegmentMemory(),
+      policies: createPolicyMemory({ ...NODE_POLICY_LIMITS, tenants: TENANTS_MAX }, workers),
       tenants: TENANTS_MAX,
     }
     this.#qsbr = new QsbrWriter(this.#qsbrMemory)
@@ -101,6 +103,7 @@ export class ForwardingAgent {
       random,
       actions,
       segments: new SegmentWriter(this.#memory.segments, this.#qsbr),
+      policies: new PolicyWriter(this.#memory.policies, this.#qsbr),
       fib: new FibWriter(this.#memory.fib, this.#qsbr),
       ways,
       neighbours: this.neighbours,
@@ -187,6 +190,13 @@ export class ForwardingAgent {
   /** By tenant name. */
   tenants(): { name: string; totals: Totals }[] {
     return [...this.holdings.tenants()].map(({ name, row }) => ({ name, totals: this.counters.tenant(row) }))
+  }
+
+  /** What each policy of tenants has decided here. */
+  policies(): (PolicyCount & { tenant: string })[] {
+    return [...this.holdings.tenants()].flatMap(({ name: tenant, row }) =>
+      this.#parts.policies.counts(row).map((count) => ({ tenant, ...count })),
+    )
   }
 
   /** No worker has stood still since this was last asked. */

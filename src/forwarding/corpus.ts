@@ -72,6 +72,7 @@ export function corpus(): Uint8Array[] {
     ...answered(vni),
     ...refused(vni),
     ...routed(vni),
+    ...policed(vni),
   ])
   return [...tenants, ...hearsay(ACME.vni), fromCustomer(from4('172.16.0.5', icmpEcho()), GLOBEX.vni), ...noTunnel()]
 }
@@ -98,6 +99,29 @@ function forwarded(vni: number): Uint8Array[] {
     ]
   })
   return [...toMachines, ...back]
+}
+
+/** Where policies choose: each of them, none, and what has no ports that could be looked at. */
+function policed(vni: number): Uint8Array[] {
+  const payloads = [
+    ...[open, data, query, icmpEcho()],
+    udp({ sourcePort: 5060, destinationPort: 9 }),
+    udp({ sourcePort: 9, destinationPort: 5061 }),
+    tcp({ sourcePort: 40_000, destinationPort: 23 }),
+  ]
+  const later = { extensions: [fragment6({ offset: 64, more: false, id: 9 })] }
+  const sources = ['172.16.0.5', CUSTOMER]
+  const sources6 = ['2001:db8:16::5', CUSTOMER6]
+  const packets = payloads.flatMap((payload) => [
+    ...sources.map((source) => ipv4({ source, destination: '10.7.0.1' }, payload)),
+    ...sources6.map((source) => ipv6({ source, destination: '2001:db8:7::1' }, payload)),
+    ipv4({ source: CUSTOMER, destination: '10.7.0.1', tos: 46 << 2 }, payload),
+    ipv6({ source: CUSTOMER6, destination: '2001:db8:7::1', trafficClass: 46 << 2 }, payload),
+    ipv4({ source: CUSTOMER, destination: '10.7.0.1', moreFragments: true }, payload),
+    ipv6({ source: CUSTOMER6, destination: '2001:db8:7::1', ...later }, payload),
+    ipv6({ source: CUSTOMER6, destination: '2001:db8:7::1', extensions: [destinationOptions()] }, payload),
+  ])
+  return [...packets.map((packet) => fromHost(packet, vni)), ...packets.map((packet) => fromCustomer(packet, vni))]
 }
 
 /** Fragments, options, marks of congestion, jumbo frames. */

@@ -4,6 +4,7 @@
  */
 
 import { formatAddress, type IpAddress, type MacAddress } from '../base/address.ts'
+import { PolicyChoice } from '../dataplane/policy-choice.ts'
 import type { Adjacency } from '../dataplane/template.ts'
 import type { Way } from '../dataplane/ways.ts'
 import type { FibPeer } from '../wire/control/fib.ts'
@@ -30,13 +31,20 @@ export class Gleaners {
   }
 }
 
+interface Found {
+  readonly way: Way
+  readonly address: IpAddress
+  /** Where the tenant has policies: they decide about packets to its neighbours, too. */
+  choice: PolicyChoice | undefined
+}
+
 export class Gleaner {
   readonly number: number
   readonly #parts: NodeParts
   readonly #spec: Tunnelled
   readonly #segment: SegmentState
   readonly #closed: () => void
-  readonly #found = new Map<string, { way: Way; address: IpAddress }>()
+  readonly #found = new Map<string, Found>()
   readonly #kept = new Map<string, { close(): void }>()
 
   constructor(number: number, parts: NodeParts, spec: Tunnelled, segment: SegmentState, closed: () => void) {
@@ -65,6 +73,16 @@ export class Gleaner {
     }
   }
 
+  /** The tenant has other policies now. */
+  followPolicies(): void {
+    for (const found of this.#found.values()) {
+      const before = found.choice
+      found.choice = this.#choiceOf(found.way)
+      this.#lead(found)
+      before?.close()
+    }
+  }
+
   close(): void {
     for (const kept of this.#kept.values()) kept.close()
     for (const { address } of [...this.#found.values()]) this.#forget(address)
@@ -89,8 +107,26 @@ export class Gleaner {
     }
     const way = this.#parts.ways.open(this.#spec.remote, make)
     if (!way) return
-    this.#found.set(formatAddress(address), { way, address })
-    this.#parts.fib.insert(this.#segment.tenant.row, { address, length: address.length * 8 }, way.slot)
+    const found = { way, address, choice: this.#choiceOf(way) }
+    this.#found.set(formatAddress(address), found)
+    this.#lead(found)
+  }
+
+  #lead({ way, address, choice }: Found): void {
+    const slot = choice?.slot ?? way.slot
+    this.#parts.fib.insert(this.#segment.tenant.row, { address, length: address.length * 8 }, slot)
+  }
+
+  // A neighbour is reached over its own connection alone: that is the way of those policies that name it.
+  #choiceOf({ slot }: Way): PolicyChoice | undefined {
+    const { policies } = this.#segment.tenant.spec
+    if (this.#spec.kind !== 'connected' || policies.length === 0) return undefined
+    const ways = policies.filter(({ segments }) => segments.includes(this.#segment.spec.id)).map(({ way }) => way)
+    return PolicyChoice.open(
+      this.#parts.actions,
+      slot,
+      Array.from(new Set(ways), (way) => ({ way, slot, isUp: true })),
+    )
   }
 
   #forget(address: IpAddress): void {
@@ -98,6 +134,7 @@ export class Gleaner {
     if (!found) return
     this.#found.delete(formatAddress(address))
     this.#parts.fib.remove(this.#segment.tenant.row, { address, length: address.length * 8 })
+    found.choice?.close()
     found.way.close()
   }
 }

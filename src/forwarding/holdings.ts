@@ -14,7 +14,7 @@ import { FIRST_TENANT } from '../dataplane/ledger.ts'
 import type { QsbrWriter } from '../dataplane/qsbr.ts'
 import { type RouteColumns, WITHDRAWN } from '../wire/control/columns.ts'
 import { Digest, type TenantDigest } from '../wire/control/digest.ts'
-import { type FibBatch, type FibTenant, levelOf } from '../wire/control/fib.ts'
+import { type FibBatch, type FibTenant, LEVEL_MAX, levelOf } from '../wire/control/fib.ts'
 import { NamedRoutes } from './named-routes.ts'
 import { NextHops } from './next-hops.ts'
 import type { NodeParts } from './node-parts.ts'
@@ -116,7 +116,8 @@ export class Holdings {
       (yield* this.#takeTenants(batch.tenants)) ??
       (yield* this.#takeNextHops(batch)) ??
       (yield* this.#takeRoutes(batch.routes4, 4)) ??
-      (yield* this.#takeRoutes(batch.routes6, 6))
+      (yield* this.#takeRoutes(batch.routes6, 6)) ??
+      this.#takePolicies(batch.tenants)
     if (failed !== undefined) return failed
     if (batch.snapshot) yield* this.#removeStale(batch, [...this.#tenants.values()])
     else if (batch.whole && batch.whole.length > 0)
@@ -164,9 +165,9 @@ export class Holdings {
     return tenant
   }
 
-  // Groups name others, and failovers groups: they come after what they name.
+  // Groups name others, failovers groups, and policies all of them: they come after what they name.
   *#takeNextHops({ nextHops }: FibBatch): Slices<string | undefined> {
-    for (const level of [0, 1, 2]) {
+    for (let level = 0; level <= LEVEL_MAX; level++) {
       for (const spec of nextHops) {
         if (levelOf(spec) !== level) continue
         yield
@@ -180,6 +181,15 @@ export class Holdings {
   /** Of these segments, by VNI, other ways are broken now. False where a group had no room to follow. */
   pathsChanged(vnis: Iterable<number>): boolean {
     return this.#nextHops.pathsChanged(vnis)
+  }
+
+  // After the routes, which know the ways that they name.
+  #takePolicies(specs: readonly FibTenant[]): string | undefined {
+    for (const { id, name } of specs) {
+      const failed = this.#tenants.get(id)?.takePolicies()
+      if (failed !== undefined) return `tenant ${name}: ${failed}`
+    }
+    return undefined
   }
 
   *#takeRoutes(routes: RouteColumns, family: 4 | 6): Slices<string | undefined> {

@@ -4,13 +4,15 @@
  * a few stores a group, however many routes lead to it; and a way that the underlay has lost is passed over by the workers
  * themselves, for a failover takes the first member that is no drop.
  *
- * Where no member is up they are used as if all were: what is known may be wrong, and nothing is better than it.
+ * Where no member is up they are used as if all were: what is known may be wrong, and nothing is better than it. Not so the
+ * ways that a tenant's policies choose from: where none of a way's next hops is up, there is another way to take.
  */
 
 import { isDeepStrictEqual } from 'node:util'
 import type { BrokenPathsKnown } from '../agent/broken-paths.ts'
 import type { ActionWriter } from '../dataplane/action.ts'
 import { FailoverGroup, openSelectGroup } from '../dataplane/group.ts'
+import { type ChoiceWay, PolicyChoice } from '../dataplane/policy-choice.ts'
 import { type GroupNextHop, isGroup, membersOf, type NextHop } from '../wire/control/fib.ts'
 
 /** A next hop that is held. */
@@ -34,6 +36,7 @@ export interface HopGroupParts {
 }
 
 type FailoverSpec = Extract<GroupNextHop, { kind: 'failover' }>
+type PolicySpec = Extract<GroupNextHop, { kind: 'policy' }>
 
 /** Lays a group's members anew, as they are up now; false where there is no room for it. */
 type Refresh = () => boolean
@@ -51,7 +54,8 @@ export class HopGroups {
   open(spec: GroupNextHop): HeldGroup | string {
     const missing = membersOf(spec).find((id) => this.#parts.hop(id) === undefined)
     if (missing !== undefined) return `${spec.kind} ${spec.id} names next hop ${missing}, which is not held`
-    return spec.kind === 'group' ? this.#openGroup(spec) : this.#openFailover(spec)
+    if (spec.kind === 'group') return this.#openGroup(spec)
+    return spec.kind === 'failover' ? this.#openFailover(spec) : this.#openPolicy(spec)
   }
 
   /** Of these segments something else is known now. False where a group had no room to follow, and stays as it was. */
@@ -75,7 +79,7 @@ export class HopGroups {
       })
       return group.update(members)
     }
-    const held = this.#held(spec, group, lay)
+    const held = this.#held(() => spec, group, lay)
     if (lay()) return held
     held.close()
     return 'members of groups are exhausted'
@@ -94,37 +98,88 @@ export class HopGroups {
       group.reorder(inOrder())
       return true
     }
-    const held = this.#held(spec, group, lay)
-    return {
-      ...held,
-      get spec() {
-        return now
-      },
-      follow(next) {
+    return this.#held(
+      () => now,
+      group,
+      lay,
+      (next) => {
         if (next.kind !== 'failover' || !isReordered(now, next)) return false
         now = next
         return lay()
       },
+    )
+  }
+
+  #openPolicy(spec: PolicySpec): HeldGroup | string {
+    let now = spec
+    const ordinary = (): number => this.#parts.hop(now.ordinary)!.slot
+    const ways = (): ChoiceWay[] =>
+      now.ways.map(({ way, nextHop }) => {
+        const { slot, spec: hop } = this.#parts.hop(nextHop)!
+        return { way, slot, isUp: this.#isUp(hop) }
+      })
+    const choice = PolicyChoice.open(this.#parts.actions, ordinary(), ways())
+    if (!choice) return 'slots, actions or members of groups are exhausted'
+    const lay = (): boolean => choice.update(ordinary(), ways())
+    return this.#held(
+      () => now,
+      choice,
+      lay,
+      (next) => {
+        if (next.kind !== 'policy' || next.tenant !== now.tenant) return false
+        const before = now
+        now = next
+        if (lay()) return true
+        now = before
+        return false
+      },
+    )
+  }
+
+  /** `follow` takes over what it can; the segments that its members are on may be others then. */
+  #held(
+    spec: () => GroupNextHop,
+    group: { readonly slot: number; close(): void },
+    lay: Refresh,
+    follow: (next: NextHop) => boolean = () => false,
+  ): HeldGroup {
+    // Members that are gone already take the group with them in a moment.
+    const refresh = (): boolean => membersOf(spec()).some((id) => !this.#parts.hop(id)) || lay()
+    let vnis = this.#enter(refresh, this.#segmentsOf(spec()))
+    return {
+      slot: group.slot,
+      get spec() {
+        return spec()
+      },
+      relay() {},
+      follow: (next) => {
+        if (isGroup(next) && membersOf(next).some((id) => !this.#parts.hop(id))) return false
+        if (!follow(next)) return false
+        this.#leave(refresh, vnis)
+        vnis = this.#enter(refresh, this.#segmentsOf(spec()))
+        return true
+      },
+      close: () => {
+        this.#leave(refresh, vnis)
+        group.close()
+      },
     }
   }
 
-  #held(spec: GroupNextHop, group: { readonly slot: number; close(): void }, lay: Refresh): HeldGroup {
-    const vnis = this.#segmentsOf(spec)
-    // Members that are gone already take the group with them in a moment.
-    const refresh = (): boolean => membersOf(spec).some((id) => !this.#parts.hop(id)) || lay()
+  #enter(refresh: Refresh, vnis: ReadonlySet<number>): ReadonlySet<number> {
     for (const vni of vnis) {
       const here = this.#onSegment.get(vni) ?? new Set()
       this.#onSegment.set(vni, here.add(refresh))
     }
-    const close = (): void => {
-      for (const vni of vnis) {
-        const here = this.#onSegment.get(vni)
-        here?.delete(refresh)
-        if (here?.size === 0) this.#onSegment.delete(vni)
-      }
-      group.close()
+    return vnis
+  }
+
+  #leave(refresh: Refresh, vnis: ReadonlySet<number>): void {
+    for (const vni of vnis) {
+      const here = this.#onSegment.get(vni)
+      here?.delete(refresh)
+      if (here?.size === 0) this.#onSegment.delete(vni)
     }
-    return { slot: group.slot, spec, relay() {}, close }
   }
 
   #isUp(spec: NextHop): boolean {

@@ -175,6 +175,7 @@ class ForwardingModule {
     const shown = [
       showing(this.#bus, name, 'counters', () => [this.#counters()]),
       showing(this.#bus, name, 'tenants', () => this.#tenants()),
+      showing(this.#bus, name, 'policies', () => this.#agent.policies()),
       showing(this.#bus, name, 'node', async () => [await this.#node()]),
     ]
     for (const subscription of [neighbours, paths, broken, ...shown]) {

@@ -14,6 +14,7 @@ import { createFibMemory, FibReader, FibWriter } from '../dataplane/fib/fib.ts'
 import { createFrameMemory, FramePool, Frames } from '../dataplane/frames.ts'
 import { CounterReader, createCounterMemory, Ledger, type Totals } from '../dataplane/ledger.ts'
 import { MemoryPort } from '../dataplane/memory-port.ts'
+import { createPolicyMemory, Policies, PolicyWriter } from '../dataplane/policy.ts'
 import type { Port } from '../dataplane/port.ts'
 import { createQsbrMemory, QsbrReader, QsbrWriter } from '../dataplane/qsbr.ts'
 import type { Adjacency } from '../dataplane/template.ts'
@@ -96,6 +97,7 @@ export class MemoryNode {
     const fibMemory = createFibMemory({ words: fibWords, vrfs: tenants })
     const actionMemory = createActionMemory()
     const segmentMemory = createSegmentMemory({ entries: 1 << 16, segments: 1 << 14 })
+    const policyMemory = createPolicyMemory({ rules: 1 << 12, policies: 1 << 8, tenants }, 1)
     this.#qsbr = new QsbrWriter(qsbrMemory)
     this.#counters = new CounterReader(counterMemory)
     this.frames = new Frames(frameMemory)
@@ -112,6 +114,7 @@ export class MemoryNode {
         fib: new FibReader(fibMemory),
         actions: new Actions(actionMemory),
         segments: new Segments(segmentMemory),
+        policies: new Policies(policyMemory, 0),
         tenants,
       },
       (report) => this.#hear(report),
@@ -123,6 +126,7 @@ export class MemoryNode {
       random,
       actions,
       segments: new SegmentWriter(segmentMemory, this.#qsbr),
+      policies: new PolicyWriter(policyMemory, this.#qsbr),
       fib: this.fib,
       ways: new Ways(actions, this.underlay, (remote) => this.#pathMtus.get(remote.join('.'))),
       neighbours: this.neighbours,
@@ -171,6 +175,14 @@ export class MemoryNode {
   totals(name: string): Totals | undefined {
     for (const tenant of this.holdings.tenants()) if (tenant.name === name) return this.#counters.tenant(tenant.row)
     return undefined
+  }
+
+  /** What each of a tenant's policies has decided, as `packets bytes`. */
+  policies(name: string): Record<string, string> {
+    const row = [...this.holdings.tenants()].find((tenant) => tenant.name === name)!.row
+    return Object.fromEntries(
+      this.#parts.policies.counts(row).map((one) => [one.name, `${one.packets} ${one.bytes}`] as const),
+    )
   }
 
   /** Of the node as a whole. */

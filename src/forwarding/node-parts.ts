@@ -4,6 +4,7 @@ import type { BrokenPathsKnown } from '../agent/broken-paths.ts'
 import type { Random } from '../base/random.ts'
 import type { ActionWriter } from '../dataplane/action.ts'
 import type { FibWriter } from '../dataplane/fib/fib.ts'
+import type { PolicyWriter } from '../dataplane/policy.ts'
 import type { Ways } from '../dataplane/ways.ts'
 import type { Gleaners } from './gleaner.ts'
 import type { NeighbourTable } from './neighbour-table.ts'
@@ -15,6 +16,7 @@ export interface NodeParts {
   readonly random: Random
   readonly actions: ActionWriter
   readonly segments: SegmentWriter
+  readonly policies: PolicyWriter
   readonly fib: FibWriter
   readonly ways: Ways
   readonly neighbours: NeighbourTable

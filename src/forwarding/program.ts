@@ -35,6 +35,7 @@ import { Classifier } from './classify.ts'
 import { Fragmenter } from './fragment.ts'
 import { Lookup } from './lookup.ts'
 import { type NeighbourReport, Neighbours } from './neighbours.ts'
+import { Policed } from './policed.ts'
 import { RoutingTraffic } from './routing-traffic.ts'
 import { SenderRole, TunnelKind } from './segments.ts'
 import { type NodeViews, REWRITTEN, Shared } from './shared.ts'
@@ -64,6 +65,7 @@ export class ForwardingProgram implements Program {
   readonly #neighbours: Neighbours
   readonly #answers: Answers
   readonly #fragmenter: Fragmenter
+  readonly #policed: Policed
   readonly #routingTraffic: RoutingTraffic
 
   constructor(views: NodeViews, report: (report: NeighbourReport) => void) {
@@ -74,6 +76,7 @@ export class ForwardingProgram implements Program {
     this.#neighbours = new Neighbours(this.#shared, report)
     this.#answers = new Answers(this.#shared)
     this.#fragmenter = new Fragmenter(this.#shared)
+    this.#policed = new Policed(this.#shared, views.policies)
     this.#routingTraffic = new RoutingTraffic(this.#shared, this.#answers)
   }
 
@@ -231,8 +234,9 @@ export class ForwardingProgram implements Program {
     const { actions, columns } = this.#shared
     const slot = columns.slot[row]!
     const hash = batch.hash[row]!
-    const at = columns.fromSite[row] === 0 ? actions.resolve(slot, hash) : actions.resolveHere(slot, hash)
+    let at = columns.fromSite[row] === 0 ? actions.resolve(slot, hash) : actions.resolveHere(slot, hash)
     const words = actions.words
+    if (words[at] === ActionKind.policy) at = this.#pastPolicies(batch, row, etherType, at)
     const kind = words[at]!
     batch.action[row] = at
     if (kind === ActionKind.local) return this.#toGateway(batch, row, etherType)
@@ -240,6 +244,13 @@ export class ForwardingProgram implements Program {
     if (ttl > 1 || this.#shared.columns.speaker[row] !== 0) return FORWARD
     this.#answers.timeExceeded(batch, row, etherType)
     return Drop['ttl-exceeded']
+  }
+
+  // What a routing node sends goes where its neighbour is, whatever the tenant's policies say.
+  #pastPolicies(batch: Batch, row: number, etherType: number, at: number): number {
+    const { actions, columns } = this.#shared
+    if (columns.speaker[row] === 0) return this.#policed.choose(batch, row, etherType, at)
+    return actions.resolve(actions.ordinarySlot(at), batch.hash[row]!)
   }
 
   // A reply to a ping has its action already: it is rewritten here, past the checks for packets in transit but for its size.
@@ -288,6 +299,9 @@ export class ForwardingProgram implements Program {
 /** The route is there and what it leads to is not. */
 function isUnreachable(reason: number): boolean {
   return (
-    reason === Drop['neighbour-unresolved'] || reason === Drop['underlay-unresolved'] || reason === Drop['group-empty']
+    reason === Drop['neighbour-unresolved'] ||
+    reason === Drop['underlay-unresolved'] ||
+    reason === Drop['group-empty'] ||
+    reason === Drop['policy-no-way']
   )
 }

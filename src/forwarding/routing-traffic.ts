@@ -102,7 +102,7 @@ export class RoutingTraffic {
     if (bytes > actions.words[batch.action[row]! + 4]!) return Drop['too-big']
     if (this.#kindOf(batch, row, etherType) === Kind.bfd) {
       this.#spread(batch, row)
-      batch.action[row] = actions.resolve(columns.slot[row]!, batch.hash[row]!)
+      batch.action[row] = actions.resolveOrdinary(columns.slot[row]!, batch.hash[row]!)
       if (actions.words[batch.action[row]!] !== ActionKind.send) return Drop['underlay-unresolved']
       if (etherType === ETHERTYPE.ipv4 && this.#isFreshEcho(batch, row)) this.#addressToSender(batch, row)
     }

@@ -5,12 +5,13 @@
  *   customer 10.1/16 -- 192.168.1.2 --VXLAN 1001-- edge 10.0.0.1 == node == hosts 10.0.2.1 fd00:2::1 (GRE, IP)
  *   customer 2001:db8:a::/48 -- 2001:db8:1::2           fd00::1                   10.0.2.2 fd00:2::2 (GRE, Ethernet)
  *                                                                                 10.0.2.3 fd00:2::3 (VXLAN)
+ * Routes to 10.7/16 and 2001:db8:7::/48 leave the choice to policies.
  * A routing node, 10.0.3.1 or fd00:3::1, has the sessions of acme's customer, and those of whoever is at initech's.
  */
 
 import { parseAddress, parseMac, parsePrefix } from '../base/address.ts'
 import { RouteColumnsBuilder } from '../wire/control/columns.ts'
-import type { FibBatch, FibSegment, FibTenant, NextHop } from '../wire/control/fib.ts'
+import type { FibBatch, FibPolicy, FibRule, FibSegment, FibTenant, NextHop } from '../wire/control/fib.ts'
 
 export const GATEWAY_MAC = '02:67:68:00:00:01'
 export const PEER_MAC = '02:00:00:00:0c:01'
@@ -74,7 +75,12 @@ const HOP = {
   peer6: 9,
   unresolved: 10,
   localVpc: 11,
+  policy: 12,
+  policy6: 13,
 } as const
+
+/** Ways that policies name: by the neighbour, by one that does not answer, and by what is no way to anywhere. */
+const WAY = { peer: 51, unresolved: 52, none: 53 } as const
 
 export function sampleBatch(tenants: readonly SampleTenant[] = TENANTS): FibBatch {
   const routes4 = new RouteColumnsBuilder(1)
@@ -138,7 +144,33 @@ function tenantOf(tenant: SampleTenant): FibTenant {
     ],
     interfaces: [interfaceOf('172.16.0.1', 24), interfaceOf('2001:db8:16::1', 64)],
   }
-  return { id, name, vip: address(vip), segments: [connection, vpc] }
+  return { id, name, vip: address(vip), segments: [connection, vpc], policies: policiesOf(tenant) }
+}
+
+const anything: FibRule = {
+  ...{ source: undefined, destination: undefined, protocol: undefined },
+  ...{ sourcePorts: undefined, destinationPorts: undefined, dscp: undefined },
+}
+
+/** None of them is about what the other samples are. */
+function policiesOf({ id }: SampleTenant): FibPolicy[] {
+  const by = (way: number) => ({
+    way: id * 100 + way,
+    segments: Uint32Array.of(id * 10 + 1),
+    balanced: false,
+    only: false,
+  })
+  const ports = { from: 5060, to: 5061 }
+  const near = [parsePrefix('10.1.2.0/24')!, parsePrefix('2001:db8:a::/48')!]
+  return [
+    { name: 'voice', rules: [{ ...anything, dscp: 46 }], ...by(WAY.peer) },
+    { name: 'signals', rules: [{ ...anything, sourcePorts: ports, protocol: 17 }], ...by(WAY.unresolved) },
+    { name: 'locked', rules: [{ ...anything, destinationPorts: ports }], ...by(WAY.none), only: true },
+    {
+      ...{ name: 'no-telnet', way: 0, segments: new Uint32Array(), balanced: false, only: false },
+      rules: near.map((source) => ({ ...anything, source, destinationPorts: { from: 23, to: 23 }, protocol: 6 })),
+    },
+  ]
 }
 
 function nextHopsOf({ id, vni }: SampleTenant): NextHop[] {
@@ -191,6 +223,16 @@ function nextHopsOf({ id, vni }: SampleTenant): NextHop[] {
         { nextHop: id * 100 + HOP.hostVxlan, weight: 1 },
       ],
     },
+    ...[
+      { own: HOP.policy, ordinary: HOP.peer },
+      { own: HOP.policy6, ordinary: HOP.peer6 },
+    ].map(({ own, ordinary }) => ({
+      ...{ kind: 'policy' as const, ...whose(own), ordinary: id * 100 + ordinary, choice: '' },
+      ways: [
+        { way: id * 100 + WAY.peer, nextHop: id * 100 + ordinary },
+        { way: id * 100 + WAY.unresolved, nextHop: id * 100 + HOP.unresolved },
+      ],
+    })),
   ]
 }
 
@@ -212,6 +254,8 @@ function addRoutes({ id }: SampleTenant, routes4: RouteColumnsBuilder, routes6: 
   add('172.16.0.1/32', HOP.localVpc)
   add('10.66.0.0/16', HOP.discard)
   add('10.8.0.0/16', HOP.group)
+  add('10.7.0.0/16', HOP.policy)
+  add('2001:db8:7::/48', HOP.policy6)
   add('2001:db8:a::/48', HOP.peer6)
   add('2001:db8:9::/48', HOP.unresolved)
   add('2001:db8:16::5/128', HOP.hostIp)

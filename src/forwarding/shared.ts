@@ -11,6 +11,7 @@ import { encapsulate } from '../dataplane/encapsulate.ts'
 import type { FibReader } from '../dataplane/fib/fib.ts'
 import { type FramePool, type Frames, HEADROOM, NO_FRAME } from '../dataplane/frames.ts'
 import type { Ledger } from '../dataplane/ledger.ts'
+import type { Policies } from '../dataplane/policy.ts'
 import { trim } from '../dataplane/trim.ts'
 import { ETHERTYPE, ethernet } from '../wire/ethernet.ts'
 import type { Field } from '../wire/header.ts'
@@ -44,6 +45,7 @@ export interface NodeViews {
   readonly fib: FibReader
   readonly actions: Actions
   readonly segments: Segments
+  readonly policies: Policies
   /** Rows of the counters: tenants are below. */
   readonly tenants: number
 }
@@ -138,7 +140,7 @@ export class Shared {
       etherType === ETHERTYPE.ipv4
         ? this.fib.lookup4(vrf, ipv4.destination.get(this.frames.view, l3))
         : this.fib.lookup6(vrf, this.frames.view, l3 + ipv6.destination.offset)
-    return this.actions.resolve(slot, batch.hash[row]!)
+    return this.actions.resolveOrdinary(slot, batch.hash[row]!)
   }
 
   /** The largest IP packet that reaches the sender of the row's packet through the tunnel that it came by. */

@@ -4,8 +4,9 @@
  * as their next hop.
  */
 
+import { isDeepStrictEqual } from 'node:util'
 import type { IpAddress, MacAddress } from '../base/address.ts'
-import type { FibInterface, FibTenant } from '../wire/control/fib.ts'
+import type { FibInterface, FibPolicy, FibTenant } from '../wire/control/fib.ts'
 import type { NodeParts } from './node-parts.ts'
 import { interfacesOf, SegmentState } from './segment-state.ts'
 
@@ -16,6 +17,8 @@ export class TenantState {
   readonly #segments = new Map<number, SegmentState>()
   #spec: FibTenant
   #linkLocal: IpAddress | undefined
+  /** As they are in shared memory. */
+  #policies: readonly FibPolicy[] = []
 
   constructor(parts: NodeParts, spec: FibTenant, row: number) {
     this.#parts = parts
@@ -91,8 +94,20 @@ export class TenantState {
     return undefined
   }
 
+  /** Its policies take effect. Returns why they could not. */
+  takePolicies(): string | undefined {
+    const { policies } = this.#spec
+    if (isDeepStrictEqual(policies, this.#policies)) return undefined
+    const failed = this.#parts.policies.set(this.row, policies)
+    if (failed !== undefined) return failed
+    this.#policies = policies
+    for (const segment of this.#segments.values()) segment.connected?.followPolicies()
+    return undefined
+  }
+
   /** The tenant's routes are gone from the FIB already. */
   close(): void {
+    this.#parts.policies.clear(this.row)
     for (const segment of this.#segments.values()) segment.close()
     this.#segments.clear()
   }

@@ -6,6 +6,7 @@
 import { Random } from '../base/random.ts'
 import { type ActionMemory, Actions } from '../dataplane/action.ts'
 import { type FibMemory, FibReader } from '../dataplane/fib/fib.ts'
+import { Policies, type PolicyMemory } from '../dataplane/policy.ts'
 import type { Program, ProgramContext } from '../dataplane/program.ts'
 import { spoilt } from '../wire/mutate.ts'
 import { corpus } from './corpus.ts'
@@ -19,6 +20,7 @@ export interface ForwardingMemory {
   readonly fib: FibMemory
   readonly actions: ActionMemory
   readonly segments: SegmentMemory
+  readonly policies: PolicyMemory
   /** Rows of the counters. */
   readonly tenants: number
 }
@@ -37,6 +39,7 @@ export function createProgram(context: ProgramContext, parameters: unknown): Pro
     fib: new FibReader(memory.fib),
     actions: new Actions(memory.actions),
     segments: new Segments(memory.segments),
+    policies: new Policies(memory.policies, context.worker),
     tenants: memory.tenants,
   }
   return new ForwardingProgram(views, (report) => context.post(report))

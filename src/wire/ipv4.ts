@@ -36,6 +36,7 @@ export const PROTOCOL = {
   icmpv6: 58,
   none: 59,
   destinationOptions: 60,
+  sctp: 132,
 } as const
 
 /** In `flagsFragment`, RFC 791 section 3.1. */

@@ -17,8 +17,11 @@ import { assert } from '../../base/assert.ts'
 import { Reader, Writer } from '../cursor.ts'
 
 const MAGIC = 0x4748 // 'GH'
-/** 2: FIB batches know next hops of the kind `failover`. 3: and segments of the kind `site`. */
-export const VERSION = 3
+/**
+ * 2: FIB batches know next hops of the kind `failover`. 3: and segments of the kind `site`. 4: tenants' policies, and next
+ * hops of the kind `policy`.
+ */
+export const VERSION = 4
 const OLDEST_READER = 1
 export const HEADER_BYTES = 6
 

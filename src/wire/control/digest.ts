@@ -13,7 +13,7 @@ import { type FibTenant, fibTenant, type NextHop, nextHop } from './fib.ts'
  * What goes into a digest, and how. To be raised when that changes, as by a new field of a tenant's record or of a next hop:
  * modules are upgraded apart, and only digests of one format are compared.
  */
-export const DIGEST_FORMAT = 1
+export const DIGEST_FORMAT = 2
 
 const tenantDigest = record({ tenant: u32, routes: u32, low: u32, high: u32 })
 export type TenantDigest = Value<typeof tenantDigest>

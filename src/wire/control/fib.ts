@@ -84,6 +84,34 @@ const fibSegment = variant({
 })
 export type FibSegment = Value<typeof fibSegment>
 
+const fibPrefix = record({ address, length: u8 })
+const fibPorts = record({ from: u16, to: u16 })
+
+/** One combination of what a policy matches; what is not said may be anything. */
+const fibRule = record({
+  source: optional(fibPrefix),
+  destination: optional(fibPrefix),
+  protocol: optional(u8),
+  sourcePorts: optional(fibPorts),
+  destinationPorts: optional(fibPorts),
+  dscp: optional(u8),
+})
+export type FibRule = Value<typeof fibRule>
+
+/** Which of a tenant's packets to its own networks go by which of its connections. */
+const fibPolicy = record({
+  name: text,
+  rules: list(fibRule),
+  /** The number by which next hops of the kind `policy` know the way; 0: packets are dropped. */
+  way: u32,
+  /** Of the way: connections' segments in the order of preference, or all alike. */
+  segments: column32,
+  balanced: flag,
+  /** Packets are dropped where the way is none. */
+  only: flag,
+})
+export type FibPolicy = Value<typeof fibPolicy>
+
 export const fibTenant = record({
   id: u32,
   name: text,
@@ -92,11 +120,14 @@ export const fibTenant = record({
    */
   vip: address,
   segments: list(fibSegment),
+  /** The first one that a packet matches decides. They take effect after the routes of the batch. */
+  policies: appended(list(fibPolicy), []),
 })
 export type FibTenant = Value<typeof fibTenant>
 
 const whose = { id: u32, tenant: u32 }
 const member = record({ nextHop: u32, weight: u16 })
+const way = record({ way: u32, nextHop: u32 })
 
 /** Ids count from 1 and are unique in the site. An id that comes again replaces what it stood for. */
 export const nextHop = variant({
@@ -130,25 +161,34 @@ export const nextHop = variant({
    * same choice is the same next hop, whatever order its members have now.
    */
   failover: { ...whose, members: column32, choice: appended(text, '') },
+  /**
+   * What the tenant's policies choose from: `ordinary`, and the ways to the same destination by other connections, as far as
+   * there are any. It is no member of anything. `choice` is as that of a failover.
+   */
+  policy: { ...whose, ordinary: u32, ways: list(way), choice: text },
 })
 export type NextHop = Value<typeof nextHop>
 
 /** A next hop that stands for others. */
-export type GroupNextHop = Extract<NextHop, { kind: 'group' | 'failover' }>
+export type GroupNextHop = Extract<NextHop, { kind: 'group' | 'failover' | 'policy' }>
 
 export function isGroup(hop: NextHop): hop is GroupNextHop {
-  return hop.kind === 'group' || hop.kind === 'failover'
+  return hop.kind === 'group' || hop.kind === 'failover' || hop.kind === 'policy'
 }
 
 /** The ids of those that it stands for. */
 export function membersOf(hop: GroupNextHop): number[] {
-  return hop.kind === 'group' ? hop.members.map(({ nextHop: id }) => id) : [...hop.members]
+  if (hop.kind === 'failover') return [...hop.members]
+  if (hop.kind === 'policy') return [hop.ordinary, ...hop.ways.map(({ nextHop: id }) => id)]
+  return hop.members.map(({ nextHop: id }) => id)
 }
 
-/** Those of a lower level come first, so that nothing names what is not there: groups name hops, and failovers both. */
-export function levelOf({ kind }: NextHop): 0 | 1 | 2 {
-  if (kind === 'failover') return 2
-  return kind === 'group' ? 1 : 0
+const LEVELS: Partial<Record<NextHop['kind'], number>> = { group: 1, failover: 2, policy: 3 }
+export const LEVEL_MAX = 3
+
+/** Those of a lower level come first, so that nothing names what is not there: groups name hops, failovers both, policies all. */
+export function levelOf({ kind }: NextHop): number {
+  return LEVELS[kind] ?? 0
 }
 
 export const fibBatch = message(
@@ -176,8 +216,9 @@ export const fibBatch = message(
      */
     whole: column32,
   },
-  // Older readers do not know failovers, or other sites.
   ({ tenants, nextHops }) => {
+    // Older readers do not know policies, other sites, or failovers.
+    if (tenants.some(({ policies }) => policies.length > 0) || nextHops.some(({ kind }) => kind === 'policy')) return 4
     if (tenants.some(({ segments }) => segments.some(({ kind }) => kind === 'site'))) return 3
     return nextHops.some(({ kind }) => kind === 'failover') ? 2 : 1
   },

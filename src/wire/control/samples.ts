@@ -8,7 +8,7 @@ import { RouteColumnsBuilder } from './columns.ts'
 import { connectionState } from './connection.ts'
 import { fibDigests } from './digest.ts'
 import { event } from './event.ts'
-import { type FibBatch, fibBatch, type NextHop } from './fib.ts'
+import { type FibBatch, type FibPolicy, fibBatch, type NextHop } from './fib.ts'
 import { brokenPaths, livenessNews } from './liveness.ts'
 import { siteOffer } from './offer.ts'
 import { ack, feedStart, neighbourNews, nodeState, pathNews } from './report.ts'
@@ -73,6 +73,33 @@ const nextHops: NextHop[] = [
     ],
   },
   { kind: 'failover', id: 9, tenant: 7, members: Uint32Array.of(8, 5), choice: 'peer 3 192.168.1.2*1' },
+  {
+    kind: 'policy',
+    id: 10,
+    tenant: 7,
+    ordinary: 9,
+    ways: [{ way: 11, nextHop: 2 }],
+    choice: '9 | peer 3 192.168.1.2*1',
+  },
+]
+
+const anything = {
+  ...{ source: undefined, destination: undefined, protocol: undefined },
+  ...{ sourcePorts: undefined, destinationPorts: undefined, dscp: undefined },
+}
+const policies: FibPolicy[] = [
+  {
+    ...{ name: 'voice', way: 11, segments: Uint32Array.of(3), balanced: true, only: true },
+    rules: [
+      {
+        source: { address: customer, length: 32 },
+        destination: { address: Uint8Array.of(10, 0, 0, 0), length: 8 },
+        ...{ protocol: 17, sourcePorts: { from: 0, to: 65_535 }, destinationPorts: { from: 5060, to: 5061 }, dscp: 46 },
+      },
+      { ...anything, source: { address: remote6, length: 128 } },
+    ],
+  },
+  { name: 'rest', way: 0, segments: new Uint32Array(), balanced: false, only: false, rules: [anything] },
 ]
 
 export function sampleFib(routes: number, random: Random): FibBatch {
@@ -113,6 +140,7 @@ export function sampleFib(routes: number, random: Random): FibBatch {
             interfaces: [],
           },
         ],
+        policies,
       },
     ],
     removedTenants: Uint32Array.of(8, 9),
