@@ -1,7 +1,6 @@
 /** The bus over NATS under the suite of every bus, on a real server, and what only it promises. */
 
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict'
-import type { ChildProcess } from 'node:child_process'
 import { test } from 'node:test'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
@@ -9,44 +8,17 @@ import { NatsServer } from '../../lab/nats/server.ts'
 import { lacks } from '../../lab/needs.ts'
 import { ManualClock } from '../../src/base/clock.ts'
 import { namesOf } from '../../src/bus/nats/names.ts'
-import { ended, spawnModule } from '../../src/bus/suite/child.ts'
-import { type BusHarness, bytes, limits, Seen, type SpawnedClient, text, withCode } from '../../src/bus/suite/site.ts'
+import { type BusHarness, bytes, limits, Seen, text, withCode } from '../../src/bus/suite/site.ts'
 import { busSuite } from '../../src/bus/suite.ts'
 import { natsClient, natsHere, SITE } from './nats-clients.ts'
+import { natsHarness } from './nats-harness.ts'
 
-const here = import.meta.dirname
 const skip = lacks('nats-server')
 
 async function harness(): Promise<BusHarness> {
   const server = await NatsServer.start()
-  const children = new Set<ChildProcess>()
-  const kill = async (child: ChildProcess): Promise<void> => {
-    child.kill('SIGKILL')
-    await ended(child)
-    children.delete(child)
-  }
-  return {
-    client: (name) => natsClient([server.address], name),
-    start: () => server.start(),
-    kill: () => server.kill(),
-    async spawnClient(source): Promise<SpawnedClient> {
-      const { child, line } = spawnModule(`
-        const { connectNats } = await import('${here}/../../src/bus/nats/client.ts')
-        const { systemClock: clock } = await import('${here}/../../src/base/clock.ts')
-        const { Random } = await import('${here}/../../src/base/random.ts')
-        const random = new Random(process.pid)
-        const bus = connectNats({ servers: ['${server.address}'], site: '${SITE}', name: 'child', clock, random })
-        await bus.whenConnected(10_000)
-        ${source}`)
-      children.add(child)
-      const signal = (name: NodeJS.Signals) => () => void child.kill(name)
-      return { line, kill: () => kill(child), pause: signal('SIGSTOP'), resume: signal('SIGCONT') }
-    },
-    async stop() {
-      await Promise.all([...children].map(kill))
-      await server.stop()
-    },
-  }
+  const start = () => server.start()
+  return natsHarness([server.address], { start, kill: () => server.kill(), stop: () => server.stop() })
 }
 
 if (skip) test('the bus over NATS', { skip }, () => {})

@@ -9,13 +9,13 @@ import { systemClock } from '../../src/base/clock.ts'
 import { silent } from '../../src/base/log.ts'
 import { freshSeed, Random } from '../../src/base/random.ts'
 import type { Lease } from '../../src/bus/bus.ts'
-import { connectBus } from '../../src/bus/embedded/client.ts'
+import { type BusPlace, openBus } from '../../src/bus/place.ts'
 import { parseSite } from '../../src/config/load.ts'
 import { LeaseKeeper } from '../../src/control/lease-keeper.ts'
 import { LEASE_MS, serveControl } from '../../src/control/serve.ts'
 import { watchedBus } from './faulty-bus.ts'
 
-const [socketPath, name, sitePath, where, signal, checkpoint] = process.argv.slice(2) as [
+const [busPlace, name, sitePath, where, signal, checkpoint] = process.argv.slice(2) as [
   string,
   string,
   string,
@@ -24,7 +24,8 @@ const [socketPath, name, sitePath, where, signal, checkpoint] = process.argv.sli
   string,
 ]
 const random = new Random(freshSeed())
-const bus = connectBus({ socketPath, name, clock: systemClock, random })
+const place: BusPlace = JSON.parse(busPlace)
+const bus = await openBus(place, { name, clock: systemClock, random })
 const reached = (point: string): void => {
   process.stdout.write(`${point}\n`)
   if (point === where) process.kill(process.pid, signal)
@@ -39,7 +40,7 @@ const log = {
   error: (details: object, message: string) => process.stderr.write(`${name}: ${message} ${JSON.stringify(details)}\n`),
 }
 const options = { name, bus: watched, clock: systemClock, log, site, checkpointAfter_bytes: Number(checkpoint) }
-const keeper = new LeaseKeeper({ place: { socketPath }, holder: name, ttl_ms: LEASE_MS, clock: systemClock })
+const keeper = new LeaseKeeper({ place, holder: name, ttl_ms: LEASE_MS, clock: systemClock })
 const lead = async (until: AbortSignal): Promise<Lease> => {
   reached('before acquire control')
   const lease = await keeper.campaign(until)

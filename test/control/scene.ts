@@ -21,6 +21,8 @@ import { freshSeed, Random } from '../../src/base/random.ts'
 import { type Bus, BusError } from '../../src/bus/bus.ts'
 import { connectBus } from '../../src/bus/embedded/client.ts'
 import { busSocket, runBus } from '../../src/bus/embedded/main.ts'
+import { connectNats } from '../../src/bus/nats/client.ts'
+import type { BusPlace, NatsPlace } from '../../src/bus/place.ts'
 import { parseSite } from '../../src/config/load.ts'
 import type { Site } from '../../src/config/site.ts'
 import { type ControlOptions, serveControl } from '../../src/control/serve.ts'
@@ -115,30 +117,38 @@ function run(script: URL, words: readonly string[]): Running {
   return { child, lines, said, ended: once(child, 'exit').then(([, signal]) => signal as NodeJS.Signals | null) }
 }
 
+interface SceneOptions {
+  readonly busHere?: boolean
+  readonly store?: string
+  readonly nats?: NatsPlace
+}
+
 export class Scene {
   readonly directory = mkdtempSync(join(tmpdir(), 'control-'))
   /** What the bus keeps. */
   readonly store: string
   isOver = false
   readonly #isBusHere: boolean
+  readonly #nats: NatsPlace | undefined
   #busHere: { close(): Promise<void> } | undefined
   #bus: Running | undefined
   readonly #running = new Set<Running>()
   readonly #clients: Bus[] = []
   readonly #closing: (() => Promise<void>)[] = []
 
-  /** With a bus in this process, which is started again in no time, or one that is killed. */
-  static async of(t: TestContext, options: { busHere?: boolean; store?: string } = {}): Promise<Scene> {
-    const scene = new Scene(options.busHere ?? false, options.store)
+  /** With a bus in this process, which is started again in no time, or one that is killed, or one over NATS that runs. */
+  static async of(t: TestContext, options: SceneOptions = {}): Promise<Scene> {
+    const scene = new Scene(options)
     t.after(() => scene.#end())
     mkdirSync(scene.store, { recursive: true })
-    await scene.startBus()
+    if (!options.nats) await scene.startBus()
     return scene
   }
 
-  private constructor(busHere: boolean, store = join(this.directory, 'store')) {
+  private constructor({ busHere = false, store = join(this.directory, 'store'), nats }: SceneOptions) {
     this.store = store
     this.#isBusHere = busHere
+    this.#nats = nats
   }
 
   async startBus(): Promise<void> {
@@ -163,7 +173,8 @@ export class Scene {
 
   /** A connection, by another socket than the bus's own if it is given. */
   join(name: string, socketPath = busSocket(this.directory)): Bus {
-    const bus = connectBus({ socketPath, name, clock: systemClock, random: new Random(freshSeed()) })
+    const client = { name, clock: systemClock, random: new Random(freshSeed()) }
+    const bus = this.#nats ? connectNats({ ...this.#nats, ...client }) : connectBus({ socketPath, ...client })
     this.#clients.push(bus)
     return bus
   }
@@ -182,8 +193,9 @@ export class Scene {
   ): Running {
     const path = join(this.directory, `${name}.yaml`)
     writeFileSync(path, text)
+    const place: BusPlace = this.#nats ? { nats: this.#nats } : { socketPath }
     return this.#run(new URL('./control-process.ts', import.meta.url), [
-      socketPath,
+      JSON.stringify(place),
       name,
       path,
       at,

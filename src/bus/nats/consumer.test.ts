@@ -41,7 +41,7 @@ async function played(): Promise<Played> {
     delete: async (_stream: string, name: string) => deleted.push(name),
   }
   const wire = { connection, manager: { consumers } } as unknown as Wire
-  const link = { clock, call: (_what: string, ask: (wire: Wire) => unknown) => ask(wire) } as unknown as Link
+  const link = { clock, callAgain: (_what: string, ask: (wire: Wire) => unknown) => ask(wire) } as unknown as Link
   const consumer = await Consumer.open(link, { stream: 's' }, 1)
   const receive = (message: Partial<Msg>): void => void callback(null, message as Msg)
   return {

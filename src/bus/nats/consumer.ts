@@ -64,10 +64,11 @@ export class Consumer {
       num_replicas: 1,
       ...(source.filter !== undefined && { filter_subject: source.filter }),
     }
-    return link.call(`reading ${source.stream}`, async (wire) => {
-      const { name } = await wire.manager.consumers.add(source.stream, config)
-      return new Consumer(link, wire, source, name)
-    })
+    // It is given to one of the stream's servers by lot, and one that has died gets its share: nobody answers then, and the
+    // next attempt draws again.
+    const add = async (wire: Wire) => ({ wire, ...(await wire.manager.consumers.add(source.stream, config)) })
+    const { wire, name } = await link.callAgain(`reading ${source.stream}`, add)
+    return new Consumer(link, wire, source, name)
   }
 
   private constructor(link: Link, wire: Wire, source: Source, name: string) {

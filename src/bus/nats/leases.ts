@@ -20,7 +20,7 @@ const SIGHTINGS_MAX = 65_536
 const ATTEMPTS_MAX = 5
 
 /** Other calls wait longer for a new leader. Whoever wants a lease asks again, and then meets it sooner. */
-const ATTEMPT: CallOptions = { timeout_ms: 2000 }
+const ATTEMPT: CallOptions = { timeout_ms: 1000 }
 
 interface Sighting {
   readonly revision: number

@@ -6,6 +6,7 @@
  * have read.
  */
 
+import { isDeepStrictEqual } from 'node:util'
 import { type JetStreamClient, type JetStreamManager, jetstreamManager, type StreamConfig } from '@nats-io/jetstream'
 import {
   type Authenticator,
@@ -32,6 +33,8 @@ const PING_INTERVAL_ms = 5000
 const CALL_TIMEOUT_ms = 10_000
 /** While nobody leads a stream: often enough to lose little, seldom enough to disturb nobody. */
 const UNANSWERED_RETRY_ms = 100
+/** Many times what it takes; a busy machine gets more. */
+const AGAIN_FIRST_ms = 300
 const CALLS_MAX = 16_384
 /** Towards the server. From here on plain messages are dropped, and twice that far calls are refused. */
 const QUEUE_BYTES_MAX = 8 * 1024 * 1024
@@ -163,6 +166,23 @@ export class Link {
     }
   }
 
+  /**
+   * The same for what may be asked twice. What went to a server that had just died is lost without a word, as is what only
+   * the leader of all of JetStream hears while there is none: it is soon asked again, with twice the patience each time.
+   */
+  async callAgain<T>(what: string, ask: Ask<T>): Promise<T> {
+    const end_us = this.clock.now_us() + CALL_TIMEOUT_ms * 1000
+    for (let patience_ms = AGAIN_FIRST_ms; ; patience_ms *= 2) {
+      const left_ms = (end_us - this.clock.now_us()) / 1000
+      try {
+        return await this.call(what, ask, { timeout_ms: Math.min(patience_ms, left_ms) })
+      } catch (error) {
+        const isOver = (end_us - this.clock.now_us()) / 1000 < AGAIN_FIRST_ms
+        if (isOver || !(error instanceof BusError) || error.code !== 'timeout') throw error
+      }
+    }
+  }
+
   /** A request of NATS's own, which is sent once. Rejects with a `BusError`, such as 'no-responders'. */
   ask(what: string, subject: string, payload: Uint8Array, timeout_ms: number): Promise<Msg> {
     const request: Ask<Msg> = async ({ connection }) => {
@@ -182,7 +202,25 @@ export class Link {
     const opened = this.#wire?.opened
     const known = opened?.get(name)
     if (known) return known
-    const opening = this.call(`opening ${name}`, async ({ manager }) => {
+    const opening = this.#open(config)
+    opened?.set(name, opening)
+    opening.catch(() => opened?.delete(name))
+    return opening
+  }
+
+  /**
+   * One that is there is found without the leader of all of JetStream, which may have died with the stream's. To make one twice
+   * while it is being made confuses the servers, so that is asked once.
+   */
+  async #open(config: Pick<StreamConfig, 'name'> & Partial<StreamConfig>): Promise<void> {
+    const { name } = config
+    const found = await this.callAgain(`looking for ${name}`, ({ manager }) =>
+      manager.streams.info(name).catch((error) => {
+        if (!isJetStreamFailure(error, JetStreamFailure.streamNotFound)) throw error
+      }),
+    )
+    if (found && isLike(found.config, config)) return
+    await this.call(`opening ${name}`, async ({ manager }) => {
       try {
         await manager.streams.add(config)
       } catch (error) {
@@ -190,9 +228,6 @@ export class Link {
         await manager.streams.update(name, config)
       }
     })
-    opened?.set(name, opening)
-    opening.catch(() => opened?.delete(name))
-    return opening
   }
 
   /** The stream is not what it was; it is opened again when it is needed. */
@@ -332,6 +367,12 @@ export class Link {
       () => {},
     )
   }
+}
+
+/** What is wanted is so; the rest is the server's own choice. */
+function isLike(found: StreamConfig, wanted: Partial<StreamConfig>): boolean {
+  const names = Object.keys(wanted) as (keyof StreamConfig)[]
+  return names.every((name) => isDeepStrictEqual(found[name], wanted[name]))
 }
 
 function connectionOptions({ servers, name, credentials, tls, random }: NatsOptions): NodeConnectionOptions {

@@ -114,7 +114,7 @@ export class NatsBucket implements Bucket {
   async identity(): Promise<{ created: string; last: number }> {
     const { stream } = this.#place
     const looking = `looking at ${stream}`
-    const { created, state } = await this.#link.call(looking, ({ manager }) => manager.streams.info(stream))
+    const { created, state } = await this.#link.callAgain(looking, ({ manager }) => manager.streams.info(stream))
     return { created, last: state.last_seq }
   }
 

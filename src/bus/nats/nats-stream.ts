@@ -112,7 +112,7 @@ export class NatsStream implements Stream {
 
   #info(): Promise<StreamInfo> {
     const { stream } = this.#place
-    return this.#link.call(`looking at ${stream}`, ({ manager }) => manager.streams.info(stream))
+    return this.#link.callAgain(`looking at ${stream}`, ({ manager }) => manager.streams.info(stream))
   }
 
   #open(): Promise<void> {
