@@ -16,9 +16,10 @@ export const benchControl: Bench = async (options) => {
   const packages = ensurePackages([
     { debian: 'iproute2', command: 'ip' },
     { debian: 'bird2', command: 'bird' },
+    { debian: 'nats-server', command: 'nats-server' },
   ])
   const missing = packages.find((state) => typeof state !== 'string')
-  if (missing) throw new Error(`this benchmark needs iproute2 and BIRD: ${missing.missing}`)
+  if (missing) throw new Error(`this benchmark needs iproute2, BIRD and nats-server: ${missing.missing}`)
   const rows = [...(await routes(options)), ...(await failoverRows(options))]
   return { bench: 'control', machine: machineText(), rows }
 }

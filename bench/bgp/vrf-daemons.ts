@@ -6,6 +6,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Lab } from '../../lab/namespaces.ts'
+import type { BusPlace } from '../../src/bus/place.ts'
 import { ADDRESS, AS, folderOf, launch, NAMESPACE, type RunningDaemon, running, SUBNET, startFrr } from './daemons.ts'
 import { nextOf } from './messages-of.ts'
 import { neighbourAddress } from './vrf-peers.ts'
@@ -48,8 +49,8 @@ function vrfsOf({ vrfs }: VrfLayout): number[] {
 
 export const gatehouse: VrfDaemon = { name: 'Gatehouse', start: (lab, layout) => startVrfSpeaker(lab, layout) }
 
-/** `bus`: the run directory of the bus that its routes go to. */
-export async function startVrfSpeaker(lab: Lab, layout: VrfLayout, bus?: string): Promise<VrfRunning> {
+/** `bus`: where its routes go. */
+export async function startVrfSpeaker(lab: Lab, layout: VrfLayout, bus?: BusPlace): Promise<VrfRunning> {
   const neighbours = vrfsOf(layout).flatMap((vrf) => neighboursOf(layout, vrf))
   const routing = {
     ...{ as: AS.daemon, router_id: ADDRESS.daemon, listen: [{ address: ADDRESS.daemon }] },
@@ -63,7 +64,7 @@ export async function startVrfSpeaker(lab: Lab, layout: VrfLayout, bus?: string)
     '--disable-warning=ExperimentalWarning',
     join(import.meta.dirname, 'vrf-speaker.ts'),
     file,
-    ...(bus ? [bus] : []),
+    ...(bus ? [JSON.stringify(bus)] : []),
   ]
   const child = lab.spawn(NAMESPACE, process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   // What the control module has been told, and when the last of it.

@@ -12,8 +12,7 @@ import { MessageChannel, Worker } from 'node:worker_threads'
 import { systemClock } from '../../src/base/clock.ts'
 import { silent } from '../../src/base/log.ts'
 import { freshSeed, Random } from '../../src/base/random.ts'
-import { connectBus } from '../../src/bus/embedded/client.ts'
-import { busSocket } from '../../src/bus/embedded/main.ts'
+import { type BusPlace, openBus } from '../../src/bus/place.ts'
 import { parseSite } from '../../src/config/load.ts'
 import { PACE_WORDS, plainSettings, type RouteSettings, type ToRoutes } from '../../src/routing/bgp/messages.ts'
 import type { RouteThreadSetup } from '../../src/routing/bgp/route-thread.ts'
@@ -88,18 +87,17 @@ async function run(
   tell({ kind: 'ready' })
 }
 
-/** To the bus in this directory. */
-function publisherTo(directory: string): (batch: Uint8Array) => Promise<void> {
+async function publisherTo(place: BusPlace): Promise<(batch: Uint8Array) => Promise<void>> {
   const random = new Random(freshSeed())
-  const bus = connectBus({ socketPath: busSocket(directory), name: 'speaker', clock: systemClock, random })
+  const bus = await openBus(place, { name: 'speaker', clock: systemClock, random })
   const publisher = new RoutePublisher({ bus, clock: systemClock, log: silent })
   publisher.settle()
   return (batch) => publisher.publish(batch)
 }
 
 if (import.meta.main) {
-  const [site, directory] = process.argv.slice(2)
+  const [site, bus] = process.argv.slice(2)
   process.on('disconnect', () => process.exit(0))
-  const publish = directory === undefined ? () => Promise.resolve() : publisherTo(directory)
+  const publish = bus === undefined ? () => Promise.resolve() : await publisherTo(JSON.parse(bus))
   void run(readFileSync(site!, 'utf8'), (message) => void process.send!(message), publish)
 }

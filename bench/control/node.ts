@@ -10,15 +10,14 @@ import { fibFeed } from '../../src/agent/names.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { silent } from '../../src/base/log.ts'
 import { freshSeed, Random } from '../../src/base/random.ts'
-import { connectBus } from '../../src/bus/embedded/client.ts'
-import { busSocket } from '../../src/bus/embedded/main.ts'
+import { type BusPlace, openBus } from '../../src/bus/place.ts'
 import { MemoryNode } from '../../src/forwarding/memory-node.ts'
 import { type FibBatch, fibBatch } from '../../src/wire/control/fib.ts'
 
 export interface NodeSetup {
   readonly cluster: string
   readonly name: string
-  /** Of the bus. */
+  readonly bus: BusPlace
   readonly directory: string
 }
 
@@ -30,9 +29,9 @@ export interface FromNode {
 
 const LIMITS = { chunks: 64, tenants: 2048, fibWords: 1 << 26 }
 
-function run({ cluster, name, directory }: NodeSetup): void {
+async function run({ cluster, name, bus: place, directory }: NodeSetup): Promise<void> {
   const random = new Random(freshSeed())
-  const bus = connectBus({ socketPath: busSocket(directory), name, clock: systemClock, random })
+  const bus = await openBus(place, { name, clock: systemClock, random })
   const node = new MemoryNode(LIMITS)
   let changes = 0
   const follower = new BatchFollower<FibBatch>({
@@ -51,5 +50,5 @@ function run({ cluster, name, directory }: NodeSetup): void {
 
 if (import.meta.main) {
   process.on('disconnect', () => process.exit(0))
-  run(JSON.parse(process.argv[2]!))
+  await run(JSON.parse(process.argv[2]!))
 }

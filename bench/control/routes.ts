@@ -20,8 +20,10 @@ import { median } from '../measure.ts'
 import { linePlot } from '../plot.ts'
 import { type BenchOptions, type BenchRow, benchRow } from '../report.ts'
 import type { FromNode, NodeSetup } from './node.ts'
+import { type BusKind, startSiteBus } from './site-bus.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
+const SITE = 'bench'
 const CLUSTER = 'blue'
 const NODES = ['fn-1', 'fn-2']
 const NEIGHBOUR = [65_101]
@@ -34,13 +36,21 @@ type Kind = 'announce' | 'withdraw'
 type Times = Readonly<Record<Kind, number>>
 
 interface Load {
+  readonly bus: BusKind
   readonly vrfs: readonly number[]
   readonly amounts: readonly number[]
   readonly rounds: number
 }
 
-const FULL: Load = { vrfs: [1, 100, 1000], amounts: [1000, 10_000, 100_000, 320_000], rounds: 5 }
-const QUICK: Load = { vrfs: [1, 10], amounts: [100, 1000], rounds: 1 }
+const AMOUNTS = [1000, 10_000, 100_000, 320_000]
+const FULL: readonly Load[] = [
+  { bus: 'embedded', vrfs: [1, 100, 1000], amounts: AMOUNTS, rounds: 5 },
+  { bus: 'NATS', vrfs: [1, 100, 1000], amounts: AMOUNTS, rounds: 3 },
+]
+const QUICK: readonly Load[] = [
+  { bus: 'embedded', vrfs: [1, 10], amounts: [100, 1000], rounds: 1 },
+  { bus: 'NATS', vrfs: [10], amounts: [1000], rounds: 1 },
+]
 
 /** Of all routes of one VRF. */
 const BARS: ReadonlyMap<number, { readonly bar: number; readonly aim: number }> = new Map([
@@ -51,35 +61,48 @@ const BARS: ReadonlyMap<number, { readonly bar: number; readonly aim: number }> 
 
 /** In the namespace of the BGP benchmarks. */
 export async function routeRows(lab: Lab, { quick, say, plot }: BenchOptions): Promise<BenchRow[]> {
-  const load = quick ? QUICK : FULL
-  if (!raiseDescriptorLimit(Math.max(...load.vrfs) + DESCRIPTORS)) throw new Error('too few files may be open')
+  const loads = quick ? QUICK : FULL
+  if (!raiseDescriptorLimit(Math.max(...loads.flatMap(({ vrfs }) => vrfs)) + DESCRIPTORS))
+    throw new Error('too few files may be open')
   const addresses = Object.values(ADDRESS).map((address) => `address add ${address}/32 dev lo`)
   const routes = [`route add ${SUBNET} dev lo`, `route add local ${NEIGHBOUR_SUBNET} dev lo`]
   await lab.configure(new Map([[NAMESPACE, [...addresses, ...routes]]]))
-  const outcomes = new Map<number, ReadonlyMap<number, Times>>()
-  for (const vrfs of load.vrfs) {
-    say(`routes of ${count(vrfs)} VRFs into the FIBs of ${NODES.length} nodes`)
-    outcomes.set(vrfs, await measure(lab, vrfs, load))
-  }
+  const outcomes: Outcome[] = []
+  for (const load of loads)
+    for (const vrfs of load.vrfs) {
+      say(`routes of ${count(vrfs)} VRFs into the FIBs of ${NODES.length} nodes, ${busText(load.bus)}`)
+      outcomes.push({ bus: load.bus, vrfs, times: await measure(lab, vrfs, load) })
+    }
   plotOutcomes(outcomes, plot)
-  return Array.from(outcomes).flatMap(([vrfs, byAmount]) =>
-    Array.from(byAmount).flatMap(([amount, times]) => rowsOf(vrfs, amount, times)),
+  return outcomes.flatMap(({ bus, vrfs, times }) =>
+    Array.from(times).flatMap(([amount, one]) => rowsOf({ bus, vrfs, amount }, one)),
   )
 }
 
-function rowsOf(vrfs: number, amount: number, times: Times): BenchRow[] {
+interface Outcome {
+  readonly bus: BusKind
+  readonly vrfs: number
+  /** By how many routes they were. */
+  readonly times: ReadonlyMap<number, Times>
+}
+
+function busText(bus: BusKind): string {
+  return bus === 'embedded' ? 'embedded bus' : 'three nats-servers'
+}
+
+function rowsOf({ bus, vrfs, amount }: Omit<Outcome, 'times'> & { amount: number }, times: Times): BenchRow[] {
   const bars = BARS.get(amount)
   return (['announce', 'withdraw'] as const).map((kind) =>
     benchRow({
-      what: `${count(amount)} routes of ${count(vrfs)} VRF${vrfs === 1 ? '' : 's'}, BGP message to every FIB, ${kind}`,
+      what: `${count(amount)} routes of ${count(vrfs)} VRF${vrfs === 1 ? '' : 's'}, BGP message to every FIB, ${busText(bus)}, ${kind}`,
       ...{ value: times[kind], unit: 's', better: 'lower', ...bars },
     }),
   )
 }
 
-async function measure(lab: Lab, vrfs: number, { amounts, rounds }: Load): Promise<Map<number, Times>> {
+async function measure(lab: Lab, vrfs: number, { bus, amounts, rounds }: Load): Promise<Map<number, Times>> {
   await using stack = new AsyncDisposableStack()
-  const site = await Site.start(lab, vrfs, stack)
+  const site = await Site.start(lab, bus, vrfs, stack)
   const times = new Map<number, Times>()
   for (const amount of amounts) {
     const measured: Record<Kind, number[]> = { announce: [], withdraw: [] }
@@ -109,18 +132,20 @@ class Site {
   #expected = 0
 
   /** Resolves when all sessions are up and every node has what the site file says. */
-  static async start(lab: Lab, vrfs: number, stack: AsyncDisposableStack): Promise<Site> {
-    const folder = join(folderOf(lab, 'control'), `${vrfs}`)
+  static async start(lab: Lab, kind: BusKind, vrfs: number, stack: AsyncDisposableStack): Promise<Site> {
+    const folder = join(folderOf(lab, 'control'), `${kind}-${vrfs}`)
     mkdirSync(folder, { mode: 0o750 })
     const file = join(folder, 'site.json')
-    writeFileSync(file, JSON.stringify(siteOf(vrfs)))
-    for (const role of ['bus', 'control']) stack.use(stopping(startRole(lab, role, file, folder)))
-    const nodes = NODES.map((name) => startNode(lab, { cluster: CLUSTER, name, directory: folder }))
+    const bus = await startSiteBus(lab, kind, { site: SITE, directory: folder }, stack)
+    writeFileSync(file, JSON.stringify({ ...siteOf(vrfs), ...bus.settings }))
+    for (const role of kind === 'embedded' ? ['bus', 'control'] : ['control'])
+      stack.use(stopping(startRole(lab, role, file, folder)))
+    const nodes = NODES.map((name) => startNode(lab, { cluster: CLUSTER, name, bus: bus.place, directory: folder }))
     for (const { child } of nodes) stack.use(stopping(child))
     await Promise.all(nodes.map(({ child }) => nextOf<FromNode, 'applied'>(child, 'applied', PATIENCE_ms)))
     for (const node of nodes) node.base = node.changes
     const layout = { vrfs, neighbours: NEIGHBOUR }
-    const speaker: VrfRunning = await startVrfSpeaker(lab, layout, folder)
+    const speaker: VrfRunning = await startVrfSpeaker(lab, layout, bus.place)
     stack.defer(() => speaker.stop())
     const peers = startVrfPeers(lab, { ...layout, address: ADDRESS.daemon, as: AS.daemon, nextHop: NEXT_HOP })
     stack.use(stopping(peers))
@@ -172,7 +197,7 @@ function stopping(child: ChildProcess): AsyncDisposable {
 function siteOf(vrfs: number): object {
   const vip = 'vip-1'
   return {
-    site: 'bench',
+    site: SITE,
     gateway: { mac: '02:67:68:00:00:01' },
     vips: [{ name: vip, address: '10.255.0.1' }],
     clusters: [
@@ -196,16 +221,16 @@ function siteOf(vrfs: number): object {
 }
 
 /** Figure 14a and 14b in one: the paper has the smaller amounts in one and the largest in the other. */
-function plotOutcomes(outcomes: ReadonlyMap<number, ReadonlyMap<number, Times>>, plot: BenchOptions['plot']): void {
+function plotOutcomes(outcomes: readonly Outcome[], plot: BenchOptions['plot']): void {
   for (const kind of ['announce', 'withdraw'] as const)
     plot(
       `control-${kind}.svg`,
       linePlot({
         title: `BGP message to the FIB of every node, ${kind} (DSR figure 14)`,
         ...{ x: { label: 'routes', log: true }, y: { label: 'time [s]', log: true } },
-        lines: Array.from(outcomes, ([vrfs, byAmount]) => ({
-          name: `${count(vrfs)} VRF${vrfs === 1 ? '' : 's'}`,
-          points: Array.from(byAmount, ([amount, times]) => [amount, times[kind]] as const),
+        lines: outcomes.map(({ bus, vrfs, times }) => ({
+          name: `${count(vrfs)} VRF${vrfs === 1 ? '' : 's'}, ${busText(bus)}`,
+          points: Array.from(times, ([amount, one]) => [amount, one[kind]] as const),
         })),
       }),
     )
