@@ -18,9 +18,16 @@ export function natsPlaceOf(site: string, nats: Nats): BusPlace {
   return { nats: { site, servers, replicas, ...credentialsOf(nats), ...tlsOf(nats) } }
 }
 
-function credentialsOf({ user, password_file, token_file, nkey_file }: Nats): Pick<NatsPlace, 'credentials'> {
+function credentialsOf({
+  user,
+  password_file,
+  token_file,
+  nkey_file,
+  creds_file,
+}: Nats): Pick<NatsPlace, 'credentials'> {
   if (user !== undefined) return { credentials: { user, password: secretIn(password_file!) } }
   if (token_file !== undefined) return { credentials: { token: secretIn(token_file) } }
+  if (creds_file !== undefined) return { credentials: { creds: credsIn(creds_file) } }
   return nkey_file === undefined ? {} : { credentials: { nkeySeed: secretIn(nkey_file) } }
 }
 
@@ -41,6 +48,14 @@ function secretIn(path: string): string {
   const secret = textIn(path).replace(/\r?\n$/, '')
   if (secret === '') throw new Error(`bus.nats: ${path} is empty`)
   return secret
+}
+
+/** As NATS's tools write it: two blocks between marks. */
+function credsIn(path: string): string {
+  const text = textIn(path)
+  const isWhole = /-----BEGIN NATS USER JWT-----/.test(text) && /-----BEGIN USER NKEY SEED-----/.test(text)
+  if (!isWhole) throw new Error(`bus.nats: ${path} holds no user's JWT with its seed`)
+  return text
 }
 
 function textIn(path: string): string {

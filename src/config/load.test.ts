@@ -148,7 +148,7 @@ const cases: readonly (readonly [what: string, errors: string[], wanted: string]
   [
     'a token and a key',
     natsErrors('servers: [a:1], token_file: /t, nkey_file: /k'),
-    'bus.nats.nkey_file: one of user, token_file and nkey_file is enough; there is token_file already',
+    'bus.nats.nkey_file: one of user, token_file, nkey_file and creds_file is enough; there is token_file already',
   ],
   [
     'a password in the site file',

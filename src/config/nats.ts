@@ -32,6 +32,8 @@ export const nats = z.strictObject({
   token_file: file.optional(),
   /** The seed of a user's key. */
   nkey_file: file.optional(),
+  /** What a user of an operator's accounts is given: a JWT, and the seed of the key in it. */
+  creds_file: file.optional(),
   tls: z
     .strictObject({
       /** The authorities that are believed. Without it, the system's. */
@@ -55,12 +57,15 @@ export function checkNats(
   const servers = new Unique(complain)
   each(wanted.servers, (one, i) => servers.add(one, [...path, 'servers', i], undefined))
   if (site?.includes(SEPARATOR)) complain(namePath, `a site whose bus is NATS has no ${SEPARATOR} in its name`)
-  const { user, password_file, token_file, nkey_file, tls } = wanted
+  const { user, password_file, token_file, nkey_file, creds_file, tls } = wanted
   if (user !== undefined && password_file === undefined) complain([...path, 'user'], 'a user needs a password_file')
   if (password_file !== undefined && user === undefined) complain([...path, 'password_file'], 'whose? There is no user')
-  const said = Object.entries({ user, token_file, nkey_file }).filter(([, value]) => value !== undefined)
+  const said = Object.entries({ user, token_file, nkey_file, creds_file }).filter(([, value]) => value !== undefined)
   const [first, second] = said.map(([name]) => name)
-  if (second) complain([...path, second], `one of user, token_file and nkey_file is enough; there is ${first} already`)
+  if (second) {
+    const all = 'user, token_file, nkey_file and creds_file'
+    complain([...path, second], `one of ${all} is enough; there is ${first} already`)
+  }
   if (tls?.cert_file !== undefined && tls.key_file === undefined)
     complain([...path, 'tls', 'cert_file'], 'a certificate needs its key_file')
   if (tls?.key_file !== undefined && tls.cert_file === undefined)

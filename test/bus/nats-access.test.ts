@@ -8,6 +8,7 @@ import { type Bus, BusError, type BusErrorCode } from '../../src/bus/bus.ts'
 import type { NatsOptions } from '../../src/bus/nats/client.ts'
 import { Authority } from './certificates.ts'
 import { natsHere } from './nats-clients.ts'
+import { Operator } from './operator.ts'
 
 const skip = lacks('nats-server', 'openssl')
 const limits = { entriesMax: 10, bytesMax: 100_000 }
@@ -50,6 +51,15 @@ test('the key of a user', { skip }, async (t) => {
   await works(await join('right', { credentials: { nkeySeed: seedOf(user) } }))
   const other = { credentials: { nkeySeed: seedOf(nkeys.createUser()) } }
   await refused(client('wrong', other), 'unauthorized', /Authorization/)
+})
+
+test('the credentials file of a user of an account', { skip }, async (t) => {
+  const operator = new Operator()
+  const { client, join } = await natsHere(t, () => operator.settings())
+  await works(await join('right', { credentials: { creds: operator.credsOfUser() } }))
+  const others = { credentials: { creds: new Operator().credsOfUser() } }
+  await refused(client('wrong', others), 'unauthorized', /Authorization/)
+  await refused(client('nobody'), 'unauthorized', /Authorization/)
 })
 
 test('whoever is let in on changed credentials goes on', { skip }, async (t) => {

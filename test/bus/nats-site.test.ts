@@ -142,6 +142,9 @@ test('a site that NATS does not let in says why', { skip }, async (t) => {
   match(site.reload(), /unauthorized: .*Authorization Violation/)
   rmSync(join(site.directory, 'password'))
   match(site.reload(), /bus\.nats: .*no such file/)
+  const creds = `bus: { nats: { servers: ["${site.server.address}"], creds_file: ${site.directory}/ca.pem } }`
+  site.write('site.yaml', `site: small\n${creds}\n`)
+  match(site.reload(), /bus\.nats: .* holds no user's JWT/)
   const { status, stderr } = site.call('run', 'bus', join(site.directory, 'site.yaml'), '--run', site.directory)
   equal(status, 1)
   match(stderr, /is NATS/)

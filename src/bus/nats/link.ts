@@ -11,6 +11,7 @@ import { type JetStreamClient, type JetStreamManager, jetstreamManager, type Str
 import {
   type Authenticator,
   connect,
+  credsAuthenticator,
   type Msg,
   type NatsConnection,
   type NodeConnectionOptions,
@@ -48,6 +49,8 @@ export type NatsCredentials =
   | { readonly token: string }
   /** The seed of a user's key (`SU...`), which itself is never sent. */
   | { readonly nkeySeed: string }
+  /** The text of a credentials file: a JWT and the seed of the key in it. */
+  | { readonly creds: string }
 
 /** PEM. Without `ca` the system's authorities are believed. */
 export interface NatsTls {
@@ -393,6 +396,7 @@ function connectionOptions({ servers, name, credentials, tls, random }: NatsOpti
 function authenticatorOf(credentials: NatsCredentials): Authenticator {
   if ('user' in credentials) return usernamePasswordAuthenticator(credentials.user, credentials.password)
   if ('token' in credentials) return tokenAuthenticator(credentials.token)
+  if ('creds' in credentials) return credsAuthenticator(Buffer.from(credentials.creds))
   return nkeyAuthenticator(Buffer.from(credentials.nkeySeed))
 }
 
