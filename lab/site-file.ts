@@ -5,10 +5,22 @@
 
 import { isMap, isSeq, parseDocument, type YAMLMap } from 'yaml'
 
-/** The text with the site under another name and every node, routing node and switch in the namespace that it is given. */
-export function renamed(text: string, siteName: string, namespaceOf: (name: string) => string): string {
+/**
+ * The text with the site under another name and every node, routing node and switch in the namespace that it is given. Other
+ * sites that it names have the names of `sites`.
+ */
+export function renamed(
+  text: string,
+  siteName: string,
+  namespaceOf: (name: string) => string,
+  sites: ReadonlyMap<string, string> = new Map(),
+): string {
   const document = parseDocument(text)
   document.set('site', siteName)
+  for (const remote of entriesOf(document.get('remote_sites'))) {
+    const name = String(remote.get('name'))
+    remote.set('name', sites.get(name) ?? name)
+  }
   const nodes = entriesOf(document.get('clusters')).flatMap((cluster) => entriesOf(cluster.get('nodes')))
   const speakers = entriesOf(document.getIn(['routing', 'nodes']))
   for (const module of [...nodes, ...speakers, ...entriesOf(document.get('switches'))])

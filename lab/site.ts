@@ -34,6 +34,8 @@ export interface SurroundingsOptions {
   readonly bareHosts?: readonly string[]
   /** What the modules speak over, whatever the file says: three nats-servers, unless it is the bus of one host. */
   readonly bus?: BusKind
+  /** Where several sites are beside each other: the labs of all of them, this one's too, by the names in their files. */
+  readonly labs?: ReadonlyMap<string, Lab>
 }
 
 export const BUSES = ['embedded', 'nats'] as const
@@ -82,7 +84,8 @@ export class Surroundings {
     const shape = { ...defaultShape, routersInstall: routersInstall(), ...options.shape }
     const text = widened(readFileSync(path, 'utf8'), shape.tenantMtu)
     const topology = topologyOf(site, shape)
-    const lab = await Lab.open()
+    const lab = options.labs?.get(site.site) ?? (await Lab.open())
+    const sites = new Map(Array.from(options.labs ?? [], ([name, { id }]) => [name, id]))
     let management: Management | undefined
     try {
       await makeNetwork(lab, topology)
@@ -93,7 +96,7 @@ export class Surroundings {
       const hosts = topology.hosts.filter((host) => !options.bareHosts?.includes(host.name))
       const vswitches = await Promise.all(hosts.map((host) => VSwitchProcess.start(lab, site, host, bus)))
       const routers = await startRouters(lab, topology, shape)
-      return new Surroundings(lab, site, topology, { text, vswitches, routers, detach, management })
+      return new Surroundings(lab, site, topology, { text, sites, vswitches, routers, detach, management })
     } catch (error) {
       await management?.close()
       await lab.close()
@@ -102,7 +105,8 @@ export class Surroundings {
   }
 
   private constructor(lab: Lab, site: Site, topology: Topology, made: Made) {
-    const { text, vswitches, routers, detach, management } = made
+    const { text, sites, vswitches, routers, detach, management } = made
+    const namespaceOf = (name: string): string => lab.fullName(name)
     this.lab = lab
     this.site = site
     this.topology = topology
@@ -111,7 +115,7 @@ export class Surroundings {
     mkdirSync(this.runFolder, { mode: 0o750 }) // whatever the umask: nobody else may write a run directory
     writeFileSync(
       this.siteFile,
-      renamed(management ? overNats(text, management.servers) : text, lab.id, (name) => lab.fullName(name)),
+      renamed(management ? overNats(text, management.servers) : text, lab.id, namespaceOf, sites),
     )
     this.management = management
     this.vswitches = new Map(vswitches.map((vswitch) => [vswitch.host, vswitch]))
@@ -155,6 +159,7 @@ function busOf(lab: Lab, management: Management | undefined): BusPlace {
 
 interface Made {
   readonly text: string
+  readonly sites: ReadonlyMap<string, string>
   readonly vswitches: readonly VSwitchProcess[]
   readonly routers: ReadonlyMap<string, RunningRouter>
   readonly detach: readonly (() => void)[]

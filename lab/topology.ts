@@ -23,9 +23,11 @@ export interface Shape {
   readonly tenantMtu: number
   /** Customers' routers tell their kernels what they learn; otherwise it is told that all is behind the gateway. */
   readonly routersInstall: boolean
+  /** Uplinks whose other end is not of this site. */
+  readonly outside: readonly string[]
 }
 
-export const defaultShape: Shape = { underlayMtu: 1700, tenantMtu: 1500, routersInstall: true }
+export const defaultShape: Shape = { underlayMtu: 1700, tenantMtu: 1500, routersInstall: true, outside: [] }
 
 export interface Customer {
   readonly tenant: string
@@ -175,6 +177,7 @@ class Fabric {
   }
 
   #connect(entry: Switch, port: string): void {
+    if (this.#shape.outside.includes(port)) return
     const here = this.#member(entry.name)!
     const there = this.#member(port)
     if (there && !there.transit) {

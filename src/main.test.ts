@@ -102,7 +102,9 @@ async function pretend(directory: string, name: string): Promise<void> {
 }
 
 test('every example is right', () => {
-  for (const name of readdirSync(EXAMPLES)) {
+  const names = readdirSync(EXAMPLES, { recursive: true, encoding: 'utf8' })
+  // An orchestrator's file is another one.
+  for (const name of names.filter((one) => one.endsWith('.yaml') && !one.endsWith('orchestrator.yaml'))) {
     const { status, stdout, stderr } = call('check', join(EXAMPLES, name), '--json')
     equal(status, 0, `${name}: ${stderr}`)
     const { tenants, neighbours = 0 } = JSON.parse(stdout)

@@ -11,7 +11,9 @@ const runs = Number(process.env['FUZZ_N'] ?? 300)
 const seed = Number(process.env['FUZZ_SEED'] ?? freshSeed())
 const random = new Random(seed)
 const examples = fileURLToPath(new URL('../../examples/', import.meta.url))
-const texts = readdirSync(examples).map((name) => readFileSync(examples + name, 'utf8').slice(0, 4000))
+const texts = readdirSync(examples, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.yaml'))
+  .map((name) => readFileSync(examples + name, 'utf8').slice(0, 4000))
 const VALUES = [
   '-1',
   '0',

@@ -1,7 +1,9 @@
 import { deepEqual, equal } from 'node:assert/strict'
+import { resolve } from 'node:path'
 import { test } from 'node:test'
 import { diffSites } from './difference.ts'
-import { parseSite } from './load.ts'
+import { loadSite, parseSite } from './load.ts'
+import { loadOrchestrator } from './orchestrator.ts'
 
 const complaints = (text: string): string[] => {
   const { errors = [] } = parseSite(text)
@@ -45,4 +47,21 @@ test('a change of it is a change of settings', () => {
   const [one, other] = [1, 2].map((cost) => parseSite(`{ site: east, remote_sites: [{ name: west, cost: ${cost} }] }`))
   equal(diffSites(one!.site!, other!.site!).settings, true)
   equal(diffSites(one!.site!, one!.site!).settings, false)
+})
+
+test('the sites of the example name each other, and their tenant is the same at both', () => {
+  const [east, west] = ['east', 'west'].map((name) => {
+    const { site, errors } = loadSite(resolve(import.meta.dirname, `../../examples/two-sites/${name}.yaml`))
+    equal(errors, undefined)
+    return site!
+  })
+  deepEqual(
+    [east, west].map((one) => one!.remote_sites.map(({ name }) => name)),
+    [['west'], ['east']],
+  )
+  deepEqual(
+    [east, west].map((one) => one!.tenants.map(({ name, vni }) => `${name} ${vni}`)),
+    [['acme 1001'], ['acme 1001']],
+  )
+  equal(loadOrchestrator(resolve(import.meta.dirname, '../../examples/two-sites/orchestrator.yaml')).errors, undefined)
 })

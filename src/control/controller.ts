@@ -126,7 +126,11 @@ export class Controller {
       for (const name of names) this.#turned.add(name)
       this.#wake()
     }
-    this.#connections = new Connections({ ...options, down: () => this.#tracks.down, changed: () => this.#wake() })
+    this.#connections = new Connections({
+      ...options,
+      down: () => this.#tracks.down,
+      changed: () => this.#offers.look() && this.#wake(),
+    })
     this.#tracks = new Tracks(options.bus, turned, () => this.#steer())
   }
 
@@ -306,7 +310,7 @@ export class Controller {
       )
     }
     this.#keepPaths(tenants)
-    if (tenants.length > 0 || this.#offers.isDue) this.#wake()
+    if (this.#offers.look() || tenants.length > 0) this.#wake()
   }
 
   #keepPaths(tenants: readonly string[]): void {
@@ -372,7 +376,9 @@ export class Controller {
     if (changes.size > 0 || this.#placesChanged || this.#feeds.needsRepair)
       await this.#feeds.tellClusters(changes, gone)
     if (this.#placesChanged) await this.#feeds.tellEdges(this.#placement)
-    if (changes.size > 0 || this.#offers.isDue) await this.#offers.tell(changes)
+    // Where tenants have moved their packets are to be sent to other VIPs.
+    if (this.#placesChanged) this.#offers.look()
+    await this.#offers.tell(changes)
     this.#placesChanged = false
   }
 }

@@ -39,6 +39,10 @@ export class Offers {
   readonly #options: OffersOptions
   readonly #tenants: ReadonlyMap<string, TenantFib>
   #site: Site
+  /** Those of the site that are offered to others. */
+  #wanted: ReadonlyMap<string, Tenant> = new Map()
+  /** Of these something is to be said that is no route. */
+  readonly #due = new Set<string>()
   #writer: FeedWriter | undefined
   #told = new HeldOffer<true>(TOLD)
   #generation = 0
@@ -48,17 +52,20 @@ export class Offers {
     this.#options = options
     this.#site = site
     this.#tenants = tenants
+    this.setSite(site)
   }
 
   setSite(site: Site): void {
     this.#site = site
+    this.#wanted = new Map(site.remote_sites.length === 0 ? [] : site.tenants.map((tenant) => [tenant.name, tenant]))
     this.#isWhole = false
   }
 
-  /** Would `tell` say anything of the tenants themselves that is not said yet? */
-  get isDue(): boolean {
+  /** Looks for what `tell` has to say but for routes that change. True where there is something. */
+  look(): boolean {
     if (!this.#isOffering) return false
-    return !this.#isWhole || this.#site.tenants.some((tenant) => this.#news(tenant) !== undefined)
+    for (const [name, tenant] of this.#wanted) if (this.#news(tenant)) this.#due.add(name)
+    return !this.#isWhole || this.#due.size > 0
   }
 
   /** Says what differs from what was said. `changes` are all since the last time. */
@@ -67,17 +74,14 @@ export class Offers {
     this.#writer ??= await this.#open()
     const writer = this.#writer
     const draft = new Draft()
-    const wanted = this.#site.remote_sites.length === 0 ? [] : this.#site.tenants
-    for (const tenant of wanted) {
-      const news = this.#news(tenant)
+    for (const name of this.#isWhole ? this.#due : this.#wanted.keys()) {
+      const tenant = this.#wanted.get(name)
+      const news = tenant && this.#news(tenant)
       if (news) draft.tenants.push(news)
-      const fib = this.#tenants.get(tenant.name)
-      if (!fib) continue
-      if (!this.#isWhole) this.#compare(draft, fib)
-      else this.#compareSome(draft, fib, changes.get(fib)?.routes.keys() ?? [])
     }
-    const names = new Set(wanted.map(({ name }) => name))
-    for (const name of this.#told.tenants.keys()) if (!names.has(name)) draft.remove(name, this.#routesOf(name).keys())
+    this.#due.clear()
+    if (this.#isWhole) for (const [fib, { routes }] of changes) this.#compareSome(draft, fib, routes.keys())
+    else this.#compareAll(draft)
     const isFirst = !this.#isWhole
     this.#isWhole = true
     const isNew =
@@ -132,6 +136,15 @@ export class Offers {
     return this.#told.tenants.get(tenant)?.routes ?? new Map()
   }
 
+  #compareAll(draft: Draft): void {
+    for (const name of this.#wanted.keys()) {
+      const fib = this.#tenants.get(name)
+      if (fib) this.#compare(draft, fib)
+    }
+    for (const name of this.#told.tenants.keys())
+      if (!this.#wanted.has(name)) draft.remove(name, this.#routesOf(name).keys())
+  }
+
   #compare(draft: Draft, fib: TenantFib): void {
     const told = this.#routesOf(fib.name)
     for (const key of fib.routes.keys()) if (!told.has(key) && fib.isOffered(key)) draft.route(fib.name, key, true)
@@ -139,6 +152,7 @@ export class Offers {
   }
 
   #compareSome(draft: Draft, fib: TenantFib, keys: Iterable<PrefixKey>): void {
+    if (!this.#wanted.has(fib.name)) return
     const told = this.#routesOf(fib.name)
     for (const key of keys) {
       const isOffered = fib.isOffered(key)

@@ -14,12 +14,15 @@ import { parseSite } from '../config/load.ts'
 import type { Site } from '../config/site.ts'
 import { type FibBatch, fibBatch, type NextHop } from '../wire/control/fib.ts'
 import { type Liveness, livenessNews } from '../wire/control/liveness.ts'
+import type { OfferedPath } from '../wire/control/offer.ts'
 import { HeldFib } from './held-fib.ts'
 import { keyOf } from './prefix-key.ts'
 import { serveControl } from './serve.ts'
 import { Steering } from './steering.ts'
 
 const PREFIX = '10.1.0.0/16'
+const MAC = new Uint8Array(6)
+const LOSSES = 'mpls (as good as site-west), site-west (loss 19 % before 50 %), internet'
 
 interface Wish {
   steer?: string
@@ -98,6 +101,59 @@ suite('of a tenant’s paths', () => {
     // In this test what takes longer has more bandwidth.
     equal(orderOf(siteOf({ steer: 'steer: bandwidth' }), 'm1 10, m2 10, i1 20'), 'internet, mpls')
     equal(orderOf(siteOf({ steer: 'steer: bandwidth' }), 'm1 10, m2 30, i1 20'), 'mpls, internet')
+  })
+
+  test('the way by another site is as good as the path there and its best connection together', () => {
+    const between = (probe: string) => ({
+      ...{ name: 'west', cost: 5, preference: 100, mtu: 1500, stale_routes_s: 60 },
+      ...(probe !== '' && { probe }),
+    })
+    const path = (name: string, latency_ms: number, more: Partial<OfferedPath> = {}): OfferedPath => ({
+      ...{ name, isUp: true, preference: 100, cost: 1, isProbed: true, latency_us: latency_ms * 1000, probes: 60 },
+      ...{ loss_ppm: 100_000, bandwidth_kbps: 20_000, ...more },
+    })
+    const best = (steer: string, things: string, paths: OfferedPath[], probe = 'm2'): string => {
+      const remote = { remote: between(probe), vip: MAC, vips: [MAC], mac: MAC, paths }
+      const site = siteOf({ steer, mpls: ', probes: [m1]', internet: ', cost: 7, probes: [i1]' })
+      const steering = new Steering(() => [remote])
+      steering.setSite({ ...site, remote_sites: [remote.remote] }, thingsOf(things), 0)
+      return steering.orders.get('acme')!.show().join(', ')
+    }
+    const latency = 'steer: latency'
+    const here = 'm1 40, i1 50'
+    equal(
+      best(latency, `${here}, m2 5`, [path('dc', 20), path('lte', 1)]),
+      'site-west (latency 25 ms before 40 ms), mpls (latency 40 ms before 50 ms), internet',
+    )
+    const first = (text: string): string => text.split(' (')[0]!
+    equal(first(best(latency, `${here}, m2 5`, [path('dc', 20, { isUp: false }), path('lte', 90)])), 'mpls')
+    equal(first(best(latency, `${here}, m2 30`, [path('dc', 20)])), 'mpls', 'it adds')
+    equal(first(best(latency, `${here}, m2 5`, [])), 'site-west', 'there are only machines')
+    equal(first(best(latency, `${here}, m2 5`, [path('dc', 20, { preference: 101 })])), 'mpls')
+    equal(first(best(latency, `${here}, m2 5`, [path('dc', 20, { latency_us: undefined, isProbed: false })])), 'mpls')
+    equal(first(best(latency, here, [path('dc', 20)], '')), 'mpls', 'nobody measures the path there')
+    const down = best(latency, `${here}, m2 down`, [path('dc', 1)])
+    equal(down, 'mpls (latency 40 ms before 50 ms), internet (site-west is down), site-west')
+    equal(best(latency, `${here}, m2 1`, [path('dc', 1, { isUp: false })]).at(-1), 't', 'all its connections are down')
+    // It loses 10% of what comes through the 10% loss on the way there: 19%.
+    equal(best('steer: loss', 'm1 9 19%, i1 9 50%, m2 9 10%', [path('dc', 9)]), LOSSES)
+    equal(first(best('steer: bandwidth', 'm1 25, i1 2, m2 40', [path('dc', 1)])), 'mpls', '20 Mbit/s there, 25 here')
+    equal(first(best('steer: bandwidth', 'm1 10, i1 2, m2 40', [path('dc', 1)])), 'site-west')
+    equal(best('steer: cost', here, [path('dc', 1)]), 'mpls (cost 0 before 6), site-west (cost 6 before 7), internet')
+  })
+
+  test('another site is offered connections as the tenant uses them, the best first', () => {
+    const steering = new Steering()
+    const things = thingsOf('m1 40, m2 30, i1 20')
+    steering.setSite(siteOf(), things, 0)
+    const [acme] = siteOf().tenants
+    const told = (isUp = (_: string) => true) =>
+      steering.offered(acme!, things, isUp).map(({ name, latency_us, isUp: up }) => `${name} ${latency_us} ${up}`)
+    deepEqual(told(), ['internet 20000 true', 'mpls 30000 true'])
+    deepEqual(
+      told((name) => name !== 'internet'),
+      ['internet 20000 false', 'mpls 30000 true'],
+    )
   })
 
   test('nothing is made an order where the site file says nothing of them', () => {

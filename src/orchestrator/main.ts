@@ -8,6 +8,7 @@ import type { Random } from '../base/random.ts'
 import { busSocket } from '../bus/embedded/main.ts'
 import type { BusPlace } from '../bus/place.ts'
 import { directoryOf, type Orchestrator, type SiteEntry } from '../config/orchestrator.ts'
+import { Exchange } from './exchange.ts'
 import { Sites } from './sites.ts'
 import { Tenants } from './tenants.ts'
 
@@ -26,11 +27,13 @@ export async function runOrchestrator(
   const places = file.sites.map((site) => ({ name: site.name, place: placeOf(site) }))
   const sites = await Sites.open({ name, sites: places, clock, random, log })
   const tenants = new Tenants({ name, sites, clock, log, newId: randomUUID })
+  const exchange = new Exchange({ name, sites, clock, log })
   return {
     sites,
     tenants,
     async close() {
       await tenants.close()
+      await exchange.close()
       await sites.close()
     },
   }
