@@ -1,7 +1,8 @@
 /**
  * How long a tenant's packets take to find the backup (DSR section 6): from the loss of the carrier, and from BFD's Down, to the
  * first packet that comes by the other connection, with ten thousand routes over both. Detection is told apart: of a carrier it
- * is the switch's, and of a silent router it is BFD's, whose detection time the site file gives.
+ * is the switch's, and of a silent router it is BFD's, whose detection time the site file gives. A carrier is lost when the
+ * switch's port has none: what the kernel takes before that, to close the device at the other end, is told apart too.
  */
 
 import { FailoverBed } from '../../lab/failover/bed.ts'
@@ -20,6 +21,7 @@ interface Series {
   /** What is held against the bar: all of it from the loss of the carrier, and from BFD's Down on. */
   readonly judged_ms: readonly number[]
   readonly detection_ms: readonly number[]
+  readonly closing_ms: readonly number[]
   readonly lost: readonly number[]
 }
 
@@ -28,12 +30,12 @@ export async function failoverRows({ quick, say, plot }: BenchOptions): Promise<
   say(`${times} failovers by carrier and ${times} by BFD, ${routes.toLocaleString('en-US')} routes`)
   await using bed = await FailoverBed.build({ routes, bfd: BFD })
   const carrier = await series(times, async () => {
-    const { detection_ms, reaction_ms, lost } = await bed.carrierLoss()
-    return { judged_ms: detection_ms + reaction_ms, detection_ms, lost }
+    const { closing_ms, detection_ms, reaction_ms, lost } = await bed.carrierLoss()
+    return { judged_ms: detection_ms + reaction_ms, detection_ms, closing_ms, lost }
   })
   const silence = await series(times, async () => {
-    const { detection_ms, reaction_ms, lost } = await bed.silence()
-    return { judged_ms: Math.max(0, reaction_ms), detection_ms, lost }
+    const { closing_ms, detection_ms, reaction_ms, lost } = await bed.silence()
+    return { judged_ms: Math.max(0, reaction_ms), detection_ms, closing_ms, lost }
   })
   plot(
     'control-failover.svg',
@@ -50,6 +52,7 @@ export async function failoverRows({ quick, say, plot }: BenchOptions): Promise<
   return [
     ...rowsOf(`${where}, carrier loss to the first packet on the backup`, carrier.judged_ms, true),
     ...rowsOf(`${where}, of it until the switch has seen and said it`, carrier.detection_ms, false),
+    ...rowsOf(`${where}, the kernel closing the device before that`, carrier.closing_ms, false),
     ...rowsOf(`${where}, BFD's Down to the first packet on the backup`, silence.judged_ms, true),
     ...rowsOf(
       `${where}, detection by BFD of ${BFD.multiplier} x ${BFD.interval_ms} ms, which comes before`,
@@ -62,13 +65,14 @@ export async function failoverRows({ quick, say, plot }: BenchOptions): Promise<
 
 async function series(
   times: number,
-  once: () => Promise<{ judged_ms: number; detection_ms: number; lost: number }>,
+  once: () => Promise<{ judged_ms: number; detection_ms: number; closing_ms: number; lost: number }>,
 ): Promise<Series> {
   const all = []
   for (let i = 0; i < times; i++) all.push(await once())
   return {
     judged_ms: all.map(({ judged_ms }) => judged_ms),
     detection_ms: all.map(({ detection_ms }) => detection_ms),
+    closing_ms: all.map(({ closing_ms }) => closing_ms),
     lost: all.map(({ lost }) => lost),
   }
 }

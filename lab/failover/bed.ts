@@ -3,6 +3,7 @@
  * of the two connections each takes, and how long it is after the first one breaks until the first packet comes by the other.
  */
 
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,6 +33,8 @@ const SETTLED_packets = 100
 
 /** What broke, and how long each part took. */
 export interface Failover {
+  /** Of a carrier: how long the kernel took to close the other end, until the port had none. Nothing is broken before that. */
+  readonly closing_ms: number
   /** From the break until a switch or a routing node has said so; of BFD mostly its detection time. */
   readonly detection_ms: number
   /** From then until the first packet by the backup. */
@@ -54,6 +57,7 @@ export class FailoverBed {
   readonly #stack: AsyncDisposableStack
   readonly #bus: Bus
   readonly #wire: Worker
+  readonly #carrier: Worker
   readonly #sender: UdpSocket
   readonly #target: { readonly address: Uint8Array; readonly port: number }
   #sent = 0
@@ -97,6 +101,8 @@ export class FailoverBed {
     })
     const setup: WireSetup = { namespace: full(MAIN), interface: 'wan' }
     this.#wire = new Worker(new URL('./wire.ts', import.meta.url), { workerData: setup })
+    const port: WireSetup = { namespace: full('edge-1'), interface: 'main' }
+    this.#carrier = new Worker(new URL('./carrier.ts', import.meta.url), { workerData: port })
     const sending = systemClock.every(PACKET_EVERY_ms, () => this.#send())
     this.#bus = made.connect('failovers')
     this.#bus.subscribe(BROKEN_SUBJECT, ({ payload }) => {
@@ -106,17 +112,21 @@ export class FailoverBed {
     stack.defer(async () => {
       sending.cancel()
       this.#sender.close()
-      await this.#wire.terminate()
+      await Promise.all([this.#wire.terminate(), this.#carrier.terminate()])
       await this.#bus.close()
     })
   }
 
   /** The wire of the main connection loses its carrier, at the customer's end, and has it again. */
   async carrierLoss(): Promise<Failover> {
-    return await this.#failover(
-      () => this.#wire.postMessage(false),
-      () => this.#wire.postMessage(true),
-    )
+    const cut = async (): Promise<number> => {
+      const gone = once(this.#carrier, 'message')
+      this.#carrier.postMessage({})
+      this.#wire.postMessage(false)
+      const [at_ms] = (await gone) as [number]
+      return at_ms - performance.timeOrigin
+    }
+    return await this.#failover(cut, () => this.#wire.postMessage(true))
   }
 
   /** The wire of the main connection has no carrier while this goes on; all is as before once it resolves. */
@@ -133,10 +143,11 @@ export class FailoverBed {
   /** The router behind the main connection falls silent, and BFD with it; its wire is up all the time. */
   async silence(): Promise<Failover> {
     const router = this.made.routers.get(MAIN) as Bird
-    return await this.#failover(
-      () => router.freeze(true),
-      () => router.freeze(false),
-    )
+    const cut = (): number => {
+      router.freeze(true)
+      return performance.now()
+    }
+    return await this.#failover(cut, () => router.freeze(false))
   }
 
   /** Of a module. */
@@ -156,20 +167,23 @@ export class FailoverBed {
     this.#stack.use(stack)
   }
 
-  async #failover(cut: () => void, mend: () => void): Promise<Failover> {
+  /** `cut` says when it was broken. */
+  async #failover(cut: () => number | Promise<number>, mend: () => void): Promise<Failover> {
     const [first, began_ms] = [this.#sent + 1, performance.now()]
     const told = this.#isTold()
     const arrived = this.#comesBy(BACKUP, first)
-    cut()
     try {
-      const [told_ms, arrived_ms] = await Promise.all([told, arrived])
+      const [broken_ms, told_ms, arrived_ms] = await Promise.all([cut(), told, arrived])
       mend()
       await this.#settled()
       const last = this.#sent - SETTLED_packets
       const numbers = Array.from({ length: last - first + 1 }, (_, i) => first + i)
       const lost = numbers.filter((number) => !this.#received.has(number)).length
       this.#received.clear()
-      return { detection_ms: told_ms - began_ms, reaction_ms: arrived_ms - told_ms, lost }
+      // Nobody says so before it is.
+      const since_ms = Math.min(broken_ms, told_ms)
+      const times = { closing_ms: since_ms - began_ms, detection_ms: told_ms - since_ms }
+      return { ...times, reaction_ms: arrived_ms - told_ms, lost }
     } finally {
       mend()
     }
