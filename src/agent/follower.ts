@@ -40,7 +40,7 @@ export interface FollowerOptions<T extends Batch> {
   readonly message: Message<T>
   /** Who acknowledges. */
   readonly module: string
-  /** Where to keep batches: the site's state directory. Without it nothing is kept, by whoever cannot do without the bus anyway. */
+  /** Where to keep batches: the site's state directory. Who cannot do without the bus anyway keeps none. */
   readonly directory?: string
   readonly clock: Clock
   readonly log: Logger
