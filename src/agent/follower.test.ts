@@ -221,6 +221,29 @@ test('a batch that a node could not apply is told, and made good from a snapshot
   deepEqual(fn.applied, [1, 2, 3])
 })
 
+test('what only a newer release can read is told once, what was taken over holds, and the next readable snapshot is taken', async (t) => {
+  const { bus, feed, node } = await scene(t)
+  const fn = node()
+  const told: string[] = []
+  const heard = Promise.withResolvers<void>()
+  bus.bucket(BUCKET.acks).watch(`${FEED}.fn-1`, ({ value }) => {
+    const decoded = value && ack.decode(value)
+    if (!decoded?.ok || decoded.value.error === undefined) return
+    told.push(`${decoded.value.generation}: ${decoded.value.error}`)
+    heard.resolve()
+  })
+  await feed.append(snapshot(1))
+  const newer = fibBatch.encode(batch(2))
+  newer[3] = 200 // the oldest version that can read it
+  await bus.stream(FEED, FEED_LIMITS).append(cut(newer, PAYLOAD_BYTES_MAX)[0]!)
+  await heard.promise
+  equal(fn.follower.generation, 1)
+  await feed.append(batch(3), snapshot(3), batch(4))
+  await fn.until(4)
+  deepEqual(fn.applied, [1, 3, 4])
+  deepEqual(told, [`1: FIB batch of version ${newer[2]} that asks for version 200; this is ${newer[2]}`])
+})
+
 test('a node that starts from an old snapshot again does not fall behind what it has', async (t) => {
   const { here, bus, feed } = await scene(t)
   const { clock, enough } = hurried(3)

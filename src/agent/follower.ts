@@ -91,6 +91,8 @@ export class BatchFollower<T extends Batch> {
   #generation: number | undefined
   /** Of all that were taken over since the feed began. */
   #highest = 0
+  /** Why the latest batch could not be read, if it could not. */
+  #unread: string | undefined
   /** Restarts since anything newer was taken over. */
   #vain = 0
   /** The feed's sequence that comes next; undefined: where its latest snapshot starts. */
@@ -253,6 +255,10 @@ export class BatchFollower<T extends Batch> {
     const decoded = this.#options.message.decode(message)
     if (!decoded.ok) {
       this.#failed(decoded.message)
+      // Of a release that this one cannot read, most likely: what was taken over before it holds, and control hears why.
+      if (this.#unread !== decoded.message)
+        this.#acknowledge({ epoch: this.#epoch, generation: this.generation }, decoded.message)
+      this.#unread = decoded.message
       return 'refused'
     }
     const batch = decoded.value
@@ -272,6 +278,7 @@ export class BatchFollower<T extends Batch> {
     if (!isWhole || batch.generation !== this.#generation) {
       const error = await this.#options.apply(batch)
       this.#acknowledge(batch, error)
+      this.#unread = undefined
       if (error !== undefined) {
         this.#failed(error)
         this.#generation = undefined
@@ -288,7 +295,7 @@ export class BatchFollower<T extends Batch> {
     return isWhole ? 'snapshot' : 'difference'
   }
 
-  #acknowledge({ epoch, generation }: Batch, error: string | undefined): void {
+  #acknowledge({ epoch, generation }: Pick<Batch, 'epoch' | 'generation'>, error: string | undefined): void {
     const { module } = this.#options
     this.#acks.put(ack.encode({ module, incarnation: this.#incarnation, epoch, generation, error }))
   }
