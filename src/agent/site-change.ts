@@ -1,12 +1,12 @@
 /**
  * A change to one tenant of a site, in one step: `current` names it, with the record and the event, and has the sequence that
  * follows. Both are put where they belong by whoever made the change, or else by whoever makes the next one; an event may
- * be told twice that way, and is never lost.
+ * be told twice where two do so at the same time, and is never lost.
  */
 
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
-import { type BucketEntry, type Bus, BusError, PAYLOAD_BYTES_MAX } from '../bus/bus.ts'
+import { type BucketEntry, type Bus, BusError, PAYLOAD_BYTES_MAX, type Stream } from '../bus/bus.ts'
 import { event } from '../wire/control/event.ts'
 import { EVENTS_LIMITS } from './events.ts'
 import { BUCKET, EVENTS_STREAM } from './names.ts'
@@ -16,6 +16,8 @@ export const CURRENT = 'current'
 export const RECORDS = 'api.tenant'
 export const recordKey = (tenant: string): string => `${RECORDS}.${tenant}`
 
+/** What others told since a change that nobody finished. */
+const TOLD_SINCE_MAX = 1000
 /** A reader that missed more changes reads all records again. */
 const RECENT_MAX = 64
 /** For the other fields of `current`: those of the recent changes, with the longest of names, are the most of them. */
@@ -99,27 +101,41 @@ export async function changeTenant(
     if (error instanceof BusError && error.code === 'wrong-revision') return false
     throw error
   }
-  await finishChange(bus, next).catch((error: unknown) => {
+  await finishChange(bus, next, true).catch((error: unknown) => {
     if (!(error instanceof BusError)) throw error
   })
   return true
 }
 
-/** Puts the last change where it belongs, unless it is there. Rejects with what the bus says. */
-export async function finishChange(bus: Bus, { change }: Current): Promise<void> {
+/** Puts the last change where it belongs, unless it is there; one of ours that was just made is not. Rejects with what the bus says. */
+export async function finishChange(bus: Bus, { change }: Current, isOurs = false): Promise<void> {
   if (!change) return
   const bucket = bus.bucket(BUCKET.site)
   const key = recordKey(change.record.name)
   const entry = await bucket.get(key)
   const there = entry ? readRecord(entry).sequence : 0
   if (there >= change.record.sequence) return
-  await bus.stream(EVENTS_STREAM, EVENTS_LIMITS).append(event.encode({ ...change.told, epoch: 0 }))
+  const stream = bus.stream(EVENTS_STREAM, EVENTS_LIMITS)
+  const bytes = event.encode({ ...change.told, epoch: 0 })
+  if (isOurs || !(await isTold(stream, bytes))) await stream.append(bytes)
   try {
     await bucket.put(key, Buffer.from(JSON.stringify(change.record)), { revision: entry?.revision ?? 0 })
   } catch (error) {
     // Somebody else has finished it.
     if (!(error instanceof BusError && error.code === 'wrong-revision')) throw error
   }
+}
+
+/** Whoever made the change may have died after it told the event. */
+async function isTold(stream: Stream, bytes: Uint8Array): Promise<boolean> {
+  const { first, last } = await stream.bounds()
+  for (let next = Math.max(first, last - TOLD_SINCE_MAX); next <= last; ) {
+    for (const { sequence, payload } of await stream.read(next)) {
+      if (Buffer.compare(payload, bytes) === 0) return true
+      next = sequence + 1
+    }
+  }
+  return false
 }
 
 /** For whoever comes to a site whose last writer may have died. */

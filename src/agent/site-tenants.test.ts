@@ -172,6 +172,17 @@ function boundTo(bucket: ReturnType<Bus['bucket']>, gone: () => Promise<never>):
   }
 }
 
+test('an event that was told before its change was finished is not told again', async (t) => {
+  const { bus, other } = await scene(t)
+  const { revision } = (await siteContents(bus))!
+  const halfway = Object.create(unfinished(bus), { stream: { value: bus.stream.bind(bus) } }) as Bus
+  await changeTenant(halfway, revision, recordOf('alpha', 10), toldOf('alpha', ''))
+  equal((await eventsOf(bus)).length, 1)
+  await finishLastChange(other)
+  ok(await bus.bucket(BUCKET.site).get(recordKey('alpha')))
+  equal((await eventsOf(bus)).length, 1)
+})
+
 test('a reader that missed more changes than are named reads all of them', async (t) => {
   const { bus, other } = await scene(t)
   await change(bus, 'early', 5)

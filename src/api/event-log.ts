@@ -12,6 +12,8 @@ import type { ConnectedSite, Sites } from '../orchestrator/sites.ts'
 import { type Event, event } from '../wire/control/event.ts'
 
 const TRY_AGAIN_ms = 1000
+/** Somebody waits for it. */
+const CATCH_UP_ms = 1000
 
 export interface SiteEvent extends Event {
   readonly site: string
@@ -22,6 +24,7 @@ export interface SiteEvent extends Event {
 export type Position = ReadonlyMap<string, number>
 
 export class EventLog {
+  readonly #sites: Sites
   readonly #clock: Clock
   readonly #closing = new AbortController()
   readonly #logs = new Map<string, SiteEvent[]>()
@@ -29,6 +32,7 @@ export class EventLog {
   readonly #following: Promise<void>[]
 
   constructor(sites: Sites, clock: Clock) {
+    this.#sites = sites
     this.#clock = clock
     for (const { name } of sites.all) this.#logs.set(name, [])
     this.#following = sites.all.map((site) => this.#follow(site))
@@ -47,6 +51,32 @@ export class EventLog {
 
   get end(): Position {
     return new Map(Array.from(this.#logs, ([site, log]) => [site, log.at(-1)?.sequence ?? 0]))
+  }
+
+  /** Resolves once all is here that was told before, by sites that can be reached, or after a while. */
+  async caughtUp(): Promise<void> {
+    const late = new AbortController()
+    const all = Promise.all(this.#sites.all.map((site) => this.#untilEnd(site, late.signal)))
+    await Promise.race([all, pause(this.#clock, CATCH_UP_ms, late.signal)])
+    late.abort()
+  }
+
+  async #untilEnd({ name, bus, state }: ConnectedSite, signal: AbortSignal): Promise<void> {
+    if (!state.connected) return
+    try {
+      const { last } = await bus.stream(EVENTS_STREAM, EVENTS_LIMITS).bounds()
+      const reached = Promise.withResolvers<void>()
+      const look = (): void => {
+        if ((this.#logs.get(name)!.at(-1)?.sequence ?? 0) >= last || signal.aborted) reached.resolve()
+      }
+      const stop = this.listen(look)
+      signal.addEventListener('abort', look)
+      look()
+      await reached.promise
+      stop()
+    } catch (error) {
+      if (!(error instanceof BusError)) throw error
+    }
   }
 
   /** Returns what ends it. */

@@ -59,11 +59,12 @@ export function eventOperations(options: EventOptions): Operation[] {
       ...{ id: 'listEvents', method: 'GET', path: '/v1/events', role: 'viewer', isStream: false },
       summary: 'What happened, the latest last; with Accept: text/event-stream, as it happens',
       ...{ params: nothing, query, answers: { 200: listOfItems(eventAnswer) } },
-      handle({ access, query, accept, lastEventId }) {
+      async handle({ access, query, accept, lastEventId }) {
         const wanted = (event: SiteEvent): boolean => matches(event, query) && isFor(access, event)
         const after = lastEventId === '' ? (query.after ?? '') : lastEventId
         if (/\btext\/event-stream\b/.test(accept)) return followers.follow(wanted, after)
         const position = positionIn(after)
+        await events.caughtUp()
         const seen = new Map(position)
         const items = events.after(position).flatMap((event) => {
           seen.set(event.site, event.sequence)

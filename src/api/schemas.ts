@@ -4,9 +4,9 @@ import { z } from 'zod'
 import { name } from '../config/scalar.ts'
 import { tenantDocument } from '../config/tenant-document.ts'
 
-export const pending = z.object({ site: z.string(), why: z.string() }).describe('A site that has yet to be told')
+const pending = z.object({ site: z.string(), why: z.string() }).describe('A site that has yet to be told')
 
-export const ITEMS_MAX = 1000
+const ITEMS_MAX = 1000
 const limit = z.coerce.number().int().min(1).max(ITEMS_MAX).default(100).describe('How many at most')
 
 /** Of lists that are in the order of names. */
