@@ -11,8 +11,9 @@ export function checkRoutes(check: TenantCheck): void {
   const prefixes = new Unique(complain)
   each(tenant.routes, (route, i) => {
     const at = [...path, 'routes', i]
-    if (route.via === undefined && route.discard === undefined) complain(at, 'a route needs via or discard')
-    if (route.via !== undefined && route.discard !== undefined) complain(at, 'a route has either via or discard')
+    const ends = [route.via, route.discard, route.vrf].filter((end) => end !== undefined)
+    if (ends.length === 0) complain(at, 'a route needs via, discard or vrf')
+    if (ends.length > 1) complain(at, 'a route has one of via, discard and vrf')
     if (route.prefix === undefined) return
     prefixes.add(route.prefix, [...at, 'prefix'], undefined)
     const prefix = parsePrefix(route.prefix)!

@@ -11,6 +11,7 @@ import { checkRouting } from './check-routing.ts'
 import { checkTenant } from './check-tenant.ts'
 import { checkTracks } from './check-tracks.ts'
 import { checkTunnelIds } from './check-tunnel-ids.ts'
+import { checkVrfs } from './check-vrfs.ts'
 import { type Complain, each } from './complain.ts'
 import type { Loose } from './loose.ts'
 import { checkNats } from './nats.ts'
@@ -30,6 +31,7 @@ export function checkSite(site: Loose<Site>): Finding[] {
   checkRouting(site, complain)
   checkTracks(site, complain)
   checkPaths(site, complain)
+  checkVrfs(site, complain)
   checkRemoteSites(site, complain)
   each(site.tenants, (tenant, i) => checkTenant(tenant, ['tenants', i], fabric, complain))
   return findings

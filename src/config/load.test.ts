@@ -80,7 +80,7 @@ test('errors of every kind are told at once, in the order of the file', () => {
       '13 tenants[0].connektions: unknown key "connektions"; did you mean "connections"?',
       '14 tenants[0].vpcs[0].machines[0].address: "172.16.0.300" is no IP address',
       '14 tenants[0].vpcs[0].machines[0].host: there is no host "h3"',
-      '15 tenants[0].routes[0]: a route needs via or discard',
+      '15 tenants[0].routes[0]: a route needs via, discard or vrf',
       '15 tenants[0].routes[0].prefix: 10.1.0.1/16 has bits set behind its length; the prefix is 10.1.0.0/16',
     ],
   )
@@ -343,7 +343,7 @@ const cases: readonly (readonly [what: string, errors: string[], wanted: string]
   [
     'a route that is both',
     tenantErrors(`connections: [${CONNECTION}], routes: [{ prefix: 10.1.0.0/16, discard: true, via: [dc] }]`),
-    'tenants[0].routes[0]: a route has either via or discard',
+    'tenants[0].routes[0]: a route has one of via, discard and vrf',
   ],
   [
     "a route to a connection's own subnet",

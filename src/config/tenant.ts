@@ -113,6 +113,8 @@ const route = z.strictObject({
   /** Several share the packets by weight. */
   via: listOf('next hops', via, VIA_MAX).min(1, { error: 'a route needs a next hop' }).optional(),
   discard: z.literal(true, { error: 'discard can only be true' }).optional(),
+  /** Into the VRF of this tenant, by its routes and policies: such as one with connections to the Internet. */
+  vrf: name.optional(),
   /** A probe, or a neighbour with BFD: the route is withdrawn while that is down. */
   track: name.optional(),
 })
@@ -130,6 +132,23 @@ const vpn = z.strictObject({
   export: listOf('route targets', pair, ROUTE_TARGETS_MAX).default([]),
   /** The MPLS label that its routes are told with: 3, implicit null, where nobody looks at it (RFC 3032 section 2.1). */
   label: whole('label', 0, 2 ** 20 - 1).default(3),
+})
+
+/**
+ * Prefixes of its VPCs that are reached from another tenant's VRF, such as from the Internet: that VRF has routes to the
+ * machines in them, and its neighbours are told of the prefixes as they are written here.
+ *
+ *   - { name: internet, ..., connections: [{ name: isp, ... }] }
+ *   - name: acme
+ *     vpcs: [{ name: web, subnets: [{ prefix: 203.0.113.0/28 }], machines: [...] }]
+ *     public: { vrf: internet, prefixes: [203.0.113.0/28] }
+ *     routes: [{ prefix: 0.0.0.0/0, vrf: internet }]
+ *
+ * A packet is looked up in two VRFs at most, and is counted to the tenant that it came from, drops included.
+ */
+const publicPrefixes = z.strictObject({
+  vrf: name,
+  prefixes: listOf('prefixes', prefix, SUBNETS_MAX).min(1, { error: 'which prefixes?' }),
 })
 
 const criterion = z.enum(['latency', 'loss', 'bandwidth', 'cost'])
@@ -156,6 +175,7 @@ export const tenant = z.strictObject({
   connections: listOf('connections', connection, CONNECTIONS_MAX).default([]),
   vpcs: listOf('VPCs', vpc, VPCS_MAX).default([]),
   vpn: vpn.optional(),
+  public: publicPrefixes.optional(),
   /** Which of its traffic goes by which of its connections; the first that matches decides (traffic-policy.ts). */
   policies: listOf('policies', trafficPolicy, TRAFFIC_POLICIES_MAX).default([]),
   routes: listOf('routes', route, STATIC_ROUTES_MAX).default([]),

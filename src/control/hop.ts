@@ -37,6 +37,10 @@ export function identityOf(hop: SingleHop): string {
       const to = hop.address ? `machine ${formatAddress(hop.address)}` : `host ${formatAddress(hop.remote)}`
       return `${to} ${hop.segment}`
     }
+    case 'vrf':
+      return `vrf ${hop.into}`
+    case 'public':
+      return `public ${formatAddress(hop.address ?? hop.remote)} ${hop.segment}`
     case 'connected':
     case 'local':
       return `${hop.kind} ${hop.segment}`

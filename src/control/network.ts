@@ -17,16 +17,18 @@ import {
 } from '../base/address.ts'
 import type { Host, Switch, Vip } from '../config/fabric.ts'
 import { pathTo } from '../config/remote-site.ts'
-import { connectionVni, hostPayload, type Site, vpcKey } from '../config/site.ts'
+import { connectionVni, type Site, vpcKey } from '../config/site.ts'
 import { Subnets } from '../config/subnets.ts'
 import type { Connection, Tenant, Via, Vpc } from '../config/tenant.ts'
 import type { FibInterface, FibPeer, FibPolicy, FibSegment } from '../wire/control/fib.ts'
 import type { Gateways } from '../wire/control/route.ts'
 import { failoverOf, type Hop, type SingleHop } from './hop.ts'
-import type { Ids } from './ids.ts'
+import { endpointOf, hostHopOf } from './host-hop.ts'
+import { Ids } from './ids.ts'
 import { asTheyCome, byPath, type Candidate } from './ordered-hop.ts'
 import type { PathPlaces } from './path-order.ts'
 import { hostKey, keyOf, type PrefixKey } from './prefix-key.ts'
+import { publicRoutes } from './public-prefixes.ts'
 import type { RemoteTenant } from './remote-sites.ts'
 import { Speakers, type Spoken } from './speakers.ts'
 import { fibPolicyOf, type PolicedWays, type PolicyWay, policedWays, waysOf, wayThing } from './traffic-policies.ts'
@@ -41,6 +43,8 @@ export interface SiteIndex {
   readonly down: ReadonlySet<string>
   /** By tenant: the order of its paths, where it has one. */
   readonly orders: ReadonlyMap<string, PathPlaces>
+  /** By a tenant whose VRF it is: those that have public prefixes there. */
+  readonly publics: ReadonlyMap<string, readonly Tenant[]>
   /** Where else a tenant is. */
   remotes(tenant: Tenant): readonly RemoteTenant[]
 }
@@ -65,6 +69,10 @@ export function indexSite(
     speakers: new Speakers(site, live),
     down,
     orders,
+    publics: Map.groupBy(
+      site.tenants.filter((tenant) => tenant.public !== undefined),
+      (tenant) => tenant.public!.vrf,
+    ),
     remotes,
   }
 }
@@ -95,12 +103,14 @@ export interface TenantNetwork {
   choose(equals: readonly Gateways[], next: Gateways | undefined): Hop | undefined
 }
 
-export function networkOf(tenant: Tenant, site: SiteIndex, ids: Ids): TenantNetwork {
-  const builder = new NetworkBuilder(tenant, site, ids)
+/** `tenants` are the numbers of those that are led to. */
+export function networkOf(tenant: Tenant, site: SiteIndex, ids: Ids, tenants = new Ids()): TenantNetwork {
+  const builder = new NetworkBuilder(tenant, site, ids, tenants)
   for (const connection of tenant.connections) builder.addConnection(connection)
   for (const vpc of tenant.vpcs) builder.addVpc(vpc)
   for (const remote of site.remotes(tenant)) builder.addSite(remote)
   builder.addStaticRoutes()
+  builder.addPublicPrefixes()
   builder.addPolicies()
   return builder
 }
@@ -115,6 +125,7 @@ class NetworkBuilder implements TenantNetwork {
   readonly #tenant: Tenant
   readonly #site: SiteIndex
   readonly #ids: Ids
+  readonly #tenantIds: Ids
   readonly #order: PathPlaces | undefined
   readonly #connections = new Map<string, ConnectionSegment>()
   readonly #subnets: { prefix: Prefix; owner: ConnectionSegment }[] = []
@@ -128,7 +139,8 @@ class NetworkBuilder implements TenantNetwork {
   readonly #written = new Map<Hop, readonly Candidate[]>()
   #ways: readonly PolicyWay[] = []
 
-  constructor(tenant: Tenant, site: SiteIndex, ids: Ids) {
+  constructor(tenant: Tenant, site: SiteIndex, ids: Ids, tenantIds: Ids) {
+    this.#tenantIds = tenantIds
     this.#tenant = tenant
     this.#site = site
     this.#ids = ids
@@ -174,7 +186,7 @@ class NetworkBuilder implements TenantNetwork {
     const wide = vpc.subnets.map(({ prefix }) => parsePrefix(prefix)!)
     for (const { prefix: text, gateway, host } of vpc.subnets) {
       const prefix = parsePrefix(text)!
-      this.routes.set(keyOf(prefix), host === undefined ? DISCARD : this.#hostHop(host, id, key))
+      this.routes.set(keyOf(prefix), host === undefined ? DISCARD : hostHopOf(this.#site.hosts.get(host)!, id, key))
       this.offered.add(keyOf(prefix))
       if (gateway === undefined) continue
       const address = parseAddress(gateway)!
@@ -185,7 +197,7 @@ class NetworkBuilder implements TenantNetwork {
       for (const text of machine.address) {
         const address = parseAddress(text)!
         const mac = machine.mac === undefined ? undefined : parseMac(machine.mac)
-        const hop = this.#hostHop(machine.host, id, key, { address, mac })
+        const hop = hostHopOf(this.#site.hosts.get(machine.host)!, id, key, { address, mac })
         this.routes.set(hostKey(address), hop)
         this.#machines.set(hostKey(address), hop)
         if (!wide.some((prefix) => prefixContains(prefix, address))) this.offered.add(hostKey(address))
@@ -196,7 +208,7 @@ class NetworkBuilder implements TenantNetwork {
       id,
       name: vpc.name,
       key,
-      hosts: Array.from(hosts, (name) => this.#endpoint(name)),
+      hosts: Array.from(hosts, (name) => endpointOf(this.#site.hosts.get(name)!)),
       interfaces,
     })
   }
@@ -213,8 +225,12 @@ class NetworkBuilder implements TenantNetwork {
   addStaticRoutes(): void {
     // One object for all routes with the same next hops: there are thousands of those.
     const shared = new Map<string, Hop>()
-    for (const { prefix, via = [], track } of this.#tenant.routes) {
+    for (const { prefix, via = [], vrf, track } of this.#tenant.routes) {
       if (track !== undefined && this.#site.down.has(track)) continue
+      if (vrf !== undefined) {
+        this.routes.set(keyOf(parsePrefix(prefix)!), { kind: 'vrf', into: this.#tenantIds.of(vrf) })
+        continue
+      }
       const text = via.map(({ to, weight, backup }) => `${to}*${weight}${backup ? ' backup' : ''}`).join(' ')
       const hop = shared.get(text) ?? this.#hopVia(via)
       shared.set(text, hop)
@@ -222,6 +238,16 @@ class NetworkBuilder implements TenantNetwork {
       this.routes.set(key, hop)
       if (hop.kind !== 'discard') this.offered.add(key)
     }
+  }
+
+  addPublicPrefixes(): void {
+    const place = {
+      hosts: this.#site.hosts,
+      tenantId: (name: string) => this.#tenantIds.of(name),
+      segmentId: (tenant: string, vpc: string) => this.#ids.of(segmentThing(tenant, 'vpc', vpc)),
+    }
+    for (const tenant of this.#site.publics.get(this.#tenant.name) ?? [])
+      for (const [key, hop] of publicRoutes(tenant, place)) this.routes.set(key, hop)
   }
 
   addPolicies(): void {
@@ -308,34 +334,6 @@ class NetworkBuilder implements TenantNetwork {
     const peer = segment.peers.find((one) => Buffer.compare(one.address, address) === 0)
     const { id, vni, remote, mtu } = segment
     return { kind: 'peer', segment: id, vni, remote, address, mac: peer?.mac, mtu }
-  }
-
-  #hostHop(
-    name: string,
-    segment: number,
-    key: number,
-    machine?: { address: IpAddress; mac: MacAddress | undefined },
-  ): SingleHop {
-    const host = this.#site.hosts.get(name)!
-    const { address: remote, tunnel, payload } = this.#endpoint(name)
-    // Bare IP finds its machine by itself: one hop serves all machines of the host.
-    const to = payload === 'ip' ? undefined : machine
-    return {
-      kind: 'host',
-      segment,
-      tunnel,
-      payload,
-      key,
-      remote,
-      address: to?.address,
-      mac: to?.mac,
-      mtu: host.mtu ?? 0,
-    }
-  }
-
-  #endpoint(name: string) {
-    const host = this.#site.hosts.get(name)!
-    return { address: parseAddress(host.address)!, tunnel: host.tunnel, payload: hostPayload(host) }
   }
 
   #interface({ address, length }: Prefix): FibInterface {

@@ -30,6 +30,9 @@ export function tellTenants({ tenants, placement }: Controller): ToldTenant[] {
   }))
 }
 
+/** By their numbers. */
+type TenantNames = ReadonlyMap<number, string>
+
 export interface ToldRoute {
   readonly tenant: string
   readonly prefix: string
@@ -46,6 +49,7 @@ export interface ToldRoute {
 /** Of one tenant, or of all. */
 export function tellRoutes({ tenants, steering }: Controller, wanted: string): ToldRoute[] {
   const told: ToldRoute[] = []
+  const names: TenantNames = new Map(Array.from(tenants.values(), ({ id, name }) => [id, name]))
   for (const fib of tenants.values()) {
     if (wanted !== '' && fib.name !== wanted) continue
     const keys = [...fib.routes.keys()].slice(0, ROUTES_TOLD_MAX - told.length).sort(compareKeys)
@@ -55,22 +59,27 @@ export function tellRoutes({ tenants, steering }: Controller, wanted: string): T
       const why = order ? whyOf(fib, hop.kind === 'policy' ? fib.hops.get(hop.ordinary)! : hop, order) : ''
       const learnt = fib.learntFrom(key)
       told.push({
-        ...{ tenant: fib.name, prefix: formatKey(key), via: describe(fib, hop) },
+        ...{ tenant: fib.name, prefix: formatKey(key), via: describe(fib, hop, names) },
         ...(learnt && { origin: learnt.origin }),
         ...(learnt && learnt.since_s > 0 && { since: new Date(learnt.since_s * 1000).toISOString() }),
         ...(why !== '' && { why }),
-        ...(hop.kind === 'policy' && { policies: fib.policies.map((policy) => byPolicy(fib, hop, policy)) }),
+        ...(hop.kind === 'policy' && { policies: fib.policies.map((policy) => byPolicy(fib, hop, policy, names)) }),
       })
     }
   }
   return told
 }
 
-function byPolicy(fib: TenantFib, { ways }: Extract<NextHop, { kind: 'policy' }>, policy: FibPolicy): string {
+function byPolicy(
+  fib: TenantFib,
+  { ways }: Extract<NextHop, { kind: 'policy' }>,
+  policy: FibPolicy,
+  names: TenantNames,
+): string {
   if (policy.way === 0) return `${policy.name}: discard`
   const found = ways.find(({ way }) => way === policy.way)
   if (!found) return `${policy.name}: ${policy.only ? 'no way' : 'as ordinary'}`
-  return `${policy.name}: ${describe(fib, fib.hops.get(found.nextHop)!).join(', ')}`
+  return `${policy.name}: ${describe(fib, fib.hops.get(found.nextHop)!, names).join(', ')}`
 }
 
 export interface ToldPath {
@@ -116,19 +125,21 @@ function connectionOf(fib: TenantFib, hop: NextHop): string | undefined {
   return fib.segments.find(({ id }) => id === hop.segment)?.name
 }
 
-function describe(fib: TenantFib, hop: NextHop): string[] {
+function describe(fib: TenantFib, hop: NextHop, names: TenantNames): string[] {
   if (hop.kind === 'group') {
     return hop.members.flatMap(({ nextHop, weight }) =>
-      describe(fib, fib.hops.get(nextHop)!).map((text) => (weight === 1 ? text : `${text} weight ${weight}`)),
+      describe(fib, fib.hops.get(nextHop)!, names).map((text) => (weight === 1 ? text : `${text} weight ${weight}`)),
     )
   }
   if (hop.kind === 'failover') {
     return [...hop.members].flatMap((id, i) =>
-      describe(fib, fib.hops.get(id)!).map((text) => (i === 0 ? text : `${text} as backup`)),
+      describe(fib, fib.hops.get(id)!, names).map((text) => (i === 0 ? text : `${text} as backup`)),
     )
   }
-  if (hop.kind === 'policy') return describe(fib, fib.hops.get(hop.ordinary)!)
+  if (hop.kind === 'policy') return describe(fib, fib.hops.get(hop.ordinary)!, names)
   if (hop.kind === 'discard') return ['discard']
+  if (hop.kind === 'vrf') return [`the VRF of ${names.get(hop.into)}`]
+  if (hop.kind === 'public') return [`host ${formatAddress(hop.remote)} of ${names.get(hop.owner)}`]
   const on = fib.segments.find(({ id }) => id === hop.segment)?.name ?? ''
   if (hop.kind === 'local') return [`local on ${on}`]
   if (hop.kind === 'connected') return [`connected on ${on}`]

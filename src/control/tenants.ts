@@ -40,7 +40,7 @@ export class Tenants {
     }
     for (const tenant of site.tenants) {
       const { name } = tenant
-      const network = networkOf(tenant, index, this.numbering.segments)
+      const network = networkOf(tenant, index, this.numbering.segments, this.numbering.tenants)
       const known = this.#fibs.get(name)
       if (known) this.#set(known, network)
       else this.#add(new TenantFib(name, this.numbering.tenants.of(name), network, this.numbering.hops))
@@ -51,7 +51,7 @@ export class Tenants {
   rebuild(tenants: Site['tenants'], index: SiteIndex): void {
     for (const tenant of tenants) {
       const fib = this.#fibs.get(tenant.name)
-      if (fib) this.#set(fib, networkOf(tenant, index, this.numbering.segments))
+      if (fib) this.#set(fib, networkOf(tenant, index, this.numbering.segments, this.numbering.tenants))
     }
   }
 

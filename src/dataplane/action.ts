@@ -35,10 +35,12 @@ export const ActionKind = {
    * behind it are pairs of a way's number and its slot.
    */
   policy: 3,
+  /** The destination is looked up once more, in the VRF of argument 0. */
+  vrf: 4,
   /** The member at argument 0 + (hash of the flow over argument 1): the slot whose number stands there says what to do. */
-  select: 4,
+  select: 5,
   /** The first of the argument 1 members from argument 0 on whose action is not a drop. */
-  failover: 5,
+  failover: 6,
 } as const
 
 /** What a template's outer headers are, for the fields that depend on the packet. */
@@ -92,11 +94,16 @@ const EXHAUSTED_ROW = 3
 const SITE_LOOP_ROW = 4
 const POLICY_DISCARD_ROW = 5
 const POLICY_NO_WAY_ROW = 6
-const STANDING_ROWS = 7
+const VRF_LOOP_ROW = 7
+const NO_LISTENER_ROW = 8
+const STANDING_ROWS = 9
 
 /** What becomes of packets that a policy drops: actions that stand for good, by their first word. */
 export const POLICY_DISCARD_AT = POLICY_DISCARD_ROW * ROW_WORDS
 export const POLICY_NO_WAY_AT = POLICY_NO_WAY_ROW * ROW_WORDS
+/** And of one that is led from VRF to VRF to VRF, or to an address of the gateway in another. */
+export const VRF_LOOP_AT = VRF_LOOP_ROW * ROW_WORDS
+export const NO_LISTENER_AT = NO_LISTENER_ROW * ROW_WORDS
 
 /** What the workers read. */
 export class Actions {
@@ -111,7 +118,8 @@ export class Actions {
   }
 
   /**
-   * Follows a slot through groups to the action that sends, delivers or drops, or to the one where a policy has to choose.
+   * Follows a slot through groups to the action that sends, delivers or drops, or to one where a policy has to choose, or
+   * another VRF to be asked.
    * Returns the action's first word in `words`; groups nested too deeply lead to the standing drop `group-loop`.
    */
   resolve(slot: number, hash: number): number {
@@ -199,6 +207,7 @@ export class Actions {
 export type Action =
   | { kind: 'drop'; reason: number; miss?: number }
   | { kind: 'local'; segment: number }
+  | { kind: 'vrf'; vrf: number }
   | {
       kind: 'send'
       port: number
@@ -238,6 +247,8 @@ export class ActionWriter {
     this.#fill(SITE_LOOP_ROW, { kind: 'drop', reason: Drop['site-loop'] })
     this.#fill(POLICY_DISCARD_ROW, { kind: 'drop', reason: Drop['policy-discard'] })
     this.#fill(POLICY_NO_WAY_ROW, { kind: 'drop', reason: Drop['policy-no-way'] })
+    this.#fill(VRF_LOOP_ROW, { kind: 'drop', reason: Drop['vrf-loop'] })
+    this.#fill(NO_LISTENER_ROW, { kind: 'drop', reason: Drop['no-listener'] })
     Atomics.store(this.#slots, EMPTY_SLOT, GROUP_EMPTY_ROW)
   }
 
@@ -313,6 +324,7 @@ export class ActionWriter {
       this.#words[at + 6] = action.reason
       this.#words[at + 7] = action.miss ?? 0
     } else if (action.kind === 'local') this.#words[at + 6] = action.segment
+    else if (action.kind === 'vrf') this.#words[at + 6] = action.vrf
     else if (action.kind === 'send') this.#fillTemplate(at, action)
     else {
       this.#words[at + 6] = action.first

@@ -55,6 +55,7 @@ const reasons = [
   ['site-loop', 'it came from another site, and the only way on is to another site'],
   ['policy-discard', 'a policy of the tenant says discard'],
   ['policy-no-way', 'none of the connections that a policy of the tenant allows is up and leads there'],
+  ['vrf-loop', 'a route leads into the VRF of another tenant, and from there on to a third'],
 ] as const
 
 export type DropName = FaultName | (typeof reasons)[number][0]

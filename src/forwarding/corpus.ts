@@ -73,6 +73,7 @@ export function corpus(): Uint8Array[] {
     ...refused(vni),
     ...routed(vni),
     ...policed(vni),
+    ...crossing(vni),
   ])
   return [...tenants, ...hearsay(ACME.vni), fromCustomer(from4('172.16.0.5', icmpEcho()), GLOBEX.vni), ...noTunnel()]
 }
@@ -122,6 +123,19 @@ function policed(vni: number): Uint8Array[] {
     ipv6({ source: CUSTOMER6, destination: '2001:db8:7::1', extensions: [destinationOptions()] }, payload),
   ])
   return [...packets.map((packet) => fromHost(packet, vni)), ...packets.map((packet) => fromCustomer(packet, vni))]
+}
+
+/** From VRF to VRF, where there are routes for it, and pings that are answered there. */
+function crossing(vni: number): Uint8Array[] {
+  const packets = [0, 1, 2, 3, 4, 5].flatMap((net) => [
+    ipv4({ source: '172.16.0.5', destination: `10.6.${net}.1` }, data),
+    ipv4({ source: '172.16.0.5', destination: `10.6.${net}.1`, tos: 46 << 2 }, query),
+    ipv4({ source: `10.6.${net}.1`, destination: '192.168.1.1' }, icmpEcho()),
+    ipv6({ source: '2001:db8:16::5', destination: `2001:db8:6:${net}::1` }, data),
+    ipv6({ source: '2001:db8:16::5', destination: `2001:db8:6:${net}::1`, trafficClass: 46 << 2 }, query),
+    ipv6({ source: `2001:db8:6:${net}::1`, destination: '2001:db8:1::1' }, icmpv6Echo()),
+  ])
+  return packets.map((packet) => fromHost(packet, vni))
 }
 
 /** Fragments, options, marks of congestion, jumbo frames. */

@@ -152,6 +152,7 @@ export class Holdings {
       const failed = held.update(spec, this.#localSlot)
       if (failed !== undefined) return `tenant ${spec.name}: ${failed}`
       if (held.looks() !== looked) this.#nextHops.relay(spec.id)
+      this.#nextHops.tenantChanged(spec.id)
     }
     return undefined
   }
@@ -254,6 +255,7 @@ export class Holdings {
     this.#nextHops.removeAllOf(id)
     tenant.close()
     this.#tenants.delete(id)
+    this.#nextHops.tenantChanged(id)
     this.#qsbr.retire(() => void this.#freeRows.push(tenant.row))
   }
 }

@@ -10,6 +10,7 @@ import type { Action } from '../dataplane/action.ts'
 import { Drop } from '../dataplane/drop.ts'
 import type { Adjacency } from '../dataplane/template.ts'
 import { isGroup, membersOf, type NextHop } from '../wire/control/fib.ts'
+import { ForeignHops } from './foreign-hops.ts'
 import { HopGroups } from './hop-groups.ts'
 import type { NodeParts } from './node-parts.ts'
 import { prefixAt, ROWS_AT_ONCE } from './route-rows.ts'
@@ -31,6 +32,7 @@ export class NextHops {
   readonly #tenants: ReadonlyMap<number, TenantState>
   readonly #held = new Map<number, Held>()
   readonly #groups: HopGroups
+  readonly #foreign: ForeignHops
   readonly #idsBySlot = new Map<number, number>()
   readonly #idsByTenant = new Map<number, Set<number>>()
 
@@ -38,6 +40,7 @@ export class NextHops {
     this.#parts = parts
     this.#tenants = tenants
     this.#groups = new HopGroups({ ...parts, hop: (id) => this.#held.get(id) })
+    this.#foreign = new ForeignHops(parts.actions, tenants, (spec, segment) => this.#tunnelled(spec, segment))
   }
 
   /** Undefined for a next hop that is not held. */
@@ -92,6 +95,11 @@ export class NextHops {
     for (const held of this.#held.values()) if (held.spec.tenant === tenant) held.relay()
   }
 
+  /** The tenant came, went, or is another one now: next hops of others that lead to it follow. */
+  tenantChanged(tenant: number): void {
+    this.#foreign.changed(tenant)
+  }
+
   /** Of these segments, by VNI, other ways are broken now. False where a group had no room to follow. */
   pathsChanged(vnis: Iterable<number>): boolean {
     return this.#groups.refresh(vnis)
@@ -124,6 +132,8 @@ export class NextHops {
     const tenant = this.#tenants.get(spec.tenant)
     if (!tenant) return `next hop ${spec.id} is of tenant ${spec.tenant}, which is not held`
     if (isGroup(spec)) return this.#groups.open(spec)
+    if (spec.kind === 'vrf') return this.#foreign.openVrf(spec)
+    if (spec.kind === 'public') return this.#foreign.openPublic(spec)
     if (spec.kind === 'discard') return this.#fixed(spec, { kind: 'drop', reason: Drop['discard-route'] })
     const segment = tenant.segment(spec.segment)
     if (!segment) return `next hop ${spec.id} is on segment ${spec.segment}, which is not held`

@@ -18,28 +18,22 @@ export class Policed {
     this.#policies = policies
   }
 
-  /** `at` is the action of the policy; returns the one that the packet takes, by its first word. */
-  choose(batch: Batch, row: number, etherType: number, at: number): number {
+  /** `at` is the action of the policy of `tenant`; returns the one that the packet takes, by its first word. */
+  choose(tenant: number, batch: Batch, row: number, etherType: number, at: number): number {
     const { actions, columns, frames } = this.#shared
     const hash = batch.hash[row]!
     const l3 = batch.l3[row]!
-    const tenant = batch.tenant[row]!
     const rule =
       etherType === ETHERTYPE.ipv4
         ? this.#policies.match4(tenant, frames.view, l3, columns.readable[row]!)
         : this.#policies.match6(tenant, frames.view, l3, columns.readable[row]!)
-    if (rule === NO_POLICY) return this.#follow(row, actions.ordinarySlot(at), hash)
+    if (rule === NO_POLICY) return this.#shared.follow(row, actions.ordinarySlot(at), hash)
     this.#policies.count(rule, columns.end[row]! - l3)
     const way = this.#policies.wayOf(rule)
     if (way === 0) return POLICY_DISCARD_AT
-    const chosen = this.#follow(row, actions.waySlot(at, way), hash)
+    const chosen = this.#shared.follow(row, actions.waySlot(at, way), hash)
     // Who is to be told of the packet asks for the neighbour: what is on the connection itself has no other way.
     if (actions.words[chosen] !== ActionKind.drop || actions.words[chosen + 7] !== 0) return chosen
-    return this.#policies.isOnly(rule) ? POLICY_NO_WAY_AT : this.#follow(row, actions.ordinarySlot(at), hash)
-  }
-
-  #follow(row: number, slot: number, hash: number): number {
-    const { actions, columns } = this.#shared
-    return columns.fromSite[row] === 0 ? actions.resolve(slot, hash) : actions.resolveHere(slot, hash)
+    return this.#policies.isOnly(rule) ? POLICY_NO_WAY_AT : this.#shared.follow(row, actions.ordinarySlot(at), hash)
   }
 }

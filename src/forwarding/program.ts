@@ -7,7 +7,7 @@
  * BGP, ICMP errors, fragmentation) branches off in `route` to files of its own.
  */
 
-import { ActionKind } from '../dataplane/action.ts'
+import { ActionKind, NO_LISTENER_AT, VRF_LOOP_AT } from '../dataplane/action.ts'
 import { type Batch, FORWARD } from '../dataplane/batch.ts'
 import { Drop } from '../dataplane/drop.ts'
 import { NO_FRAME } from '../dataplane/frames.ts'
@@ -231,12 +231,9 @@ export class ForwardingProgram implements Program {
 
   // What the slot says, and what the TTL has to say. Writes `action`.
   #choose(batch: Batch, row: number, etherType: number, ttl: number): number {
-    const { actions, columns } = this.#shared
-    const slot = columns.slot[row]!
-    const hash = batch.hash[row]!
-    let at = columns.fromSite[row] === 0 ? actions.resolve(slot, hash) : actions.resolveHere(slot, hash)
-    const words = actions.words
-    if (words[at] === ActionKind.policy) at = this.#pastPolicies(batch, row, etherType, at)
+    const words = this.#shared.actions.words
+    let at = this.#shared.follow(row, this.#shared.columns.slot[row]!, batch.hash[row]!)
+    if (words[at]! > ActionKind.send) at = this.#further(batch, row, etherType, at)
     const kind = words[at]!
     batch.action[row] = at
     if (kind === ActionKind.local) return this.#toGateway(batch, row, etherType)
@@ -246,11 +243,23 @@ export class ForwardingProgram implements Program {
     return Drop['ttl-exceeded']
   }
 
-  // What a routing node sends goes where its neighbour is, whatever the tenant's policies say.
-  #pastPolicies(batch: Batch, row: number, etherType: number, at: number): number {
+  // Into another VRF, once; and past policies, which are those of the VRF that the packet leaves by.
+  #further(batch: Batch, row: number, etherType: number, from: number): number {
     const { actions, columns } = this.#shared
-    if (columns.speaker[row] === 0) return this.#policed.choose(batch, row, etherType, at)
-    return actions.resolve(actions.ordinarySlot(at), batch.hash[row]!)
+    const words = actions.words
+    let at = from
+    let vrf = batch.tenant[row]!
+    if (words[at] === ActionKind.vrf) {
+      vrf = words[at + 6]!
+      columns.slot[row] = this.#shared.slotIn(vrf, batch, row, etherType)
+      at = this.#shared.follow(row, columns.slot[row]!, batch.hash[row]!)
+      if (words[at] === ActionKind.vrf) return VRF_LOOP_AT
+      if (words[at] === ActionKind.local) return NO_LISTENER_AT
+    }
+    if (words[at] !== ActionKind.policy) return at
+    // What a routing node sends goes where its neighbour is, whatever policies say.
+    if (columns.speaker[row] !== 0) return actions.resolve(actions.ordinarySlot(at), batch.hash[row]!)
+    return this.#policed.choose(vrf, batch, row, etherType, at)
   }
 
   // A reply to a ping has its action already: it is rewritten here, past the checks for packets in transit but for its size.

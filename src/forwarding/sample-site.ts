@@ -79,6 +79,9 @@ const HOP = {
   policy6: 13,
 } as const
 
+/** The first number of those that lead to another tenant. */
+const CROSSING = 20
+
 /** Ways that policies name: by the neighbour, by one that does not answer, and by what is no way to anywhere. */
 const WAY = { peer: 51, unresolved: 52, none: 53 } as const
 
@@ -99,6 +102,38 @@ export function sampleBatch(tenants: readonly SampleTenant[] = TENANTS): FibBatc
     routes4: routes4.build(),
     routes6: routes6.build(),
   }
+}
+
+/**
+ * The sample site with routes from VRF to VRF, which meet every branch there: each tenant's 10.6/16 and 2001:db8:6::/48 lead into
+ * globex's VRF, where some of it leads to its neighbours, by policies, to a machine of acme, to the gateway, and on.
+ */
+export function crossingBatch(): FibBatch {
+  const sample = sampleBatch()
+  const routes4 = new RouteColumnsBuilder(1)
+  const routes6 = new RouteColumnsBuilder(4)
+  for (const tenant of TENANTS) {
+    addRoutes(tenant, routes4, routes6)
+    routes4.add4(tenant.id, 0x0a060000, 16, tenant.id * 100 + CROSSING)
+    routes6.add6(tenant.id, [0x20010db8, 0x00060000, 0, 0], 48, tenant.id * 100 + CROSSING)
+  }
+  const there = [HOP.peer, HOP.policy, CROSSING + 1, HOP.local, HOP.discard]
+  for (const [i, hop] of there.entries()) {
+    routes4.add4(GLOBEX.id, 0x0a060100 + i * 256, 24, GLOBEX.id * 100 + hop)
+    routes6.add6(GLOBEX.id, [0x20010db8, 0x00060001 + i, 0, 0], 64, GLOBEX.id * 100 + hop)
+  }
+  const machine = sample.nextHops.find(({ id }) => id === ACME.id * 100 + HOP.hostIp)
+  const hops: NextHop[] = TENANTS.map(({ id }) => ({
+    kind: 'vrf',
+    id: id * 100 + CROSSING,
+    tenant: id,
+    into: GLOBEX.id,
+  }))
+  if (machine?.kind === 'host') {
+    const id = GLOBEX.id * 100 + CROSSING + 1
+    hops.push({ ...machine, kind: 'public', id, tenant: GLOBEX.id, owner: ACME.id })
+  }
+  return { ...sample, nextHops: [...sample.nextHops, ...hops], routes4: routes4.build(), routes6: routes6.build() }
 }
 
 /**

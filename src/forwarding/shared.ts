@@ -4,7 +4,7 @@
  */
 
 import { RateLimits } from '../base/rate-limit.ts'
-import { ActionKind, type Actions, OUTER_IP_AT } from '../dataplane/action.ts'
+import { ActionKind, type Actions, OUTER_IP_AT, VRF_LOOP_AT } from '../dataplane/action.ts'
 import { Batch, FORWARD } from '../dataplane/batch.ts'
 import { Drop } from '../dataplane/drop.ts'
 import { encapsulate } from '../dataplane/encapsulate.ts'
@@ -134,13 +134,25 @@ export class Shared {
   }
 
   lookup(batch: Batch, row: number, etherType: number): number {
+    const hash = batch.hash[row]!
+    const words = this.actions.words
+    const at = this.actions.resolveOrdinary(this.slotIn(batch.tenant[row]!, batch, row, etherType), hash)
+    if (words[at] !== ActionKind.vrf) return at
+    const there = this.actions.resolveOrdinary(this.slotIn(words[at + 6]!, batch, row, etherType), hash)
+    return words[there] === ActionKind.vrf ? VRF_LOOP_AT : there
+  }
+
+  /** What the VRF says of the row's destination. */
+  slotIn(vrf: number, batch: Batch, row: number, etherType: number): number {
     const l3 = batch.l3[row]!
-    const vrf = batch.tenant[row]!
-    const slot =
-      etherType === ETHERTYPE.ipv4
-        ? this.fib.lookup4(vrf, ipv4.destination.get(this.frames.view, l3))
-        : this.fib.lookup6(vrf, this.frames.view, l3 + ipv6.destination.offset)
-    return this.actions.resolveOrdinary(slot, batch.hash[row]!)
+    return etherType === ETHERTYPE.ipv4
+      ? this.fib.lookup4(vrf, ipv4.destination.get(this.frames.view, l3))
+      : this.fib.lookup6(vrf, this.frames.view, l3 + ipv6.destination.offset)
+  }
+
+  /** Where the row goes by the slot; what another site sent leaves by ways of this one. */
+  follow(row: number, slot: number, hash: number): number {
+    return this.columns.fromSite[row] === 0 ? this.actions.resolve(slot, hash) : this.actions.resolveHere(slot, hash)
   }
 
   /** The largest IP packet that reaches the sender of the row's packet through the tunnel that it came by. */

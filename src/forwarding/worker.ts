@@ -12,7 +12,7 @@ import { spoilt } from '../wire/mutate.ts'
 import { corpus } from './corpus.ts'
 import { MemoryNode } from './memory-node.ts'
 import { ForwardingProgram } from './program.ts'
-import { sampleBatch } from './sample-site.ts'
+import { crossingBatch } from './sample-site.ts'
 import { type SegmentMemory, Segments } from './segments.ts'
 
 /** What the agent shares with its workers, beside what every worker has. */
@@ -51,7 +51,7 @@ export function createProgram(context: ProgramContext, parameters: unknown): Pro
  */
 export function warmUp(rounds: number): void {
   const node = new MemoryNode({ chunks: 512, tenants: 16, fibWords: 1 << 18 })
-  node.apply(sampleBatch())
+  node.apply(crossingBatch())
   const frames = corpus()
   const random = new Random(1)
   for (let round = 0; round < rounds; round++) {

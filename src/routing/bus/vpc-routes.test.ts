@@ -34,6 +34,34 @@ test("a neighbour is told of its tenant's VPCs: subnets, and machines that are i
   deepEqual(linesOf(routes6), ['0 fd01::5/128 1'])
 })
 
+test("a neighbour in another tenant's VRF is told of the public prefixes there, as they are written", () => {
+  const { site, errors } = parseSite(`
+    site: s
+    vips: [{ name: v1, address: 10.255.0.1 }]
+    clusters: [{ name: blue, vips: [v1], nodes: [{ name: b1, address: 10.0.1.1, ports: [p] }] }]
+    switches: [{ name: edge, address: 10.0.0.1, uplinks: [up], ports: [a] }]
+    hosts: [{ name: h, address: 10.0.2.1, tunnel: gre }]
+    tenants:
+      - name: internet
+        vni: 6
+        vip: v1
+        connections: [{ name: isp, switch: edge, port: a, gateway: [192.0.2.1/30], peers: [192.0.2.2] }]
+      - name: acme
+        vni: 7
+        vip: v1
+        vpcs: [{ name: p, subnets: [{ prefix: 203.0.113.0/25, host: h }, { prefix: 10.8.0.0/24, host: h }] }]
+        public: { vrf: internet, prefixes: [203.0.113.0/24] }
+    routing:
+      as: 65001
+      router_id: 10.0.0.9
+      nodes: [{ name: rn-1, address: 10.0.3.1 }]
+      neighbours: [{ name: n, tenant: internet, address: 192.0.2.2, as: 65010 }]`)
+  ok(site, JSON.stringify(errors))
+  const { tenants, routes4 } = vpcRoutes(site)
+  deepEqual(tenants, ['internet'])
+  deepEqual(linesOf(routes4), ['0 203.0.113.0/24 1'])
+})
+
 function linesOf({ tables, addresses, lengths, nextHops }: RouteColumns): string[] {
   const words = addresses.length / lengths.length
   return Array.from(lengths, (length, i) => {

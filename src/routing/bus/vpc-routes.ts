@@ -1,7 +1,7 @@
 /**
  * What tenants' neighbours are told of: the virtual networks behind the gateway (DSR section 3.2.2: the control module feeds
  * VPC routes into the routing module, which conveys them to the external peer). A VPC's subnets, and machines that are in
- * none of them each as a route of its own. Pure: the same site gives the same routes.
+ * none of them each as a route of its own; and public prefixes that other tenants have in its VRF. Pure: the same site gives the same routes.
  */
 
 import { type IpAddress, type Prefix, parseAddress, parsePrefix, prefixContains } from '../../base/address.ts'
@@ -20,12 +20,15 @@ export function vpcRoutes({ tenants, routing }: Site): RouteBatch {
   const told = tenants.filter(({ name, vpn }) => vpn !== undefined || spoken.has(name))
   const routes4 = new RouteColumnsBuilder(1)
   const routes6 = new RouteColumnsBuilder(4)
-  for (const [table, { vpcs }] of told.entries())
-    for (const { address, length } of vpcs.flatMap(prefixesOf)) {
+  const publics = Map.groupBy(tenants, (tenant) => tenant.public?.vrf)
+  for (const [table, { name, vpcs }] of told.entries()) {
+    const others = publics.get(name)?.flatMap((tenant) => tenant.public!.prefixes) ?? []
+    for (const { address, length } of [...vpcs.flatMap(prefixesOf), ...others.map((text) => parsePrefix(text)!)]) {
       const words = wordsOf(address)
       if (words.length === 1) routes4.add4(table, words[0]!, length, OURS)
       else routes6.add6(table, words, length, OURS)
     }
+  }
   return {
     origin: OWN_ORIGIN,
     preference: 0,

@@ -19,9 +19,9 @@ import { Reader, Writer } from '../cursor.ts'
 const MAGIC = 0x4748 // 'GH'
 /**
  * 2: FIB batches know next hops of the kind `failover`. 3: and segments of the kind `site`. 4: tenants' policies, and next
- * hops of the kind `policy`.
+ * hops of the kind `policy`. 5: those that lead to another tenant.
  */
-export const VERSION = 4
+export const VERSION = 5
 const OLDEST_READER = 1
 export const HEADER_BYTES = 6
 

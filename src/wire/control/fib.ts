@@ -166,6 +166,21 @@ export const nextHop = variant({
    * there are any. It is no member of anything. `choice` is as that of a failover.
    */
   policy: { ...whose, ordinary: u32, ways: list(way), choice: text },
+  /** The packet's destination is looked up once more, in the VRF of the tenant `into`. What leads on from there to a third is lost. */
+  vrf: { ...whose, into: u32 },
+  /** As `host`, of the tenant `owner`, whose segment it is. */
+  public: {
+    ...whose,
+    segment: u32,
+    tunnel: word('gre', 'vxlan'),
+    payload: word('ip', 'ethernet'),
+    key: u32,
+    remote: address,
+    address: optional(address),
+    mac: optional(mac),
+    mtu: u16,
+    owner: u32,
+  },
 })
 export type NextHop = Value<typeof nextHop>
 
@@ -217,7 +232,8 @@ export const fibBatch = message(
     whole: column32,
   },
   ({ tenants, nextHops }) => {
-    // Older readers do not know policies, other sites, or failovers.
+    // Older readers do not know what leads to other tenants, policies, other sites, or failovers.
+    if (nextHops.some(({ kind }) => kind === 'vrf' || kind === 'public')) return 5
     if (tenants.some(({ policies }) => policies.length > 0) || nextHops.some(({ kind }) => kind === 'policy')) return 4
     if (tenants.some(({ segments }) => segments.some(({ kind }) => kind === 'site'))) return 3
     return nextHops.some(({ kind }) => kind === 'failover') ? 2 : 1

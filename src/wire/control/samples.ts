@@ -81,6 +81,11 @@ const nextHops: NextHop[] = [
     ways: [{ way: 11, nextHop: 2 }],
     choice: '9 | peer 3 192.168.1.2*1',
   },
+  { kind: 'vrf', id: 11, tenant: 7, into: 8 },
+  {
+    ...{ kind: 'public', id: 12, tenant: 7, segment: 5, owner: 8, tunnel: 'vxlan', payload: 'ethernet', key: 9 },
+    ...{ remote, address: customer, mac, mtu: 9000 },
+  },
 ]
 
 const anything = {
