@@ -9,7 +9,8 @@ import { Ids } from './ids.ts'
 import { indexSite, networkOf, type TenantNetwork } from './network.ts'
 import type { PathPlaces } from './path-order.ts'
 import { keyOf } from './prefix-key.ts'
-import { PublishedRoutes } from './published-routes.ts'
+import { PrefixMap } from './prefix-map.ts'
+import { type GatewaySet, PublishedRoutes } from './published-routes.ts'
 import { TenantFib } from './tenant-fib.ts'
 
 /** `mpls: 0, internet: 1 down`: places of connections, and their states. */
@@ -46,7 +47,14 @@ function networkFrom(routes: string, order: string | undefined): TenantNetwork {
         routes: [${routes}]`)
   ok(site, JSON.stringify(errors))
   const orders = new Map(order === undefined ? [] : [['acme', placesOf(order)]])
-  return networkOf(site.tenants[0]!, indexSite(site, new Set(), new Set(), orders), new Ids())
+  const remote = { name: 'west', cost: 0, preference: 100, mtu: 1500, stale_routes_s: 60 }
+  const vip = parseAddress('10.254.0.1')!
+  const west = { remote, vip, vips: [vip], mac: new Uint8Array(6), paths: [] }
+  return networkOf(
+    site.tenants[0]!,
+    indexSite(site, new Set(), new Set(), orders, () => [west]),
+    new Ids(),
+  )
 }
 
 /** `192.168.1.2*3+192.168.1.3 or 192.168.2.2`, what shares and then its backups. */
@@ -118,6 +126,49 @@ suite('next hops that were learnt', () => {
       text(twice.choose([set('192.168.1.2 192.168.1.3'), set('192.168.1.2')], undefined)),
       '192.168.1.2+192.168.1.3',
     )
+  })
+
+  test('at another site are one more path, which shares packets with none that is here', () => {
+    const west = set('0.0.0.0').map((one) => ({ ...one, site: 'west' }))
+    const chosen = (order: string | undefined) =>
+      text(networkFrom('', order).choose([set('192.168.1.2'), west], undefined))
+    equal(chosen('mpls: 0, site-west: 0'), '192.168.1.2 or 10.254.0.1')
+    equal(chosen('mpls: 1, site-west: 0'), '10.254.0.1 or 192.168.1.2')
+    equal(chosen('mpls: 0 down, site-west: 1'), '10.254.0.1 or 192.168.1.2')
+    equal(text(networkFrom('', undefined).resolve(west)), '10.254.0.1')
+    equal(text(networkFrom('', undefined).resolve(west.map((one) => ({ ...one, site: 'north' })))), 'nothing')
+  })
+
+  test('at another site take part in the choice among paths whatever their preference, and else come last', () => {
+    const published = new PublishedRoutes()
+    const routes4 = new RouteColumnsBuilder(1)
+    routes4.add4(0, 0x0a010000, 16, 1)
+    const rows = { routes4: routes4.build(), routes6: new RouteColumnsBuilder(4).build() }
+    for (const [origin, preference, gateway] of [
+      ['a', 100, '192.168.1.2'],
+      ['b', 200, '192.168.3.2'],
+    ] as const) {
+      const batch = { origin, preference, replaces: true, tenants: ['acme'], gateways: [set(gateway)] }
+      equal(typeof published.take({ ...batch, ...rows }), 'object')
+    }
+    const key = keyOf(parsePrefix('10.1.0.0/16')!)
+    const bySite = { gateways: set('0.0.0.0').map((one) => ({ ...one, site: 'west' })) }
+    const routes = new PrefixMap<GatewaySet>()
+    routes.set(key, bySite)
+    const west = { origin: 'site-west', preference: 65_535, isRemote: true, routes }
+    const chosen = (order: string | undefined): string => {
+      const fib = new TenantFib('acme', 1, networkFrom('', order), new Ids())
+      fib.setPublished([...published.of('acme'), west], [key])
+      const hop = fib.hops.get(fib.routes.get(key)!)!
+      ok(hop.kind === 'failover')
+      return Array.from(hop.members, (id) => {
+        const member = fib.hops.get(id)!
+        return member.kind === 'peer' ? formatAddress(member.address) : member.kind
+      }).join(' or ')
+    }
+    equal(chosen(undefined), '192.168.1.2 or 192.168.3.2')
+    equal(chosen('mpls: 1, lte: 0, site-west: 0'), '10.254.0.1 or 192.168.1.2 or 192.168.3.2')
+    equal(chosen('mpls: 0, lte: 0, site-west: 1'), '192.168.1.2 or 10.254.0.1 or 192.168.3.2')
   })
 
   test('are the same whichever origin is asked first', () => {
