@@ -1,7 +1,7 @@
 /**
- * `gatehouse demo [SITE.yaml] [--bus nats] [--for 20s] [--json]`: a whole site on this machine, with real traffic through it. Makes
- * the surroundings, runs the gateway as `gatehouse up` does, keeps pings, TCP and HTTP going, shows them, and takes
- * everything down again. Exit code 0 only when nothing was lost and every frame is accounted for.
+ * `gatehouse demo [SITE.yaml] [--bus nats] [--for 20s] [--json]`: a whole site on this machine, with real traffic through
+ * it. Makes the surroundings, runs the gateway as `gatehouse up` does, keeps pings, TCP and HTTP going, shows them, and
+ * takes everything down again. Exit code 0 only when nothing was lost and every frame is accounted for.
  */
 
 import { resolve } from 'node:path'

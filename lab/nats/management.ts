@@ -35,18 +35,12 @@ export class Management {
   static async build(lab: Lab, namespaces: readonly string[], settings: Readonly<Record<string, number>>) {
     const hosts = Array.from({ length: SERVERS }, (_, i) => ({ namespace: `n${i + 1}`, host: addressOf(i + 1) }))
     const wired = [...hosts.map(({ namespace }) => namespace), ...namespaces]
-    if (wired.length > PORTS_MAX) throw new Error(`lab: ${namespaces.length} namespaces are more than a bridge takes`)
-    await lab.addNamespaces([MANAGEMENT, ...hosts.map(({ namespace }) => namespace)], settings)
-    await lab.addLinks(wired.map(linkOf))
-    const bridge = `${addressOf(0)}/${LENGTH} dev bridge`
-    await lab.configure(
-      new Map([
-        [
-          MANAGEMENT,
-          ['link add bridge type bridge', 'link set bridge up', `addr add ${bridge}`, ...wired.map(portLine)],
-        ],
-      ]),
+    await wireTogether(
+      lab,
+      Object.fromEntries(wired.map((name, i) => [name, `${addressOf(i + 1)}/${LENGTH}`])),
+      settings,
     )
+    await lab.configure(new Map([[MANAGEMENT, [`addr add ${addressOf(0)}/${LENGTH} dev bridge`]]]))
     const nats = await NatsCluster.start(
       hosts.map(
         ({ namespace, host }): ClusterMember => ({
@@ -81,15 +75,25 @@ function addressOf(number: number): string {
   return formatAddress(ipv4Bytes(FIRST + 1 + number))
 }
 
-function linkOf(namespace: string, i: number): Link {
-  return {
-    a: { namespace: MANAGEMENT, interface: `p${i}` },
-    b: { namespace, interface: MANAGEMENT, addresses: [`${addressOf(i + 1)}/${LENGTH}`] },
-    mtu: MTU,
-    queues: 1,
-  }
-}
-
-function portLine(_namespace: string, i: number): string {
-  return `link set p${i} master bridge`
+/** A bridge in a namespace of its own and a wire to each of these, with its address; those that are not there are made. */
+export async function wireTogether(
+  lab: Lab,
+  addresses: Readonly<Record<string, string>>,
+  settings: Readonly<Record<string, number>> = {},
+): Promise<void> {
+  const wired = Object.keys(addresses)
+  if (wired.length > PORTS_MAX) throw new Error(`lab: ${wired.length} namespaces are more than a bridge takes`)
+  await lab.addNamespaces([MANAGEMENT, ...wired.filter((name) => !lab.namespaces.includes(name))], settings)
+  await lab.configure(new Map([[MANAGEMENT, ['link add bridge type bridge', 'link set bridge up']]]))
+  await lab.addLinks(
+    wired.map(
+      (namespace, i): Link => ({
+        a: { namespace: MANAGEMENT, interface: `p${i}` },
+        b: { namespace, interface: MANAGEMENT, addresses: [addresses[namespace]!] },
+        mtu: MTU,
+        queues: 1,
+      }),
+    ),
+  )
+  await lab.configure(new Map([[MANAGEMENT, wired.map((_, i) => `link set p${i} master bridge`)]]))
 }

@@ -12,7 +12,8 @@ import { RUN_ROOT, type Site } from '../config/site.ts'
 import { Failure } from './failure.ts'
 import { siteIn } from './written-site.ts'
 
-const CONNECT_WITHIN_MS = 3000
+/** Of several servers the first may be on a host that is gone. */
+const CONNECT_WITHIN_MS = 6000
 
 /**
  * Runs `use` with a connection and ends it. What the bus refuses is a `Failure`. Whoever has the site at hand hands it

@@ -5,7 +5,7 @@ import type { Logger } from '../base/log.ts'
 import { controlNodesOf, type Directories, nodesOf, type Site } from '../config/site.ts'
 import { EXIT, Failure } from './failure.ts'
 import { openDirectories } from './run-directory.ts'
-import { readSite } from './written-site.ts'
+import { readSite, writeSite, writtenSite } from './written-site.ts'
 
 export const ROLES = ['bus', 'control', 'access', 'forwarding', 'routing'] as const
 export type Role = (typeof ROLES)[number]
@@ -26,6 +26,7 @@ export async function run(role: string, path: string, options: RunOptions): Prom
   const log = pino({ base: { module: name } }, pino.destination({ dest: 2, sync: true }))
   const namespace = namespaceOf(role, name, site)
   const { run: directory, state: stateDirectory } = openDirectories(site, options)
+  if (site.bus.nats && path !== writtenSite(directory)) writeSite(directory, site)
   // Before anything is loaded that might start a thread: threads stay where they were started.
   if (namespace !== undefined) (await import('../linux/namespace.ts')).enterNamespace(namespace)
   const ended = Promise.withResolvers<string>()

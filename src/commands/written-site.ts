@@ -1,6 +1,7 @@
 /**
  * The site as `up` hands it to its modules, whatever becomes of the site file: one JSON document in the run directory. It
- * has been checked, so that modules of a large site need not do it again, each for as long as `up` did.
+ * has been checked, so that modules of a large site need not do it again, each for as long as `up` did. Where modules are
+ * started one by one over NATS, each writes it, for the commands that are to find the servers.
  */
 
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
@@ -17,17 +18,18 @@ export function writtenSite(directory: string): string {
 
 export function writeSite(directory: string, written: Site): void {
   const path = writtenSite(directory)
-  writeFileSync(`${path}.new`, `${JSON.stringify(written, undefined, 2)}\n`, { mode: 0o640 })
-  renameSync(`${path}.new`, path)
+  const fresh = `${path}.${process.pid}`
+  writeFileSync(fresh, `${JSON.stringify(written, undefined, 2)}\n`, { mode: 0o640 })
+  renameSync(fresh, path)
 }
 
-/** Of a file that `up` wrote, and of any other one with all the checks. Throws a `Failure` with its errors. */
+/** Of a file that was written here, and of any other one with all the checks. Throws a `Failure` with its errors. */
 export function readSite(path: string, directory: string | undefined): Site {
   const isWritten = directory !== undefined && path === writtenSite(directory)
   return (isWritten ? asWritten(path) : undefined) ?? loadOrFail(path)
 }
 
-/** What `up` was started with in that run directory; undefined if it never was. */
+/** What was started in that run directory; undefined if nothing was, or nothing that wrote it. */
 export function siteIn(directory: string): Site | undefined {
   return asWritten(writtenSite(directory))
 }

@@ -98,23 +98,26 @@ function checkAddresses(site: Loose<Site>, complain: Complain): void {
   each(site.routing?.nodes, ({ address }, i) => addresses.add(address, ['routing', 'nodes', i, 'address'], undefined))
 }
 
-/** A network interface of a namespace belongs to one module, once. */
+/**
+ * A network interface of a namespace belongs to one module, once. Over NATS, what has no namespace may have a host to itself,
+ * and hosts' interfaces may be called alike.
+ */
 function checkPorts(site: Loose<Site>, complain: Complain): void {
   const namespaces = new Map<string, Unique>()
-  const check = (
-    namespace: string | undefined,
-    ports: readonly (string | undefined)[] | undefined,
-    path: Path,
-  ): void => {
-    const used = namespaces.get(namespace ?? '') ?? new Unique(complain)
-    namespaces.set(namespace ?? '', used)
-    each(ports, (port, i) => used.add(port, [...path, i], undefined))
+  const usedBy = ({ name, namespace }: { name?: string; namespace?: string }): Unique => {
+    const where = namespace ?? (site.bus?.nats ? `host of ${name}` : '')
+    const used = namespaces.get(where) ?? new Unique(complain)
+    namespaces.set(where, used)
+    return used
   }
+  const check = (used: Unique, ports: readonly (string | undefined)[] | undefined, path: Path): void =>
+    each(ports, (port, i) => used.add(port, [...path, i], undefined))
   each(site.clusters, (cluster, i) =>
-    each(cluster.nodes, ({ namespace, ports }, j) => check(namespace, ports, ['clusters', i, 'nodes', j, 'ports'])),
+    each(cluster.nodes, (node, j) => check(usedBy(node), node.ports, ['clusters', i, 'nodes', j, 'ports'])),
   )
-  each(site.switches, ({ namespace, uplinks, ports }, i) => {
-    check(namespace, uplinks, ['switches', i, 'uplinks'])
-    check(namespace, ports, ['switches', i, 'ports'])
+  each(site.switches, (one, i) => {
+    const used = usedBy(one)
+    check(used, one.uplinks, ['switches', i, 'uplinks'])
+    check(used, one.ports, ['switches', i, 'ports'])
   })
 }

@@ -356,6 +356,14 @@ for (const [what, errors, wanted] of cases) {
   test(`${what} is refused, and nothing else is`, () => deepEqual(errors, [wanted]))
 }
 
+test('interfaces of two hosts may be called alike, and over NATS each module may have a host to itself', () => {
+  const alike = FABRIC.replace('ports: [rack]', 'ports: [up]')
+  deepEqual(errorsOf(`${alike}bus: { nats: { servers: [a:1] } }\n`), [])
+  deepEqual(errorsOf(`${alike.replace('ports: [a, b]', 'ports: [a, a]')}bus: { nats: { servers: [a:1] } }\n`), [
+    'switches[0].ports[1]: "a" is already at switches[0].ports[0]',
+  ])
+})
+
 test('of very many errors the first in the file are told, and how many more there are', () => {
   const tenants = Array.from({ length: 250 }, (_, i) => `  - { name: t${i}, vni: 0, vip: v1 }\n`)
   // What is checked across the file is found last, and may stand first in it.

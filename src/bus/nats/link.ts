@@ -27,7 +27,8 @@ import { busErrorOf, isJetStreamFailure, isUnanswered, JetStreamFailure } from '
 /** The first retry is soon, for a server that is being restarted; the last ones cost nothing. */
 const RETRY_FIRST_ms = 20
 const RETRY_LAST_ms = 2000
-const CONNECT_TIMEOUT_ms = 5000
+/** A host that is gone without a word must not keep us from the next server for long. */
+const CONNECT_TIMEOUT_ms = 2500
 /** A server that is cut off without a word is given up after two of them. */
 const PING_INTERVAL_ms = 5000
 /** Above what the election of a new leader takes (five to nine seconds were seen). */
