@@ -1,7 +1,7 @@
 /**
  * What somebody who asks may do. Whoever is bound to some tenants neither sees nor changes any other, and does not make,
  * delete or move them: which VNI, VIP, ports, sites and keys a tenant has is its provider's to say. Machines, subnets,
- * routes, and by what it steers are the tenant's own.
+ * routes, policies, and by what it steers are the tenant's own.
  */
 
 import { isDeepStrictEqual } from 'node:util'
@@ -44,6 +44,12 @@ export function refuseBeyond(access: Access, before: TenantDocument | undefined,
   throw new Refused('forbidden', `${whose}, and does not change what the provider decides: ${differs.join(', ')}`)
 }
 
-function providersOf({ vpcs, routes: _, steer: __, ...rest }: TenantDocument): Readonly<Record<string, unknown>> {
+function providersOf({
+  vpcs,
+  routes: _,
+  steer: __,
+  policies: ___,
+  ...rest
+}: TenantDocument): Readonly<Record<string, unknown>> {
   return { ...rest, vpcs: vpcs.map(({ name, key, sites }) => ({ name, key, sites })) }
 }

@@ -1,6 +1,6 @@
 /**
  * A tenant as the orchestrator's users write it: one document for all of its sites. A connection is at one site; virtual
- * networks, machines and routes are at all of the tenant's sites unless they name some. What one site has of it is
+ * networks, machines, routes and policies are at all of the tenant's sites unless they name some. What one site has of it is
  * `tenantAt`, which is the tenant of a site file (tenant.ts) and checked as such.
  *
  *   name: acme
@@ -17,10 +17,11 @@
 
 import { z } from 'zod'
 import { type Complain, each, Unique } from './complain.ts'
-import { CONNECTIONS_MAX, MACHINES_MAX, STATIC_ROUTES_MAX, VPCS_MAX } from './limits.ts'
+import { CONNECTIONS_MAX, MACHINES_MAX, STATIC_ROUTES_MAX, TRAFFIC_POLICIES_MAX, VPCS_MAX } from './limits.ts'
 import type { Finding, Path } from './position.ts'
 import { listOf, name } from './scalar.ts'
 import { connection, machine, type Tenant, tenant, vpc } from './tenant.ts'
+import { trafficPolicy } from './traffic-policy.ts'
 
 /** Of an orchestrator: a connection, a watch and the whole of a site in memory each. */
 export const SITES_MAX = 64
@@ -34,6 +35,7 @@ export const documentVpc = vpc.extend({
   machines: listOf('machines', documentMachine, MACHINES_MAX).default([]),
 })
 export const documentRoute = tenant.shape.routes.unwrap().element.extend({ sites })
+const documentPolicy = trafficPolicy.extend({ sites })
 
 export const tenantDocument = tenant.omit({ vpn: true }).extend({
   /** Where it is. Without it, where its connections are and where its parts name. */
@@ -42,6 +44,7 @@ export const tenantDocument = tenant.omit({ vpn: true }).extend({
   connections: listOf('connections', documentConnection, CONNECTIONS_MAX).default([]),
   vpcs: listOf('VPCs', documentVpc, VPCS_MAX).default([]),
   routes: listOf('routes', documentRoute, STATIC_ROUTES_MAX).default([]),
+  policies: listOf('policies', documentPolicy, TRAFFIC_POLICIES_MAX).default([]),
 })
 export type TenantDocument = z.output<typeof tenantDocument>
 
@@ -54,12 +57,12 @@ export function sitesOf(document: TenantDocument): string[] {
   return [...new Set(document.sites ?? sitesOfParts(document))].sort()
 }
 
-function sitesOfParts({ connections, vpcs, routes }: TenantDocument): string[] {
+function sitesOfParts({ connections, vpcs, routes, policies }: TenantDocument): string[] {
   const named = ({ sites = [] }: Sited): readonly string[] => sites
   return [
     ...connections.map(({ site }) => site),
     ...vpcs.flatMap((vpc) => [...named(vpc), ...vpc.machines.flatMap(named)]),
-    ...routes.flatMap(named),
+    ...[...routes, ...policies].flatMap(named),
   ]
 }
 
@@ -73,10 +76,11 @@ export interface TenantPart {
 /** Undefined if the tenant is not at that site. */
 export function tenantAt(document: TenantDocument, site: string): TenantPart | undefined {
   if (!sitesOf(document).includes(site)) return undefined
-  const { sites: _, vip, connections, vpcs, routes, ...rest } = document
+  const { sites: _, vip, connections, vpcs, routes, policies, ...rest } = document
   const connectionsHere = places(connections, (one) => one.site === site)
   const vpcsHere = places(vpcs, isAt(site))
   const routesHere = places(routes, isAt(site))
+  const policiesHere = places(policies, isAt(site))
   const machinesHere = vpcsHere.map((i) => places(vpcs[i]!.machines, isAt(site)))
   const here: Tenant = {
     ...rest,
@@ -87,8 +91,10 @@ export function tenantAt(document: TenantDocument, site: string): TenantPart | u
       machines: machinesHere[nth]!.map((j) => without('sites', vpcs[i]!.machines[j]!)),
     })),
     routes: routesHere.map((i) => without('sites', routes[i]!)),
+    policies: policiesHere.map((i) => without('sites', policies[i]!)),
   }
-  return { tenant: here, pathOf: (path) => documentPath(path, { connectionsHere, vpcsHere, machinesHere, routesHere }) }
+  const lists = { connections: connectionsHere, vpcs: vpcsHere, routes: routesHere, policies: policiesHere }
+  return { tenant: here, pathOf: (path) => documentPath(path, lists, machinesHere) }
 }
 
 /** Names of sites may be words that every object knows. */
@@ -110,21 +116,15 @@ function without<T extends object, K extends keyof T>(key: K, { [key]: _, ...res
   return rest
 }
 
-interface Places {
-  readonly connectionsHere: readonly number[]
-  readonly vpcsHere: readonly number[]
-  readonly machinesHere: readonly (readonly number[])[]
-  readonly routesHere: readonly number[]
-}
+type Places = Readonly<Record<'connections' | 'vpcs' | 'routes' | 'policies', readonly number[]>>
 
-function documentPath(path: Path, { connectionsHere, vpcsHere, machinesHere, routesHere }: Places): Path {
+/** Where an element of the site's list is in the document's; machines are in lists of their own, by virtual network. */
+function documentPath(path: Path, lists: Places, machines: readonly (readonly number[])[]): Path {
   const [list, nth, inner, mth, ...rest] = path
-  if (typeof nth !== 'number') return path
-  if (list === 'connections') return [list, connectionsHere[nth]!, ...path.slice(2)]
-  if (list === 'routes') return [list, routesHere[nth]!, ...path.slice(2)]
-  if (list !== 'vpcs') return path
-  if (inner !== 'machines' || typeof mth !== 'number') return [list, vpcsHere[nth]!, ...path.slice(2)]
-  return [list, vpcsHere[nth]!, inner, machinesHere[nth]![mth]!, ...rest]
+  if (typeof list !== 'string' || typeof nth !== 'number' || !Object.hasOwn(lists, list)) return path
+  const place = lists[list as keyof Places][nth]!
+  if (inner !== 'machines' || typeof mth !== 'number') return [list, place, ...path.slice(2)]
+  return [list, place, inner, machines[nth]![mth]!, ...rest]
 }
 
 /** What holds whatever its sites are like: the sites that it names are there, and its parts have names of their own. */
@@ -153,6 +153,9 @@ export function checkDocument(document: TenantDocument, known: readonly string[]
       machines.add(one.name, ['vpcs', i, 'machines', j, 'name'], undefined)
       referAll(one, ['vpcs', i, 'machines', j])
     })
+  })
+  document.policies.forEach((policy, i) => {
+    referAll(policy, ['policies', i])
   })
   document.routes.forEach((route, i) => {
     referAll(route, ['routes', i])

@@ -165,6 +165,7 @@ export class ConnectedSite {
     if (found === undefined) this.#fail('there is no site on its bus yet')
     else if (found !== this.name) this.#fail(`its bus is that of site ${found}`)
     else {
+      if (!this.#contents) this.#options.log.info({ site: this.name }, 'a site is read')
       this.#failure = undefined
       this.#contents = contents
       return
