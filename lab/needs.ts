@@ -20,6 +20,7 @@ export const PEERS: readonly Peer[] = [
   { debian: 'bgpdump', command: 'bgpdump' },
   { debian: 'nats-server', command: 'nats-server' },
   { debian: 'openssl', command: 'openssl' },
+  { debian: 'curl', command: 'curl' },
 ]
 
 /** False when this kernel is of that version or later, otherwise why that is not enough. */

@@ -93,6 +93,8 @@ test('what is sent is told to be wrong where it is', async (t) => {
     'vnni: unknown key "vnni"; did you mean "vni"?',
   ])
   equal((await put('{ "name":')).status, 400)
+  equal((await put('')).status, 400)
+  equal((await put('{ "__proto__": { "vni": 1 } }')).status, 400)
   equal((await put([])).status, 400)
   deepEqual(messagesOf((await put(documentText('beta', 20))).body), [
     'name: beta is not the name that is asked for, acme',

@@ -48,6 +48,12 @@ export function apiServer(options: ServerOptions): FastifyInstance {
   server.setErrorHandler((error, request, reply) => void send(reply, problemFor(error, request, options.log)))
   server.setNotFoundHandler((request, reply) => void notFound(options.operations, request, reply))
   server.removeContentTypeParser('text/plain')
+  const parse = server.getDefaultJsonParser('error', 'error')
+  // Clients that say so of all that they send say it where there is nothing, too.
+  server.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, undefined)
+    else void parse(request, body as string, done)
+  })
   for (const operation of options.operations) {
     server.route({
       method: operation.method,
