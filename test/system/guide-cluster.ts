@@ -66,6 +66,13 @@ export class Cluster {
     return JSON.parse(await this.hosts.run(host, 'gatehouse show modules --json').catch(() => '[]'))
   }
 
+  /** That the rack switch sends to. */
+  async liveNodes(): Promise<string[]> {
+    const shown = await this.hosts.run('ctl-2', 'gatehouse show balances --json').catch(() => '[]')
+    const rows: { node: string; alive: boolean }[] = JSON.parse(shown)
+    return rows.filter(({ alive }) => alive).map(({ node }) => node)
+  }
+
   async #follow(guide: string): Promise<void> {
     for (const step of stepsOf(guide)) {
       if (step.text.startsWith('gatehouse show')) await this.#ready()

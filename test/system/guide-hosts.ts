@@ -94,9 +94,12 @@ export class GuideHosts {
     await Promise.all(children.map((child) => child.exitCode ?? child.signalCode ?? once(child, 'exit')))
   }
 
-  /** The last that its daemons said. */
+  /** The last that our modules said; the servers tell of each attempt to reach one that is gone. */
   lastLines(): string {
-    return this.#said.slice(-60).join('\n')
+    return this.#said
+      .filter((line) => line.includes('"module"'))
+      .slice(-60)
+      .join('\n')
   }
 
   /** Once the lab is closed. */
