@@ -27,6 +27,7 @@ import {
   fromCustomer,
   fromEdge,
   fromHost,
+  fromSite,
   fromSpeaker,
   NO_KEY,
   type Outer,
@@ -74,6 +75,7 @@ export function corpus(): Uint8Array[] {
     ...routed(vni),
     ...policed(vni),
     ...crossing(vni),
+    ...betweenSites(vni),
   ])
   return [...tenants, ...hearsay(ACME.vni), fromCustomer(from4('172.16.0.5', icmpEcho()), GLOBEX.vni), ...noTunnel()]
 }
@@ -136,6 +138,20 @@ function crossing(vni: number): Uint8Array[] {
     ipv6({ source: `2001:db8:6:${net}::1`, destination: '2001:db8:1::1' }, icmpv6Echo()),
   ])
   return packets.map((packet) => fromHost(packet, vni))
+}
+
+/** To another site, and what comes from there: to ways of this one, to what would be sent back, and to us. */
+function betweenSites(vni: number): Uint8Array[] {
+  const there = ['10.30.0.1', '10.31.0.1', '10.32.0.1'].map((to) => from4(to, data))
+  const here = ['10.1.0.1', '10.30.0.1', '10.31.0.1', '10.32.0.1', '10.8.0.1', '10.7.0.1', '172.16.0.5', '9.9.9.9']
+  const away = { source: '10.30.0.1' }
+  return [
+    ...[...there, from6('2001:db8:20::1', data)].map((packet) => fromCustomer(packet, vni)),
+    ...here.map((to) => fromSite(from4(to, data, away), vni)),
+    fromSite(from4('192.168.1.1', icmpEcho(), away), vni),
+    fromSite(from4('10.1.0.1', data, { ...away, ttl: 1 }), vni),
+    ...['2001:db8:a::1', '2001:db8:20::1'].map((to) => fromSite(from6(to, data, { source: '2001:db8:20::9' }), vni)),
+  ]
 }
 
 /** Fragments, options, marks of congestion, jumbo frames. */

@@ -13,7 +13,7 @@ import {
   vxlan,
 } from '../wire/build.ts'
 import { UDP_PORT } from '../wire/udp.ts'
-import { ACME, GATEWAY_MAC, PEER_MAC, underlayOf, VIP, VIP6 } from './sample-site.ts'
+import { ACME, GATEWAY_MAC, PEER_MAC, SITE_MAC, underlayOf, VIP, VIP6 } from './sample-site.ts'
 
 const ROUTER = { source: '02:00:00:00:00:02', destination: '02:00:00:00:00:01' } as const
 
@@ -47,6 +47,13 @@ export function fromEdge(frame: Uint8Array, vni: number = ACME.vni, outer: Outer
 /** An IP packet of a customer, from the edge switch. */
 export function fromCustomer(packet: Layer, vni?: number, outer?: Outer): Uint8Array {
   return fromEdge(ethernet({ source: PEER_MAC, destination: GATEWAY_MAC }, packet), vni, outer)
+}
+
+/** An IP packet of the tenant's at the other site, from the gateway there. */
+export function fromSite(packet: Layer, vni: number = ACME.vni): Uint8Array {
+  return fromEdge(ethernet({ source: SITE_MAC, destination: GATEWAY_MAC }, packet), vni, {
+    source: underlayOf(vni).site,
+  })
 }
 
 /** A frame of a routing node, which knows the neighbour's MAC address. */

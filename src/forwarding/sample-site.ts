@@ -6,7 +6,8 @@
  *   customer 2001:db8:a::/48 -- 2001:db8:1::2           fd00::1                   10.0.2.2 fd00:2::2 (GRE, Ethernet)
  *                                                                                 10.0.2.3 fd00:2::3 (VXLAN)
  * Routes to 10.7/16 and 2001:db8:7::/48 leave the choice to policies.
- * A routing node, 10.0.3.1 or fd00:3::1, has the sessions of acme's customer, and those of whoever is at initech's.
+ * A routing node, 10.0.3.1 or fd00:3::1, has the sessions of acme's customer, and those of whoever is at initech's. All tenants
+ * are at another site, too, whose gateway is at 10.254.0.1 or fd00:fffe::1.
  */
 
 import { parseAddress, parseMac, parsePrefix } from '../base/address.ts'
@@ -23,6 +24,11 @@ export const HOST = { ip: '10.0.2.1', ethernet: '10.0.2.2', vxlan: '10.0.2.3' } 
 
 export const SPEAKER = '10.0.3.1'
 
+/** Of the gateway at the other site. */
+export const SITE_MAC = '02:67:68:00:00:02'
+export const SITE_VIP = '10.254.0.1'
+export const SITE_VIP6 = 'fd00:fffe::1'
+
 export const VIP6 = 'fd00:ffff::1'
 export const EDGE6 = 'fd00::1'
 export const HOST6 = { ip: 'fd00:2::1', ethernet: 'fd00:2::2', vxlan: 'fd00:2::3' } as const
@@ -34,11 +40,12 @@ export interface SampleUnderlay {
   readonly vip: string
   readonly edge: string
   readonly speaker: string
+  readonly site: string
   readonly host: { readonly ip: string; readonly ethernet: string; readonly vxlan: string }
 }
 
-const OVER_IPV4: SampleUnderlay = { vip: VIP, edge: EDGE, speaker: SPEAKER, host: HOST }
-const OVER_IPV6: SampleUnderlay = { vip: VIP6, edge: EDGE6, speaker: SPEAKER6, host: HOST6 }
+const OVER_IPV4: SampleUnderlay = { vip: VIP, edge: EDGE, speaker: SPEAKER, site: SITE_VIP, host: HOST }
+const OVER_IPV6: SampleUnderlay = { vip: VIP6, edge: EDGE6, speaker: SPEAKER6, site: SITE_VIP6, host: HOST6 }
 
 const address = (text: string): Uint8Array => parseAddress(text)!
 const mac = (text: string): Uint8Array => parseMac(text)!
@@ -77,6 +84,9 @@ const HOP = {
   localVpc: 11,
   policy: 12,
   policy6: 13,
+  site: 14,
+  siteOrPeer: 15,
+  peerOrSite: 16,
 } as const
 
 /** The first number of those that lead to another tenant. */
@@ -179,7 +189,12 @@ function tenantOf(tenant: SampleTenant): FibTenant {
     ],
     interfaces: [interfaceOf('172.16.0.1', 24), interfaceOf('2001:db8:16::1', 64)],
   }
-  return { id, name, vip: address(vip), segments: [connection, vpc], policies: policiesOf(tenant) }
+  const site: FibSegment = {
+    kind: 'site',
+    ...{ id: id * 10 + 3, name: 'site-west', vni, remotes: [address(underlayOf(vni).site)], mtu: 1400 },
+    mac: mac(GATEWAY_MAC),
+  }
+  return { id, name, vip: address(vip), segments: [connection, vpc, site], policies: policiesOf(tenant) }
 }
 
 const anything: FibRule = {
@@ -211,6 +226,8 @@ function policiesOf({ id }: SampleTenant): FibPolicy[] {
 function nextHopsOf({ id, vni }: SampleTenant): NextHop[] {
   const { edge, host } = underlayOf(vni)
   const whose = (hop: number) => ({ id: id * 100 + hop, tenant: id })
+  const numbered = (...hops: number[]) => Uint32Array.from(hops, (hop) => id * 100 + hop)
+  const site = address(underlayOf(vni).site)
   const connection = { segment: id * 10 + 1, vni, remote: address(edge), mtu: 0 }
   const vpc = { segment: id * 10 + 2, key: vni, mtu: 0 }
   const machine = { mac: mac(MACHINE_MAC), address: undefined }
@@ -251,6 +268,13 @@ function nextHopsOf({ id, vni }: SampleTenant): NextHop[] {
     { kind: 'local', ...whose(HOP.localVpc), segment: vpc.segment },
     { kind: 'discard', ...whose(HOP.discard) },
     {
+      kind: 'peer',
+      ...whose(HOP.site),
+      ...{ segment: id * 10 + 3, vni, remote: site, address: site, mac: mac(SITE_MAC), mtu: 1400 },
+    },
+    { kind: 'failover', ...whose(HOP.siteOrPeer), members: numbered(HOP.site, HOP.peer), choice: '' },
+    { kind: 'failover', ...whose(HOP.peerOrSite), members: numbered(HOP.peer, HOP.site), choice: '' },
+    {
       kind: 'group',
       ...whose(HOP.group),
       members: [
@@ -290,6 +314,10 @@ function addRoutes({ id }: SampleTenant, routes4: RouteColumnsBuilder, routes6: 
   add('10.66.0.0/16', HOP.discard)
   add('10.8.0.0/16', HOP.group)
   add('10.7.0.0/16', HOP.policy)
+  add('10.30.0.0/16', HOP.site)
+  add('10.31.0.0/16', HOP.siteOrPeer)
+  add('10.32.0.0/16', HOP.peerOrSite)
+  add('2001:db8:20::/48', HOP.site)
   add('2001:db8:7::/48', HOP.policy6)
   add('2001:db8:a::/48', HOP.peer6)
   add('2001:db8:9::/48', HOP.unresolved)
