@@ -11,6 +11,8 @@ export interface FailoverSiteOptions {
   readonly routes: number
   /** Packets go to the network that both routers announce, instead of the last one of the file's. */
   readonly learnt?: boolean
+  /** The tenant's policies, as in a site file. */
+  readonly policies?: string
   /** Between the gateway and both routers. */
   readonly bfd: { readonly interval_ms: number; readonly multiplier: number }
 }
@@ -27,7 +29,7 @@ function prefixOf(i: number): string {
   return `${formatAddress(Uint8Array.of(10, i >>> 8, i & 0xff, 0))}/24`
 }
 
-export function failoverSite({ routes, bfd }: FailoverSiteOptions): string {
+export function failoverSite({ routes, bfd, policies = '' }: FailoverSiteOptions): string {
   const connection = (name: string, port: string, net: number): string =>
     `{ name: ${name}, switch: edge-1, port: ${port}, gateway: [192.168.${net}.1/24], peers: [192.168.${net}.2] }`
   const via = 'via: [192.168.1.2, { to: 192.168.2.2, backup: true }]'
@@ -57,6 +59,7 @@ tenants:
       - ${connection(MAIN, 'main', 1)}
       - ${connection(BACKUP, 'backup', 2).replace('switch:', 'vni: 1002, switch:')}
     vpcs: [{ name: prod, key: 1001, machines: [{ name: web, address: ${MACHINE.address}, host: host-1 }] }]
+    policies: [${policies}]
     routes:
 ${Array.from({ length: routes }, (_, i) => `      - { prefix: ${prefixOf(i)}, ${via} }`).join('\n')}
 routing:

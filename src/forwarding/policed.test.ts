@@ -273,6 +273,14 @@ suite('what has no ports', () => {
 })
 
 suite('what is on a connection itself', () => {
+  test('is none of a policy that comes later only until it is there', () => {
+    const node = nodeWith()
+    equal(wayOf(node, dns('192.168.1.2')), 'mpls')
+    equal(node.apply(batchWith([policy('no-dns', 0, [rule({ destinationPorts: port(53) })])])), undefined)
+    equal(wayOf(node, dns('192.168.1.2')), 'policy-discard')
+    equal(wayOf(node, web({}, '192.168.1.2')), 'mpls')
+  })
+
   test('is reached over that connection alone, and no further than policies allow', () => {
     const node = nodeWith(
       policy('voice', WAY.internet, [rule({ dscp: 46 })], { only: true }),
