@@ -107,7 +107,10 @@ export async function changeTenant(
   return true
 }
 
-/** Puts the last change where it belongs, unless it is there; one of ours that was just made is not. Rejects with what the bus says. */
+/**
+ * Puts the last change where it belongs, unless it is there; one that we have just made is not. Rejects with what the bus
+ * says.
+ */
 export async function finishChange(bus: Bus, { change }: Current, isOurs = false): Promise<void> {
   if (!change) return
   const bucket = bus.bucket(BUCKET.site)

@@ -42,6 +42,9 @@ export function apiServer(options: ServerOptions): FastifyInstance {
     routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
     requestTimeout: REQUEST_WITHIN_ms,
     forceCloseConnections: true,
+    // Paths that it does not even look for.
+    frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
+      void send(reply, problemFor(error, request, options.log)),
     ...(options.tls && { https: { ...options.tls, minVersion: 'TLSv1.2' as const } }),
   } as object) as FastifyInstance
   const gate = new Gate(options)
