@@ -1,4 +1,7 @@
-/** A tenant's policies through the whole gateway: packets of a machine by their DSCP and port over two connections, one of which breaks. */
+/**
+ * A tenant's policies through the whole gateway: packets of a machine by their DSCP and port over two connections, one of
+ * which breaks.
+ */
 
 import { deepEqual, equal } from 'node:assert/strict'
 import { suite, test } from 'node:test'

@@ -1,7 +1,8 @@
 /**
  * What tenants' neighbours are told of: the virtual networks behind the gateway (DSR section 3.2.2: the control module feeds
  * VPC routes into the routing module, which conveys them to the external peer). A VPC's subnets, and machines that are in
- * none of them each as a route of its own; and public prefixes that other tenants have in its VRF. Pure: the same site gives the same routes.
+ * none of them each as a route of its own; and public prefixes that other tenants have in its VRF. Pure: the same site gives
+ * the same routes.
  */
 
 import { type IpAddress, type Prefix, parseAddress, parsePrefix, prefixContains } from '../../base/address.ts'

@@ -166,7 +166,10 @@ export const nextHop = variant({
    * there are any. It is no member of anything. `choice` is as that of a failover.
    */
   policy: { ...whose, ordinary: u32, ways: list(way), choice: text },
-  /** The packet's destination is looked up once more, in the VRF of the tenant `into`. What leads on from there to a third is lost. */
+  /**
+   * The packet's destination is looked up once more, in the VRF of the tenant `into`. What leads on from there to a third is
+   * lost.
+   */
   vrf: { ...whose, into: u32 },
   /** As `host`, of the tenant `owner`, whose segment it is. */
   public: {
