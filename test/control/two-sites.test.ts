@@ -6,14 +6,14 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { type BusHere, busHere } from '../../src/agent/bus-here.ts'
-import { BatchFollower } from '../../src/agent/follower.ts'
+import { BatchFollower, FEED_LIMITS } from '../../src/agent/follower.ts'
 import { fibFeed, OFFER_FEED, offerFrom, ROUTES_LIMITS, ROUTES_STREAM } from '../../src/agent/names.ts'
 import { getSite, putSite } from '../../src/agent/site-store.ts'
 import { formatAddress, formatMac, parseAddress, parsePrefix } from '../../src/base/address.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { silent } from '../../src/base/log.ts'
 import { Random } from '../../src/base/random.ts'
-import type { Bus } from '../../src/bus/bus.ts'
+import { type Bus, BusError } from '../../src/bus/bus.ts'
 import { busSocket } from '../../src/bus/embedded/main.ts'
 import { parseSite } from '../../src/config/load.ts'
 import type { Site } from '../../src/config/site.ts'
@@ -140,7 +140,16 @@ class Place {
     const batch = { origin: 'rn-1', preference: 100, replaces: false, tenants: ['acme'], routes4: routes4.build() }
     const gateways = [[{ address: neighbour, weight: 1, backup: false }]]
     const bytes = routeBatch.encode({ ...batch, gateways, routes6: new RouteColumnsBuilder(4).build() })
-    await this.bus.stream(ROUTES_STREAM, ROUTES_LIMITS).append(bytes)
+    for (;;) {
+      try {
+        await this.bus.stream(ROUTES_STREAM, ROUTES_LIMITS).append(bytes)
+        return
+      } catch (error) {
+        // Said twice it means the same.
+        if (!(error instanceof BusError) || error.code !== 'disconnected') throw error
+        await this.bus.whenConnected(5000)
+      }
+    }
   }
 
   /** What the site offers others. */
@@ -159,12 +168,12 @@ class Place {
 
 async function scene(t: TestContext, wish?: Wish, westWish = wish) {
   const [east, west] = [await Place.open(t, 'east', wish), await Place.open(t, 'west', westWish)]
-  const exchanging = async () => {
+  const exchanging = async (name = 'main') => {
     const sites = await Sites.open({
-      ...{ name: 'main', clock: systemClock, random: new Random(1), log: silent },
+      ...{ name, clock: systemClock, random: new Random(1), log: silent },
       sites: [east, west].map(({ name, here }) => ({ name, place: { socketPath: busSocket(here.directory) } })),
     })
-    const exchange = new Exchange({ name: 'main', sites, clock: systemClock, log: silent })
+    const exchange = new Exchange({ name, sites, clock: systemClock, log: silent })
     let isClosed = false
     const close = async (): Promise<void> => {
       if (isClosed) return
@@ -223,6 +232,8 @@ test('without the exchange all stays, and the next one changes only what has cha
   await west.learns('10.2.0.0/16')
   await has(east, '10.2.0.0/16', TO_WEST)
   await exchange.close()
+  const carried = east.bus.stream(offerFrom('west'), FEED_LIMITS)
+  const { last } = await carried.bounds()
   const generation = east.held.generation
   await east.stop()
   await east.lead()
@@ -237,6 +248,7 @@ test('without the exchange all stays, and the next one changes only what has cha
   await has(east, '10.3.0.0/16', TO_WEST)
   const said = east.batches.slice(before).reduce((sum, { routes4 }) => sum + routes4.lengths.length, 0)
   equal(said, 1)
+  equal((await carried.bounds()).last, last + 1)
 })
 
 test("the other site's next leader says nothing again that is said", async (t) => {
@@ -250,6 +262,47 @@ test("the other site's next leader says nothing again that is said", async (t) =
   await has(east, '10.3.0.0/16', TO_WEST)
   const said = east.batches.slice(before).reduce((sum, { routes4 }) => sum + routes4.lengths.length, 0)
   equal(said, 1)
+})
+
+test('a bus that was away misses nothing, whichever site it is of', async (t) => {
+  const { east, west } = await scene(t)
+  await west.learns('10.2.0.0/16')
+  await has(east, '10.2.0.0/16', TO_WEST)
+  await east.here.stop()
+  await west.learns('10.3.0.0/16')
+  await west.learns('10.2.0.0/16', false)
+  await west.until(
+    'its own',
+    () => west.routes['10.3.0.0/16'] !== undefined && west.routes['10.2.0.0/16'] === undefined,
+  )
+  await east.here.start()
+  await has(east, '10.3.0.0/16', TO_WEST)
+  await has(east, '10.2.0.0/16', undefined)
+  await west.here.stop()
+  await west.here.start()
+  await west.learns('10.4.0.0/16')
+  await has(east, '10.4.0.0/16', TO_WEST)
+  equal(east.routes['10.3.0.0/16'], TO_WEST)
+})
+
+test('of two orchestrators one carries, and the other one when that is gone, each thing once', async (t) => {
+  const { east, west, exchange, exchanging } = await scene(t)
+  await west.learns('10.2.0.0/16')
+  await has(east, '10.2.0.0/16', TO_WEST)
+  const other = await exchanging('standby')
+  const carried = east.bus.stream(offerFrom('west'), FEED_LIMITS)
+  const { last } = await carried.bounds()
+  await west.learns('10.3.0.0/16')
+  await has(east, '10.3.0.0/16', TO_WEST)
+  equal((await carried.bounds()).last, last + 1)
+  deepEqual(
+    other.exchange.tell().map(({ isCarrying }) => isCarrying),
+    [false, false],
+  )
+  await exchange.close()
+  await west.learns('10.4.0.0/16')
+  await has(east, '10.4.0.0/16', TO_WEST)
+  equal((await carried.bounds()).last, last + 2)
 })
 
 test('what nobody tells of for too long is withdrawn, and there again when somebody does', async (t) => {
