@@ -19,7 +19,7 @@ import { loadTokens, Tokens } from './tokens.ts'
 
 export interface ApiOptions {
   readonly file: Orchestrator
-  readonly orchestrator: Pick<RunningOrchestrator, 'sites' | 'tenants'>
+  readonly orchestrator: Pick<RunningOrchestrator, 'sites' | 'tenants'> & Partial<Pick<RunningOrchestrator, 'exchange'>>
   readonly clock: Clock
   readonly log: Logger
 }
@@ -65,12 +65,12 @@ export class Api {
 }
 
 function operationsOf(
-  { orchestrator: { sites, tenants }, clock }: ApiOptions,
+  { orchestrator: { sites, tenants, exchange }, clock }: ApiOptions,
   events: EventOptions,
   tokens: () => Tokens | undefined,
 ): Operation[] {
   return [
-    ...siteOperations(sites, clock),
+    ...siteOperations(sites, clock, () => exchange?.tell() ?? []),
     ...tenantOperations(tenants),
     ...partOperations(tenants),
     ...eventOperations(events),

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { askLeader } from '../agent/leader.ts'
 import type { Clock } from '../base/clock.ts'
 import { name } from '../config/scalar.ts'
+import type { CarriedOffer } from '../orchestrator/exchange.ts'
 import { Refused } from '../orchestrator/refused.ts'
 import type { ConnectedSite, Sites } from '../orchestrator/sites.ts'
 import { type Access, refuseUnseen, sees } from './access.ts'
@@ -20,6 +21,9 @@ const siteAnswer = z.object({
   since: z.iso.datetime(),
   failure: z.string().optional(),
   tenants: z.int().optional().describe('How many there are there, of those that whoever asks may see'),
+  hears: z
+    .array(z.object({ site: z.string(), carried: z.boolean(), generation: z.int() }))
+    .describe('Of which other sites it is told what they offer its tenants, and whether this orchestrator carries it'),
 })
 
 const siteParams = z.strictObject({ site: name })
@@ -31,17 +35,23 @@ const SHOWN = {
   routes: 'What is in the FIBs of the nodes that serve it',
 } as const
 
-export function siteOperations(sites: Sites, clock: Clock): Operation[] {
+export function siteOperations(sites: Sites, clock: Clock, offers: () => readonly CarriedOffer[]): Operation[] {
+  const state = (site: ConnectedSite, access: Access): object => ({
+    ...stateOf(site, access),
+    hears: offers().flatMap(({ from, to, isCarrying: carried, generation }) =>
+      to === site.name ? [{ site: from, carried, generation }] : [],
+    ),
+  })
   return [
     operation({
       ...{ id: 'listSites', method: 'GET', path: '/v1/sites', summary: 'All sites and their state', role: 'viewer' },
       ...{ params: nothing, query: nothing, answers: { 200: listOfItems(siteAnswer) } },
-      handle: ({ access }) => ({ status: 200, body: { items: sites.all.map((site) => stateOf(site, access)) } }),
+      handle: ({ access }) => ({ status: 200, body: { items: sites.all.map((site) => state(site, access)) } }),
     }),
     operation({
       ...{ id: 'getSite', method: 'GET', path: '/v1/sites/{site}', summary: 'One site and its state', role: 'viewer' },
       ...{ params: siteParams, query: nothing, answers: { 200: siteAnswer } },
-      handle: ({ access, params }) => ({ status: 200, body: stateOf(siteOf(sites, params.site), access) }),
+      handle: ({ access, params }) => ({ status: 200, body: state(siteOf(sites, params.site), access) }),
     }),
     ...Object.entries(SHOWN).map(([thing, summary]) =>
       operation({

@@ -27,7 +27,7 @@ export const SPEAKER = '10.0.3.1'
 /** Of the gateway at the other site. */
 export const SITE_MAC = '02:67:68:00:00:02'
 export const SITE_VIP = '10.254.0.1'
-export const SITE_VIP6 = 'fd00:fffe::1'
+const SITE_VIP6 = 'fd00:fffe::1'
 
 export const VIP6 = 'fd00:ffff::1'
 export const EDGE6 = 'fd00::1'

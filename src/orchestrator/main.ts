@@ -15,6 +15,7 @@ import { Tenants } from './tenants.ts'
 export interface RunningOrchestrator {
   readonly sites: Sites
   readonly tenants: Tenants
+  readonly exchange: Exchange
   close(): Promise<void>
 }
 
@@ -31,6 +32,7 @@ export async function runOrchestrator(
   return {
     sites,
     tenants,
+    exchange,
     async close() {
       await tenants.close()
       await exchange.close()
