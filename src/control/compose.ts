@@ -42,7 +42,7 @@ export class FibComposer {
   addChanges(fib: TenantFib, changes: TenantChanges): void {
     this.addHops(changes.put)
     this.removeHops(changes.removed)
-    this.addRoutes(fib.id, changes.routes)
+    for (const key of changes.changed) addRow(this.#routes, fib.id, key, fib.routes.get(key) ?? 0)
   }
 
   addTenant(record: FibTenant): void {

@@ -80,7 +80,7 @@ export class Offers {
       if (news) draft.tenants.push(news)
     }
     this.#due.clear()
-    if (this.#isWhole) for (const [fib, { routes }] of changes) this.#compareSome(draft, fib, routes.keys())
+    if (this.#isWhole) for (const [fib, { changed }] of changes) this.#compareSome(draft, fib, changed)
     else this.#compareAll(draft)
     const isFirst = !this.#isWhole
     this.#isWhole = true

@@ -215,7 +215,7 @@ suite('next hops that were learnt', () => {
     ] as const) {
       deepEqual(chosen(order), wanted)
       const changes = fib.takeChanges()!
-      deepEqual([changes.put.length, changes.removed.length, changes.routes.size], [1, 0, 0])
+      deepEqual([changes.put.length, changes.removed.length, changes.changed.length], [1, 0, 0])
     }
   })
 })

@@ -27,7 +27,7 @@ const key4 = (address: number, length: number): number =>
 const length4 = (key: number): number => (key >= 2 ** 32 ? 32 : 31 - Math.clz32(key))
 
 function address4(key: number, length: number): number {
-  return length === 0 ? 0 : ((key - 2 ** length) << (32 - length)) >>> 0
+  return length === 0 ? 0 : ((key - POWERS_OF_2[length]!) << (32 - length)) >>> 0
 }
 
 /** `words` are four of 32 bits, from `at` on. */

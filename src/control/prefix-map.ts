@@ -12,6 +12,8 @@ import type { PrefixKey } from './prefix-key.ts'
 
 const EMPTY = 0
 const PLACES_MIN = 8
+/** Below that many places a table that is full becomes four times as large: most that grow at all grow on. */
+const GROWS_FAST = 256
 
 export class PrefixMap<V> implements ReadonlyMap<PrefixKey, V> {
   /** Numbers of prefix-key.ts, none of which is 0; those of a /31 or /32 do not fit into 32 bits. */
@@ -57,7 +59,8 @@ export class PrefixMap<V> implements ReadonlyMap<PrefixKey, V> {
     if (!isNew) return this
     this.#keys[place] = key
     this.#count++
-    if (this.#count * 4 > this.#keys.length * 3) this.#resize(this.#keys.length * 2)
+    const places = this.#keys.length
+    if (this.#count * 4 > places * 3) this.#resize(places * (places < GROWS_FAST ? 4 : 2))
     return this
   }
 

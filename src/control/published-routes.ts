@@ -142,7 +142,7 @@ export class PublishedRoutes {
         table.touched.push(key)
       }
     }
-    this.#tidy(batch.origin, origin)
+    this.#tidy(batch, origin)
     return touched
   }
 
@@ -232,9 +232,10 @@ export class PublishedRoutes {
     return fresh
   }
 
-  #tidy(name: string, origin: Origin): void {
-    for (const [tenant, routes] of origin.tenants) if (routes.size === 0) origin.tenants.delete(tenant)
-    if (origin.tenants.size === 0) this.#origins.delete(name)
+  /** After a batch: what it left nothing of goes. */
+  #tidy(batch: RouteBatch, origin: Origin): void {
+    for (const tenant of batch.tenants) if (origin.tenants.get(tenant)?.size === 0) origin.tenants.delete(tenant)
+    if (origin.tenants.size === 0) this.#origins.delete(batch.origin)
     if (origin.sets.size <= SETS_KEPT) return
     // Sets are not counted by their routes: now and then those without any are dropped.
     const used = new Set<GatewaySet>()

@@ -19,8 +19,8 @@ export interface TenantChanges {
   readonly segments: boolean
   readonly put: readonly NextHop[]
   readonly removed: readonly number[]
-  /** Next hop 0: the prefix has no route any more. */
-  readonly routes: ReadonlyMap<PrefixKey, number>
+  /** Prefixes whose next hop is another now, or that have none any more; some perhaps more than once. */
+  readonly changed: readonly PrefixKey[]
 }
 
 /** Sets that are equally good: their hop with each that may be behind them, and those of the same and one more. */
@@ -35,7 +35,8 @@ export class TenantFib {
   readonly name: string
   readonly #hops: HopTable
   readonly #routes = new PrefixMap<number>()
-  #changed = new PrefixMap<number>()
+  /** Prefixes with another next hop than was told, some perhaps more than once. */
+  #changed: PrefixKey[] = []
   /** Numbers of the file's next hops, and of sets' with the sets behind them, each held once. */
   #file = new Map<PrefixKey, number>()
   #sets = equalSets([])
@@ -154,12 +155,12 @@ export class TenantFib {
     this.#mayHaveChanged = false
     this.#forgetSets()
     const { put, removed } = this.#hops.takeChanges()
-    const routes = this.#changed
+    const changed = this.#changed
     const segments = this.#segmentsChanged
-    this.#changed = new PrefixMap()
+    this.#changed = []
     this.#segmentsChanged = false
-    if (!segments && put.length + removed.length + routes.size === 0) return undefined
-    return { segments, put, removed, routes }
+    if (!segments && put.length + removed.length + changed.length === 0) return undefined
+    return { segments, put, removed, changed }
   }
 
   #choose(key: PrefixKey): void {
@@ -173,7 +174,7 @@ export class TenantFib {
       this.#hops.use(chosen)
     }
     if (before !== 0) this.#hops.release(before)
-    this.#changed.set(key, chosen)
+    this.#changed.push(key)
   }
 
   /** The best origin's that can be reached, or all that are as good where paths are chosen; behind it the next one's. */
