@@ -3,13 +3,13 @@ import { type TestContext, test } from 'node:test'
 import { type BusHere, busHere } from '../agent/bus-here.ts'
 import { BatchFollower, FEED_LIMITS } from '../agent/follower.ts'
 import { speakerLease } from '../agent/live-speakers.ts'
-import { BUCKET, fibFeed, ROUTES_STREAM, switchFeed } from '../agent/names.ts'
+import { BUCKET, CONTROL_LEASE, fibFeed, ROUTES_STREAM, switchFeed } from '../agent/names.ts'
 import { askToShow } from '../agent/show.ts'
 import { putSite } from '../agent/site-store.ts'
 import { formatAddress, parseAddress } from '../base/address.ts'
 import { systemClock } from '../base/clock.ts'
 import { silent } from '../base/log.ts'
-import { type Bus, PAYLOAD_BYTES_MAX } from '../bus/bus.ts'
+import { type Bus, campaign, PAYLOAD_BYTES_MAX } from '../bus/bus.ts'
 import { parseSite } from '../config/load.ts'
 import type { Site } from '../config/site.ts'
 import { RouteColumnsBuilder } from '../wire/control/columns.ts'
@@ -110,7 +110,7 @@ class Reader<T extends FibBatch | SwitchBatch> {
 
   until(condition: (reader: this) => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`not so: ${condition}; has ${this.tenants}`)), 10_000)
+      const timer = setTimeout(() => reject(new Error(`not so: ${condition}; has ${this.tenants}`)), 60_000)
       this.#check = () => {
         if (!condition(this)) return
         clearTimeout(timer)
@@ -168,7 +168,10 @@ async function scene(t: TestContext): Promise<Scene> {
     green,
     edge,
     lead(site = siteOf()) {
-      const options = { name: 'control', bus: control, clock: systemClock, log: silent, site }
+      // However long this thread is busy, it leads on; a control module has another thread for that.
+      const turn = (until: AbortSignal) =>
+        campaign(control, CONTROL_LEASE, { holder: 'control', ttl_ms: 60_000 }, until)
+      const options = { name: 'control', bus: control, clock: systemClock, log: silent, site, campaign: turn }
       const one = serveControl({ ...options, newIncarnation: () => `i${incarnations++}` })
       here.atEnd(() => one.close())
       return () => one.close()
