@@ -35,7 +35,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const MAIN = join(ROOT, 'src/main.ts')
 
 /** A socket that nobody listens on may be left of a bus that was killed. */
-const RUNNING_WITHIN_MS = 1000
+const RUNNING_WITHIN_MS = 5000
 
 export async function up(path: string, options: Partial<Directories>): Promise<void> {
   const site = loadOrFail(path)
@@ -119,6 +119,7 @@ class RunningSite {
     writeSite(this.#directory, this.#site)
     if (this.#site.bus.nats) await this.#putSite(this.#ending.signal)
     await this.#supervisor.start()
+    if (this.#ending.signal.aborted) return
     await this.#withdrawDead()
     watchSite(this.#bus, () => {
       this.#updating = this.#updating.then(() => this.#follow())
