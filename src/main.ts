@@ -88,9 +88,25 @@ program
       : (await import('./commands/show.ts')).show(thing, which, options),
   )
 
-program
-  .command('explain')
-  .description('Why something is as it is. Touches nothing.')
+const explained = program.command('explain').description('Why something is as it is. Touches nothing.')
+
+explained
+  .command('packet')
+  .description(
+    'Where nodes send a packet of a tenant, by which policy, or why they drop it: by the code that forwards.',
+  )
+  .requiredOption('--tenant <name>', 'whose machine sends it')
+  .requiredOption('--from <address>')
+  .requiredOption('--to <address>')
+  .option('--protocol <protocol>', 'tcp, udp or icmp', 'tcp')
+  .option('--port <number>', 'that it goes to')
+  .option('--source-port <number>')
+  .option('--dscp <number>')
+  .option(...RUN_OPTION)
+  .option('--json', 'one JSON document')
+  .action(async (options) => (await import('./commands/explain-packet.ts')).explainPacket(options))
+
+explained
   .command('route')
   .description("What a neighbour's policies make of a route: every term that it meets, what is set, and the verdict.")
   .argument('<prefix>', 'such as 203.0.113.0/24')

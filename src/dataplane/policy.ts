@@ -189,7 +189,7 @@ export interface PolicyCount {
 export class PolicyWriter {
   readonly #words: Int32Array
   readonly #tenants: Int32Array
-  readonly #counters: Float64Array
+  readonly #counters: Float64Array<ArrayBufferLike>
   readonly #policies: number
   readonly #qsbr: QsbrWriter
   readonly #rules: Runs
@@ -241,10 +241,10 @@ export class PolicyWriter {
     this.#retire(held, new Map())
   }
 
-  /** What each of the tenant's policies has decided, in their order. */
-  counts(tenant: number): PolicyCount[] {
+  /** What each of the tenant's policies has decided, in their order; by the workers' counters, or by others of that shape. */
+  counts(tenant: number, counters = this.#counters): PolicyCount[] {
     return Array.from(this.#held.get(tenant)?.numbers ?? [], ([name, number]) => {
-      return { name, packets: this.#sum(number, 0), bytes: this.#sum(number, 1) }
+      return { name, packets: this.#sum(counters, number, 0), bytes: this.#sum(counters, number, 1) }
     })
   }
 
@@ -275,10 +275,10 @@ export class PolicyWriter {
     })
   }
 
-  #sum(number: number, column: number): number {
+  #sum(counters: Float64Array, number: number, column: number): number {
     let sum = 0
     const row = this.#policies * COUNTERS
-    for (let at = number * COUNTERS + column; at < this.#counters.length; at += row) sum += this.#counters[at]!
+    for (let at = number * COUNTERS + column; at < counters.length; at += row) sum += counters[at]!
     return sum
   }
 }

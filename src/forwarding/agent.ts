@@ -24,6 +24,7 @@ import type { FibBatch } from '../wire/control/fib.ts'
 import type { NeighbourNews, PathNews } from '../wire/control/report.ts'
 import { PROTOCOL } from '../wire/ipv4.ts'
 import { UDP_PORT } from '../wire/udp.ts'
+import { Explainer, type PacketAnswer, type PacketQuestion } from './explainer.ts'
 import { Gleaners } from './gleaner.ts'
 import { Holdings } from './holdings.ts'
 import { NeighbourTable } from './neighbour-table.ts'
@@ -190,6 +191,16 @@ export class ForwardingAgent {
   /** By tenant name. */
   tenants(): { name: string; totals: Totals }[] {
     return [...this.holdings.tenants()].map(({ name, row }) => ({ name, totals: this.counters.tenant(row) }))
+  }
+
+  /** What would become of a packet; undefined for a tenant that is not held. */
+  explain(question: PacketQuestion): PacketAnswer | undefined {
+    const { policies } = this.#parts
+    const ports = () => this.#options.ports
+    const { holdings } = this
+    return new Explainer({ memory: this.#memory, holdings, policies, clock: this.#options.clock, ports }).explain(
+      question,
+    )
   }
 
   /** What each policy of tenants has decided here. */

@@ -28,6 +28,7 @@ import { type FibBatch, fibBatch } from '../wire/control/fib.ts'
 import { neighbourNews, nodeState, pathNews } from '../wire/control/report.ts'
 import { ForwardingAgent } from './agent.ts'
 import { DigestRounds } from './digest-rounds.ts'
+import { packetQuestion } from './explainer.ts'
 
 /** How long neighbours that do not answer hold up a node that starts, and one that takes a batch over. */
 const SETTLE_START_ms = 3000
@@ -176,6 +177,10 @@ class ForwardingModule {
       showing(this.#bus, name, 'counters', () => [this.#counters()]),
       showing(this.#bus, name, 'tenants', () => this.#tenants()),
       showing(this.#bus, name, 'policies', () => this.#agent.policies()),
+      showing(this.#bus, name, 'packet', (question) => {
+        const asked = packetQuestion.safeParse(JSON.parse(question || '{}'))
+        return asked.success ? [this.#agent.explain(asked.data)].filter((answer) => answer !== undefined) : []
+      }),
       showing(this.#bus, name, 'node', async () => [await this.#node()]),
     ]
     for (const subscription of [neighbours, paths, broken, ...shown]) {

@@ -22,6 +22,7 @@ import { type Underlay, Ways } from '../dataplane/ways.ts'
 import { Worker } from '../dataplane/worker.ts'
 import type { FibBatch } from '../wire/control/fib.ts'
 import { type BrokenPaths, brokenPaths } from '../wire/control/liveness.ts'
+import { Explainer, type PacketAnswer, type PacketQuestion } from './explainer.ts'
 import { Gleaners } from './gleaner.ts'
 import { Holdings } from './holdings.ts'
 import { NeighbourTable } from './neighbour-table.ts'
@@ -29,6 +30,7 @@ import type { NeighbourReport } from './neighbours.ts'
 import type { NodeParts } from './node-parts.ts'
 import { ForwardingProgram } from './program.ts'
 import { createSegmentMemory, Segments, SegmentWriter } from './segments.ts'
+import type { ForwardingMemory } from './worker.ts'
 
 export interface MemoryNodeLimits {
   readonly chunks: number
@@ -81,6 +83,7 @@ export class MemoryNode {
   readonly #counters: CounterReader
   readonly #parts: NodeParts
   readonly #qsbr: QsbrWriter
+  readonly #memory: ForwardingMemory
   readonly #ports: Port[]
   readonly #ledger: Ledger
   readonly #reader: QsbrReader
@@ -98,6 +101,7 @@ export class MemoryNode {
     const actionMemory = createActionMemory()
     const segmentMemory = createSegmentMemory({ entries: 1 << 16, segments: 1 << 14 })
     const policyMemory = createPolicyMemory({ rules: 1 << 12, policies: 1 << 8, tenants }, 1)
+    this.#memory = { fib: fibMemory, actions: actionMemory, segments: segmentMemory, policies: policyMemory, tenants }
     this.#qsbr = new QsbrWriter(qsbrMemory)
     this.#counters = new CounterReader(counterMemory)
     this.frames = new Frames(frameMemory)
@@ -175,6 +179,15 @@ export class MemoryNode {
   totals(name: string): Totals | undefined {
     for (const tenant of this.holdings.tenants()) if (tenant.name === name) return this.#counters.tenant(tenant.row)
     return undefined
+  }
+
+  /** What would become of a packet. */
+  explain(question: PacketQuestion): PacketAnswer | undefined {
+    const { policies } = this.#parts
+    const { clock, holdings } = this
+    return new Explainer({ memory: this.#memory, holdings, policies, clock, ports: () => ['underlay'] }).explain(
+      question,
+    )
   }
 
   /** What each of a tenant's policies has decided, as `packets bytes`. */

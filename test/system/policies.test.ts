@@ -116,7 +116,10 @@ suite('policies of a tenant with two connections', { skip: needs('ip', 'bird') }
       return (await drops('policy-discard')) > 0
     })
 
-    const { counts, routes } = await told(bed)
+    const { counts, routes, packet } = await told(bed)
+    deepEqual(packet, [
+      { from: 'vpc prod', policy: 'voice of acme', verdict: `to 10.0.0.1 for connection ${BACKUP} of acme` },
+    ])
     deepEqual(
       counts.map(({ name, packets }) => `${name} ${packets > 0}`),
       ['voice true', 'pinned true', 'no-telnet true'],
@@ -130,14 +133,17 @@ suite('policies of a tenant with two connections', { skip: needs('ip', 'bird') }
   })
 })
 
-/** What `gatehouse show` says of policies, and of routes. */
+/** What `gatehouse show` says of policies and of routes, and `gatehouse explain packet` of one with the DSCP. */
 async function told(bed: FailoverBed) {
   const bus = bed.made.connect('policies')
   try {
     await bus.whenConnected(PATIENCE_ms)
     const counts = (await askToShow(bus, 'fn-1', 'policies', '')) as { name: string; packets: number }[]
     const routes = (await askToShow(bus, 'control', 'routes', 'acme')) as { prefix: string; policies?: string[] }[]
-    return { counts, routes }
+    const to = targetPrefix(OPTIONS).replace(/\.0\/24$/, '.1')
+    const question = { tenant: 'acme', from: MACHINE.address, to, protocol: 'udp', port: PORTS.any, dscp: VOICE >> 2 }
+    const packet = await askToShow(bus, 'fn-1', 'packet', JSON.stringify(question))
+    return { counts, routes, packet }
   } finally {
     await bus.close()
   }
