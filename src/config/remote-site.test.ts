@@ -35,6 +35,13 @@ test('no connection is called as the way by another site is', () => {
   ])
 })
 
+test('no routing node is called so either', () => {
+  const routing = '{ as: 1, router_id: 1.1.1.1, nodes: [{ name: site-west, address: 10.0.0.1 }] }'
+  deepEqual(complaints(`{ site: east, remote_sites: [{ name: west }], routing: ${routing} }`), [
+    'routing.nodes[0].name: site-west is what the way by site west is called',
+  ])
+})
+
 test('a probe between the sites is something to steer by', () => {
   const steer = (more: string) => `{ site: east, ${more} vips: [{ name: v, address: 10.255.0.1 }],
     routing: { as: 1, router_id: 1.1.1.1, probes: [{ name: to-west, to: 10.0.0.1, icmp: {} }] },

@@ -46,6 +46,12 @@ export function checkRemoteSites(site: Loose<Site>, complain: Complain): void {
   })
   const taken = new Map(names.keys().map((name) => [pathTo(name), name]))
   if (taken.size === 0) return
+  // Whoever carries the site's offer holds a lease, as routing nodes do.
+  each(site.routing?.nodes, ({ name }, i) => {
+    const remote = name === undefined ? undefined : taken.get(name)
+    if (remote !== undefined)
+      complain(['routing', 'nodes', i, 'name'], `${name} is what the way by site ${remote} is called`)
+  })
   each(site.tenants, (tenant, i) =>
     each(tenant.connections, ({ name }, j) => {
       const remote = name === undefined ? undefined : taken.get(name)

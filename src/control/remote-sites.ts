@@ -7,7 +7,7 @@
 import type { Events } from '../agent/events.ts'
 import { offerFrom } from '../agent/names.ts'
 import { OfferFollower } from '../agent/offer-follower.ts'
-import { type IpAddress, type MacAddress, parseAddress } from '../base/address.ts'
+import { formatAddress, type IpAddress, type MacAddress, parseAddress } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import type { Bus } from '../bus/bus.ts'
@@ -51,6 +51,8 @@ export class RemoteSites {
   readonly #followed = new Map<string, Followed>()
   #remotes: readonly RemoteSite[] = []
   #families: ReadonlyMap<string, number> = new Map()
+  /** VIPs of this site. */
+  #own: ReadonlySet<string> = new Set()
 
   constructor(options: RemoteSitesOptions) {
     this.#options = options
@@ -60,6 +62,7 @@ export class RemoteSites {
   async setSite({ remote_sites, vips, tenants }: Site): Promise<void> {
     const before = new Map(this.#remotes.map((remote) => [remote.name, remote]))
     this.#remotes = remote_sites
+    this.#own = new Set(vips.map(({ address }) => address))
     const families = new Map(vips.map(({ name, address }) => [name, parseAddress(address)!.length]))
     this.#families = new Map(tenants.map(({ name, vip }) => [name, families.get(vip)!]))
     const wanted = new Map(remote_sites.map((remote) => [remote.name, remote]))
@@ -80,7 +83,7 @@ export class RemoteSites {
     return this.#remotes.flatMap((remote) => {
       const held = this.#believed(remote.name)
       const offered = held?.tenants.get(name)?.offered
-      if (!offered || offered.vni !== vni || offered.vip.length !== family) return []
+      if (!offered || offered.vni !== vni || offered.vip.length !== family || this.#isOwn(offered.vip)) return []
       const { mac, vips } = held!.last!
       const { vip, paths } = offered
       return { remote, vip, vips: vips.filter((address) => address.length === family), mac, paths }
@@ -99,6 +102,11 @@ export class RemoteSites {
     await Promise.all(Array.from(this.#followed.values(), ({ follower }) => follower.close()))
   }
 
+  /** What is sent there would come back here. */
+  #isOwn(vip: IpAddress): boolean {
+    return this.#own.has(formatAddress(vip))
+  }
+
   #believed(site: string): HeldOffer<GatewaySet> | undefined {
     const followed = this.#followed.get(site)
     return followed && !followed.follower.isExpired ? followed.held : undefined
@@ -110,7 +118,9 @@ export class RemoteSites {
     const held = new HeldOffer<GatewaySet>({ gateways: [gateway] })
     const follower = new OfferFollower({
       ...{ bus, clock, log, site: name, module: 'control', stale_s: stale_routes_s },
-      apply(offer) {
+      apply: (offer) => {
+        const own = offer.vips.find((vip) => this.#isOwn(vip))
+        if (own) log.error({ site: name, vip: formatAddress(own) }, 'another site has a VIP of ours')
         const { touched, moved } = held.apply(offer)
         changed(touched, moved)
       },

@@ -59,7 +59,7 @@ export interface SegmentLimits {
 
 /**
  * 10 K tenants of a connection and a VPC with eight hosts are 110 K entries (with one a segment for the segment itself); a
- * neighbour each and four routing nodes are 50 K more.
+ * neighbour each and four routing nodes are 50 K more, and another site of two VIPs that all of them are at 20 K.
  */
 const defaultSegmentLimits: SegmentLimits = { entries: 1 << 18, segments: 1 << 16 }
 

@@ -29,6 +29,7 @@ import { siteOffer } from '../../src/wire/control/offer.ts'
 import { routeBatch } from '../../src/wire/control/route.ts'
 
 interface Wish {
+  readonly vip?: string
   readonly stale_s?: number
   readonly vni?: number
 }
@@ -38,13 +39,13 @@ type Name = keyof typeof NUMBERS
 const OTHER = { east: 'west', west: 'east' } as const
 
 /** East has machines in 172.16.1.0/24 and a customer at 192.168.1.2, west the same with 2. */
-function siteOf(name: Name, { stale_s = 86_400, vni = 1001 }: Wish = {}): Site {
+function siteOf(name: Name, { stale_s = 86_400, vni = 1001, vip = `10.25${NUMBERS[name]}.0.1` }: Wish = {}): Site {
   const n = NUMBERS[name]
   const { site, errors } = parseSite(`
     site: ${name}
     gateway: { mac: 02:67:68:00:00:0${n} }
     remote_sites: [{ name: ${OTHER[name]}, stale_routes_s: ${stale_s} }]
-    vips: [{ name: v1, address: 10.25${n}.0.1 }]
+    vips: [{ name: v1, address: ${vip} }]
     clusters: [{ name: blue, vips: [v1], nodes: [{ name: fn-1, address: 10.${n}.1.1, ports: [a] }] }]
     switches: [{ name: edge, address: 10.${n}.0.1, uplinks: [up], ports: [acme] }]
     hosts: [{ name: h1, address: 10.${n}.2.1, tunnel: gre }]
@@ -323,8 +324,20 @@ test('a site that is not named any more is not gone by, and is told that nothing
   await has(west, '172.16.1.0/24', undefined)
 })
 
+test('a site that has a VIP of ours is sent nothing: it would come back', async (t) => {
+  const { east, west } = await scene(t, {}, { vip: '10.251.0.1' })
+  await offered(east)
+  await unreached(east, west)
+})
+
 test('a tenant of the same name with another VNI is another tenant', async (t) => {
   const { east, west } = await scene(t, {}, { vni: 1002 })
+  await offered(east)
+  await unreached(east, west)
+})
+
+/** What west offers has come. */
+async function offered(east: Place): Promise<void> {
   const copied = Promise.withResolvers<void>()
   const follower = new BatchFollower({
     ...{
@@ -343,6 +356,9 @@ test('a tenant of the same name with another VNI is another tenant', async (t) =
   follower.start()
   east.here.atEnd(() => follower.close())
   await copied.promise
+}
+
+async function unreached(east: Place, west: Place): Promise<void> {
   await east.learns('10.9.0.0/16')
   await east.until('its own', () => east.routes['10.9.0.0/16'] !== undefined)
   equal(east.routes['172.16.2.0/24'], undefined)
@@ -353,4 +369,4 @@ test('a tenant of the same name with another VNI is another tenant', async (t) =
       .value?.record.segments.some(({ kind }) => kind === 'site'),
     false,
   )
-})
+}
