@@ -2,14 +2,14 @@
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseAddress } from '../base/address.ts'
-import { ethernet, icmpEcho, ipv4, type Layer, udp, vxlan } from '../wire/build.ts'
+import { parseAddress, parseMac } from '../base/address.ts'
+import { ethernet, icmpEcho, ipv4, ipv6, type Layer, udp, vxlan } from '../wire/build.ts'
 import { RouteColumnsBuilder } from '../wire/control/columns.ts'
 import { UDP_PORT } from '../wire/udp.ts'
 import type { MemoryNode } from './memory-node.ts'
 import { conserved, fromPort, node, segmentOfTcp, toEdge, toPeer, toRouter } from './node-harness.ts'
 import { fromCustomer, fromEdge, fromHost, fromSite } from './sample-packets.ts'
-import { ACME, GATEWAY_MAC, INITECH, SITE_MAC, SITE_VIP, sampleBatch, VIP } from './sample-site.ts'
+import { ACME, GATEWAY_MAC, INITECH, SITE_MAC, SITE_VIP, sampleBatch, underlayOf, VIP } from './sample-site.ts'
 
 /** 10.30/16 is at the other site, 10.31/16 there or, as a backup, here, and 10.32/16 the other way about. */
 const nodeOfTwo = (): MemoryNode => node()
@@ -60,6 +60,21 @@ test('it leaves by a way of this site even where the other one is preferred, and
   }
   deepEqual(made.send(fromOther(packet('10.30.0.9', { source: '10.30.0.1' }))), [])
   deepEqual(drops(made), { 'site-loop': 1 })
+  conserved(made)
+})
+
+test('IPv6 goes there and comes from there likewise, over an IPv6 underlay', () => {
+  const made = nodeOfTwo()
+  const to = (destination: string, source: string) => ipv6({ source, destination, hopLimit: 64 }, segmentOfTcp)
+  const [there, ...more] = made.send(fromCustomer(to('2001:db8:20::1', '2001:db8:a::3'), INITECH.vni))
+  deepEqual(more, [])
+  ok(there && Buffer.from(there).includes(parseAddress(underlayOf(INITECH.vni).site)!))
+  ok(Buffer.from(there).includes(parseMac(SITE_MAC)!))
+  const [here, ...others] = made.send(fromSite(to('2001:db8:a::3', '2001:db8:20::1'), INITECH.vni))
+  deepEqual(others, [])
+  ok(here && Buffer.from(here).includes(parseAddress(underlayOf(INITECH.vni).edge)!))
+  deepEqual(made.send(fromSite(to('2001:db8:20::9', '2001:db8:20::1'), INITECH.vni)), [])
+  deepEqual(made.totals('initech')!.drops, { 'site-loop': 1 })
   conserved(made)
 })
 
