@@ -18,6 +18,8 @@ export interface Told {
 }
 
 export interface Orchestrator {
+  readonly url: string
+  readonly secret: string
   ask(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Told>
   /** From behind the event with that id on, or from now on. */
   listen(lastId?: string): Promise<Listener>
@@ -36,7 +38,7 @@ export interface Listener {
 }
 
 /** A token of that role: the secret, and its line of the tokens file. */
-export function makeToken(name: string, ...options: string[]): { secret: string; line: string } {
+function makeToken(name: string, ...options: string[]): { secret: string; line: string } {
   const made = spawnSync(process.execPath, [...ARGUMENTS, 'token', name, ...options], { encoding: 'utf8' })
   const [, line] = / {2}- (\{.*\})/.exec(made.stderr) ?? []
   if (line === undefined) throw new Error(made.stderr)
@@ -48,6 +50,7 @@ export async function startOrchestrator(
   t: TestContext,
   directory: string,
   sites: Readonly<Record<string, string>>,
+  listen = '{ port: 0 }',
 ): Promise<Orchestrator> {
   const { secret, line } = makeToken('olaf', '--role', 'operator')
   writeFileSync(join(directory, 'tokens.yaml'), `tokens:\n  - ${line}\n`)
@@ -55,14 +58,20 @@ export async function startOrchestrator(
   const places = Object.entries(sites).map(([name, run]) => `  - { name: ${name}, directory: ${run} }\n`)
   writeFileSync(
     path,
-    `orchestrator: main\nlisten: { port: 0 }\ntokens_file: ${directory}/tokens.yaml\nsites:\n${places.join('')}`,
+    `orchestrator: main\nlisten: ${listen}\ntokens_file: ${directory}/tokens.yaml\nsites:\n${places.join('')}`,
   )
   const child = spawn(process.execPath, [...ARGUMENTS, 'run', 'orchestrator', path], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   t.after(() => end(child, 'SIGKILL'))
   const url = await readyAt(child, Object.keys(sites).length)
-  return { ask: asker(url, secret), listen: listener(url, secret), kill: (signal = 'SIGKILL') => end(child, signal) }
+  return {
+    url,
+    secret,
+    ask: asker(url, secret),
+    listen: listener(url, secret),
+    kill: (signal = 'SIGKILL') => end(child, signal),
+  }
 }
 
 async function readyAt(child: ChildProcess, sites: number): Promise<string> {
