@@ -118,13 +118,15 @@ function policed(vni: number): Uint8Array[] {
   const packets = payloads.flatMap((payload) => [
     ...sources.map((source) => ipv4({ source, destination: '10.7.0.1' }, payload)),
     ...sources6.map((source) => ipv6({ source, destination: '2001:db8:7::1' }, payload)),
-    ipv4({ source: CUSTOMER, destination: '10.7.0.1', tos: 46 << 2 }, payload),
-    ipv6({ source: CUSTOMER6, destination: '2001:db8:7::1', trafficClass: 46 << 2 }, payload),
-    ipv4({ source: CUSTOMER, destination: '10.7.0.1', moreFragments: true }, payload),
-    ipv6({ source: CUSTOMER6, destination: '2001:db8:7::1', ...later }, payload),
-    ipv6({ source: CUSTOMER6, destination: '2001:db8:7::1', extensions: [destinationOptions()] }, payload),
   ])
-  return [...packets.map((packet) => fromHost(packet, vni)), ...packets.map((packet) => fromCustomer(packet, vni))]
+  const odd = [
+    ipv4({ source: CUSTOMER, destination: '10.7.0.1', tos: 46 << 2 }, query),
+    ipv6({ source: CUSTOMER6, destination: '2001:db8:7::1', trafficClass: 46 << 2 }, query),
+    ipv4({ source: CUSTOMER, destination: '10.7.0.1', moreFragments: true }, query),
+    ipv6({ source: CUSTOMER6, destination: '2001:db8:7::1', ...later }, query),
+    ipv6({ source: CUSTOMER6, destination: '2001:db8:7::1', extensions: [destinationOptions()] }, query),
+  ]
+  return [...packets, ...odd].map((packet) => fromHost(packet, vni))
 }
 
 /** From VRF to VRF, where there are routes for it, and pings that are answered there. */
