@@ -53,6 +53,18 @@ export class NatsCluster {
     return Array.from(this.servers.values(), ({ address }) => address)
   }
 
+  /** Somebody leads each stream. */
+  async whenLed(): Promise<void> {
+    const connection = await connect({ servers: this.addresses })
+    try {
+      const manager = await jetstreamManager(connection, { checkAPI: false })
+      const names = await persist(() => manager.streams.names().next())
+      for (const name of names) await this.rolesOf(name)
+    } finally {
+      await connection.close()
+    }
+  }
+
   /** Those that do not run. */
   async startAll(): Promise<void> {
     const down = [...this.servers.values()].filter(({ isRunning }) => !isRunning)
@@ -66,15 +78,11 @@ export class NatsCluster {
   async rolesOf(stream: string, addresses: readonly string[] = this.addresses): Promise<Roles> {
     const connection = await connect({ servers: [...addresses] })
     try {
-      for (let attempt = 1; ; attempt++) {
-        const name = await leaderOf(connection, stream).catch((error) => {
-          if (attempt === ELECTION_ATTEMPTS) throw error
-        })
-        const leader = this.servers.get(name ?? '')
-        if (leader) return { leader, follower: [...this.servers.values()].find((other) => other !== leader)! }
-        if (attempt === ELECTION_ATTEMPTS) throw new Error(`nobody leads ${stream}`)
-        await sleep(ELECTION_LOOK_ms)
-      }
+      return await persist(async () => {
+        const leader = this.servers.get((await leaderOf(connection, stream)) ?? '')
+        if (!leader) throw new Error(`nobody leads ${stream}`)
+        return { leader, follower: [...this.servers.values()].find((other) => other !== leader)! }
+      })
     } finally {
       await connection.close()
     }
@@ -82,6 +90,18 @@ export class NatsCluster {
 
   async stop(): Promise<void> {
     await Promise.all(Array.from(this.servers.values(), (server) => server.stop()))
+  }
+}
+
+/** Asks again and again, for longer than an election takes. */
+async function persist<T>(ask: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await ask()
+    } catch (error) {
+      if (attempt === ELECTION_ATTEMPTS) throw error
+    }
+    await sleep(ELECTION_LOOK_ms)
   }
 }
 

@@ -27,14 +27,15 @@ import { busErrorOf, isJetStreamFailure, isUnanswered, JetStreamFailure } from '
 /** The first retry is soon, for a server that is being restarted; the last ones cost nothing. */
 const RETRY_FIRST_ms = 20
 const RETRY_LAST_ms = 2000
-/** A host that is gone without a word must not keep us from the next server for long. */
-const CONNECT_TIMEOUT_ms = 2500
+const CONNECT_TIMEOUT_ms = 5000
 /** A server that is cut off without a word is given up after two of them. */
 const PING_INTERVAL_ms = 5000
 /** Above what the election of a new leader takes (five to nine seconds were seen). */
 const CALL_TIMEOUT_ms = 10_000
 /** While nobody leads a stream: often enough to lose little, seldom enough to disturb nobody. */
 const UNANSWERED_RETRY_ms = 100
+/** How often a stream is looked for that is being made. */
+const APPEARS_ms = 1000
 /** Many times what it takes; a busy machine gets more. */
 const AGAIN_FIRST_ms = 300
 const CALLS_MAX = 16_384
@@ -97,6 +98,7 @@ export interface CallOptions {
   readonly bytes?: number
 }
 
+type StreamWish = Pick<StreamConfig, 'name' | 'subjects'> & Partial<StreamConfig>
 type Ask<T> = (wire: Wire, timeout_ms: number) => Promise<T>
 
 export class Link {
@@ -174,9 +176,9 @@ export class Link {
    * The same for what may be asked twice. What went to a server that had just died is lost without a word, as is what only
    * the leader of all of JetStream hears while there is none: it is soon asked again, with twice the patience each time.
    */
-  async callAgain<T>(what: string, ask: Ask<T>): Promise<T> {
+  async callAgain<T>(what: string, ask: Ask<T>, first_ms = AGAIN_FIRST_ms): Promise<T> {
     const end_us = this.clock.now_us() + CALL_TIMEOUT_ms * 1000
-    for (let patience_ms = AGAIN_FIRST_ms; ; patience_ms *= 2) {
+    for (let patience_ms = first_ms; ; patience_ms *= 2) {
       const left_ms = (end_us - this.clock.now_us()) / 1000
       try {
         return await this.call(what, ask, { timeout_ms: Math.min(patience_ms, left_ms) })
@@ -201,7 +203,7 @@ export class Link {
   }
 
   /** Makes the stream if need be, and gives it this configuration; once a connection. */
-  open(config: Pick<StreamConfig, 'name' | 'subjects'> & Partial<StreamConfig>): Promise<void> {
+  open(config: StreamWish): Promise<void> {
     const { name } = config
     const opened = this.#wire?.opened
     const known = opened?.get(name)
@@ -214,17 +216,41 @@ export class Link {
 
   /**
    * One that is there is found without the leader of all of JetStream, which may have died with the stream's. To make one twice
-   * while it is being made confuses the servers, so that is asked once.
+   * while it is being made confuses the servers, so that is asked once; of two clients that ask for the same at the same time
+   * only one may be answered, so each looks for it as well.
    */
-  async #open(config: Pick<StreamConfig, 'name'> & Partial<StreamConfig>): Promise<void> {
-    const { name } = config
-    const found = await this.callAgain(`looking for ${name}`, ({ manager }) =>
-      manager.streams.info(name).catch((error) => {
+  async #open(config: StreamWish): Promise<void> {
+    if (await this.#isThere(config)) return
+    const settled = new AbortController()
+    try {
+      await Promise.race([this.#make(config), this.#appears(config, settled.signal)])
+    } finally {
+      settled.abort()
+    }
+    // Its leader answers, so what is appended now, in order, meets it.
+    await this.#isThere(config)
+  }
+
+  async #isThere(config: StreamWish): Promise<boolean> {
+    const found = await this.callAgain(`looking for ${config.name}`, ({ manager }) =>
+      manager.streams.info(config.name).catch((error) => {
         if (!isJetStreamFailure(error, JetStreamFailure.streamNotFound)) throw error
       }),
     )
-    if (found && isLike(found.config, config)) return
-    await this.call(`opening ${name}`, async ({ manager }) => {
+    return found !== undefined && isLike(found.config, config)
+  }
+
+  async #appears(config: StreamWish, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.pause(APPEARS_ms)
+      // What goes wrong is told by the call that makes it.
+      if (!signal.aborted && (await this.#isThere(config).catch(() => false))) return
+    }
+  }
+
+  #make(config: StreamWish): Promise<void> {
+    const { name } = config
+    return this.call(`opening ${name}`, async ({ manager }) => {
       try {
         await manager.streams.add(config)
       } catch (error) {

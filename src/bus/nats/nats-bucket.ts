@@ -10,9 +10,22 @@ import { type Bucket, type BucketChange, type BucketEntry, BusError, checkSize, 
 import { checkName } from '../subject.ts'
 import type { Delivered, Source } from './consumer.ts'
 import { follow } from './follow.ts'
-import type { CallOptions, Link } from './link.ts'
+import type { CallOptions, Link, Wire } from './link.ts'
 import type { Place } from './names.ts'
 import { Watch } from './watch.ts'
+
+/** So many writers of other keys may come in between. */
+const ATTEMPTS_MAX = 100
+const CROWDED_ms = 5
+/** A busy machine takes its time, and one key is read at a time. */
+const READ_AGAIN_ms = 1000
+/** What is asked by the thousand is not repeated. */
+const ONCE: CallOptions = {}
+
+interface Expectation {
+  readonly lastSequence?: number
+  readonly lastSubjectSequence?: number
+}
 
 /** What `get` finds: an entry, or where one was. */
 export interface Found {
@@ -57,7 +70,7 @@ export class NatsBucket implements Bucket {
       await this.write(key, undefined, revision)
       return
     }
-    const isThere = (await this.find(key))?.value !== undefined
+    const isThere = (await this.find(key, ONCE))?.value !== undefined
     if (isThere && revision === 0) throw new BusError('wrong-revision', `${key} is there`)
     if (isThere) await this.write(key, undefined)
   }
@@ -76,7 +89,7 @@ export class NatsBucket implements Bucket {
   }
 
   /** What is there under the key, or the mark of its deletion; undefined if there never was anything. */
-  async find(key: string, options: CallOptions = {}): Promise<Found | undefined> {
+  async find(key: string, options?: CallOptions): Promise<Found | undefined> {
     await this.open()
     const stored = await this.#last(key, options)
     if (!stored) return undefined
@@ -86,16 +99,40 @@ export class NatsBucket implements Bucket {
   /** Undefined deletes. Rejects with 'wrong-revision' if the key's last one, a mark of deletion too, is another. */
   async write(key: string, value: Uint8Array | undefined, revision?: number, options: CallOptions = {}) {
     await this.open()
+    if (revision === undefined) return this.#publish(key, value, {}, options)
+    if (this.#link.replicas > 1) return this.#compareAndSet(key, value, revision, options)
+    return this.#publish(key, value, { lastSubjectSequence: revision }, options)
+  }
+
+  /**
+   * Among several servers (2.9.10) the leader compares a key's revision with what is stored and not with what is on its way, and
+   * lets two writers in. The stream's last sequence it compares when it stores. So that is expected as well, and whoever only
+   * met a writer of another key tries again.
+   */
+  async #compareAndSet(key: string, value: Uint8Array | undefined, revision: number, options: CallOptions) {
+    const { stream } = this.#place
+    for (let attempt = 1; ; attempt++) {
+      const info = await this.#link.call(`writing ${key}`, ({ manager }) => manager.streams.info(stream), options)
+      const expect = { lastSequence: info.state.last_seq, lastSubjectSequence: revision }
+      try {
+        return await this.#publish(key, value, expect, options)
+      } catch (error) {
+        if (!isOvertaken(error) || attempt === ATTEMPTS_MAX) throw error
+        if (((await this.#last(key, options))?.seq ?? 0) !== revision) throw error
+      }
+      await this.#link.pause(CROWDED_ms)
+    }
+  }
+
+  async #publish(key: string, value: Uint8Array | undefined, expect: Expectation, options: CallOptions) {
     const marks = headers()
     if (!value) marks.set('KV-Operation', 'DEL')
     const subject = `${this.#place.subject}${key}`
     try {
       const { seq } = await this.#link.call(
         `writing ${key}`,
-        ({ jetStream }, timeout) => {
-          const expect = revision === undefined ? {} : { lastSubjectSequence: revision }
-          return jetStream.publish(subject, value ?? new Uint8Array(0), { timeout, expect, headers: marks })
-        },
+        ({ jetStream }, timeout) =>
+          jetStream.publish(subject, value ?? new Uint8Array(0), { timeout, expect, headers: marks }),
         { bytes: value?.length ?? 0, ...options },
       )
       return seq
@@ -140,10 +177,12 @@ export class NatsBucket implements Bucket {
     })
   }
 
-  #last(pattern: string, options: CallOptions = {}) {
+  #last(pattern: string, options?: CallOptions) {
     const query = { last_by_subj: `${this.#place.subject}${pattern}` }
     const { stream } = this.#place
-    return this.#link.call(`reading ${pattern}`, ({ manager }) => manager.streams.getMessage(stream, query), options)
+    const read = ({ manager }: Wire) => manager.streams.getMessage(stream, query)
+    const what = `reading ${pattern}`
+    return options ? this.#link.call(what, read, options) : this.#link.callAgain(what, read, READ_AGAIN_ms)
   }
 
   async #entriesUntil(last: number, pattern: string, signal: AbortSignal): Promise<BucketEntry[]> {

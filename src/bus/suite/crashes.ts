@@ -8,7 +8,7 @@ export const crashes: SuiteCases = {
     const [writer, other] = [await site.join('writer'), await site.join('other')]
     const stream = writer.stream('durable', limits)
     const bucket = writer.bucket('durable')
-    const lease = await writer.acquireLease('durable', { holder: 'writer', ttl_ms: 10_000 })
+    const lease = await writer.acquireLease('durable', { holder: 'writer', ttl_ms: 60_000 })
     const many = Promise.withResolvers<void>()
     let acknowledged = 0
     const writing = (async () => {
