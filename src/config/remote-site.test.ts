@@ -56,19 +56,27 @@ test('a change of it is a change of settings', () => {
   equal(diffSites(one!.site!, one!.site!).settings, false)
 })
 
-test('the sites of the example name each other, and their tenant is the same at both', () => {
-  const [east, west] = ['east', 'west'].map((name) => {
-    const { site, errors } = loadSite(resolve(import.meta.dirname, `../../examples/two-sites/${name}.yaml`))
-    equal(errors, undefined)
-    return site!
+for (const [example, tenants] of [
+  ['two-sites', ['acme 1001']],
+  ['internet', ['internet 1000', 'acme 2000']],
+] as const)
+  test(`the sites of the example ${example} name each other, and their tenants are the same at both`, () => {
+    const [east, west] = ['east', 'west'].map((name) => {
+      const { site, errors } = loadSite(resolve(import.meta.dirname, `../../examples/${example}/${name}.yaml`))
+      equal(errors, undefined)
+      return site!
+    })
+    deepEqual(
+      [east, west].map((one) => one!.remote_sites.map(({ name }) => name)),
+      [['west'], ['east']],
+    )
+    for (const one of [east, west])
+      deepEqual(
+        one!.tenants.map(({ name, vni }) => `${name} ${vni}`),
+        tenants,
+      )
   })
-  deepEqual(
-    [east, west].map((one) => one!.remote_sites.map(({ name }) => name)),
-    [['west'], ['east']],
-  )
-  deepEqual(
-    [east, west].map((one) => one!.tenants.map(({ name, vni }) => `${name} ${vni}`)),
-    [['acme 1001'], ['acme 1001']],
-  )
+
+test('the orchestrator of the example is right', () => {
   equal(loadOrchestrator(resolve(import.meta.dirname, '../../examples/two-sites/orchestrator.yaml')).errors, undefined)
 })

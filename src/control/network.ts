@@ -246,8 +246,10 @@ class NetworkBuilder implements TenantNetwork {
       tenantId: (name: string) => this.#tenantIds.of(name),
       segmentId: (tenant: string, vpc: string) => this.#ids.of(segmentThing(tenant, 'vpc', vpc)),
     }
-    for (const tenant of this.#site.publics.get(this.#tenant.name) ?? [])
+    for (const tenant of this.#site.publics.get(this.#tenant.name) ?? []) {
       for (const [key, hop] of publicRoutes(tenant, place)) this.routes.set(key, hop)
+      for (const prefix of tenant.public!.prefixes) this.offered.add(keyOf(parsePrefix(prefix)!))
+    }
   }
 
   addPolicies(): void {

@@ -9,20 +9,15 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { after, before, suite, test } from 'node:test'
-import { Gateway } from '../../lab/gateway.ts'
 import { needs } from '../../lab/needs.ts'
 import { reach } from '../../lab/reach.ts'
-import type { Surroundings } from '../../lab/site.ts'
 import { PingSet } from '../../lab/traffic/pinger.ts'
 import { TwoSites } from '../../lab/two-sites.ts'
-import { LIVENESS_SUBJECT } from '../../src/agent/names.ts'
-import { askToShow } from '../../src/agent/show.ts'
 import { systemClock } from '../../src/base/clock.ts'
-import type { Bus } from '../../src/bus/bus.ts'
 import { unaccounted } from '../../src/dataplane/ledger.ts'
 import { withNamespace } from '../../src/linux/namespace.ts'
-import { livenessNews } from '../../src/wire/control/liveness.ts'
 import { until } from './live-site.ts'
+import { Side } from './side.ts'
 
 const EXAMPLES = resolve(import.meta.dirname, '../../examples/two-sites')
 const PING_EVERY_ms = 5
@@ -31,61 +26,6 @@ const NEWS_EVERY_ms = 250
 const BEHIND_BOTH = '10.110.0.0/16'
 /** An address in it. */
 const BOTH = '10.110.0.1'
-
-class Side {
-  readonly name: string
-  readonly made: Surroundings
-  readonly gateway: Gateway
-  readonly bus: Bus
-  #ended = 0
-  readonly #sums = new Map<string, number>()
-
-  constructor(name: string, made: Surroundings) {
-    this.name = name
-    this.made = made
-    this.gateway = Gateway.up(made)
-    this.bus = made.connect('test')
-  }
-
-  async stop(): Promise<void> {
-    await this.bus.close()
-    await this.gateway.stop()
-  }
-
-  /** Probes of these names are said to take so many milliseconds, by somebody whose word is later than the routing node's. */
-  measure(delays_ms: Readonly<Record<string, number>>): void {
-    this.#ended++
-    const ended = this.#ended
-    const things = Object.entries(delays_ms).map(([name, delay_ms]) => {
-      const delay_us = delay_ms * 1000
-      const delaySum_us = (this.#sums.get(name) ?? 0) + delay_us
-      this.#sums.set(name, delaySum_us)
-      const delays = { delayMin_us: delay_us, delayAverage_us: delay_us, delayP99_us: delay_us, jitter_us: 0 }
-      const quality = { probes: 60, loss_ppm: 0, bandwidth_kbps: 0, ...delays, ended, answered: ended, delaySum_us }
-      return { name, kind: 'probe', isUp: true, reason: '', since_ms: 2 ** 50, quality }
-    })
-    const news = livenessNews.encode({ node: 'test', said_us: Math.round(systemClock.now_us()), things })
-    this.bus.publish(LIVENESS_SUBJECT, news)
-  }
-
-  async show<Row>(thing: string): Promise<Row[]> {
-    return (await askToShow(this.bus, 'control', thing, 'acme')) as Row[]
-  }
-
-  async way(prefix: string): Promise<string> {
-    const rows = await this.show<{ prefix: string; via: string[] }>('routes')
-    return rows.find((row) => row.prefix === prefix)?.via.join(', ') ?? 'none'
-  }
-
-  /** Echo requests that have come to this namespace. */
-  asked(namespace: string): number {
-    return withNamespace(this.made.lab.fullName(namespace), () => {
-      const lines = readFileSync('/proc/thread-self/net/snmp', 'utf8').split('\n')
-      const [names, values] = lines.filter((line) => line.startsWith('Icmp:')).map((line) => line.split(' '))
-      return Number(values![names!.indexOf('InEchos')])
-    })
-  }
-}
 
 suite('a tenant at two sites', { skip: needs('ip', 'bird') }, () => {
   let made: TwoSites
@@ -100,8 +40,8 @@ suite('a tenant at two sites', { skip: needs('ip', 'bird') }, () => {
   before(async () => {
     made = await TwoSites.build([`${EXAMPLES}/east.yaml`, `${EXAMPLES}/west.yaml`])
     westward = `10.255.2.1 on site-${made.sites[1].lab.id}`
-    east = new Side('east', made.sites[0])
-    west = new Side('west', made.sites[1])
+    east = new Side('east', made.sites[0], 'acme')
+    west = new Side('west', made.sites[1], 'acme')
     orchestrator = made.startOrchestrator()
     measuring = systemClock.every(NEWS_EVERY_ms, () => {
       east.measure({ 'acme-east-dc': delays.east, 'to-west': delays.between })
