@@ -1,8 +1,8 @@
 /**
  * A Map by prefix that keeps hundreds of thousands of IPv4 prefixes in typed arrays: open addressing with linear probing, and
  * what is deleted leaves no trace, for those behind it move up. The control module spends half as much on a route with it as with
- * Maps. IPv6 prefixes, whose keys are texts, are in a Map. In no order. A number can be noted beside each value, such as since when
- * it is there; it stays while the value does.
+ * Maps. IPv6 prefixes, whose keys are texts, are in a Map. In no order. A number can be noted beside each value, such as since
+ * when it is there; it stays while the value does.
  *
  *   hash(key) --> place: key, value, note | key, value, note | empty        at most three of four places are taken
  */

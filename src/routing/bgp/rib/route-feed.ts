@@ -114,8 +114,8 @@ export class RouteFeed {
   }
 
   /**
-   * The next batch, encoded and said to be of `at_s`, of so many prefixes at most; one that replaces has all there are. Tables of which something
-   * was told are entered in `touched`: prefixes of theirs may be unused now.
+   * The next batch, encoded and said to be of `at_s`, of so many prefixes at most; one that replaces has all there are.
+   * Tables of which something was told are entered in `touched`: prefixes of theirs may be unused now.
    */
   next(prefixesMax: number, at_s: number, touched: Set<RoutingTable>): Uint8Array {
     const batch = new BatchBuilder(this.#lists)
