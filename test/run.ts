@@ -1,6 +1,6 @@
 /**
  * `npm test`: tidiness first, then every test. Installs the programs of others that the tests talk to when it may. Unit
- * tests, and those of the routing module among routers of others (`test/routing/`), which mostly wait, run two at a time;
+ * tests, and those of the routing module among routers of others (`test/routing/`), which mostly wait, run three at a time;
  * whole systems (`test/system/`) and long runs (`*.long.ts`, with --long) one at a time, for each of them fills a small
  * machine. What was skipped is listed at the end with its reason.
  *
@@ -17,7 +17,7 @@ import { Results } from './results.ts'
 import { tidy } from './tidy.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
-const UNIT_CONCURRENCY = 2
+const UNIT_CONCURRENCY = 3
 /** For one file. The slowest unit test takes seconds, a whole system half a minute, a long run several minutes. */
 const FILE_TIMEOUT_MS = 180_000
 const LONG_TIMEOUT_MS = 3_600_000

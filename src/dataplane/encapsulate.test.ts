@@ -100,7 +100,7 @@ const cases: Case[] = [
 function sent(action: Action, frame: Uint8Array, from: number, tos: number, hash: number, etherType: number) {
   const frames = new Frames(createFrameMemory(8))
   const pool = new FramePool(frames, 0, 8)
-  const memory = createActionMemory({ actions: 8, slots: 8, members: 8 })
+  const memory = createActionMemory({ actions: 16, slots: 16, members: 8 })
   const writer = new ActionWriter(memory, new QsbrWriter(createQsbrMemory(1)))
   const slot = writer.allocate()!
   writer.set(slot, action)
