@@ -1,8 +1,8 @@
 /**
  * `npm test`: tidiness first, then every test. Installs the programs of others that the tests talk to when it may. Unit
- * tests, and those of the routing module among routers of others (`test/routing/`), which mostly wait, run three at a time;
- * whole systems (`test/system/`) and long runs (`*.long.ts`, with --long) one at a time, for each of them fills a small
- * machine. What was skipped is listed at the end with its reason.
+ * tests run two at a time, and those of modules among others (`test/routing/`, `test/control/` and so on), which mostly
+ * wait, three at a time; whole systems (`test/system/`) and long runs (`*.long.ts`, with --long) one at a time, for each of
+ * them fills a small machine. What was skipped is listed at the end with its reason.
  *
  *   ./gatehouse test [--long] [FILE or FOLDER ...]
  */
@@ -17,13 +17,15 @@ import { Results } from './results.ts'
 import { tidy } from './tidy.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
-const UNIT_CONCURRENCY = 3
+const UNIT_CONCURRENCY = 2
+const MODULE_CONCURRENCY = 3
 /** For one file. The slowest unit test takes seconds, a whole system half a minute, a long run several minutes. */
 const FILE_TIMEOUT_MS = 180_000
 const LONG_TIMEOUT_MS = 3_600_000
 
 interface Plan {
   readonly unit: string[]
+  readonly modules: string[]
   readonly system: string[]
   readonly long: string[]
 }
@@ -38,8 +40,10 @@ function plan(paths: readonly string[], withLong: boolean): Plan {
   // tidy.test.ts has run as a part of tidy.
   const unit = chosen('{src,lab,bench,test}/**/*.{test,fuzz}.ts').filter((file) => file !== 'test/tidy.test.ts')
   const isSystem = (file: string): boolean => file.startsWith('test/system/')
+  const isOfModules = (file: string): boolean => file.startsWith('test/') && !isSystem(file)
   return {
-    unit: unit.filter((file) => !isSystem(file)),
+    unit: unit.filter((file) => !file.startsWith('test/')),
+    modules: unit.filter(isOfModules),
     system: unit.filter(isSystem),
     long: withLong ? chosen('{src,lab,bench,test}/**/*.long.ts') : [],
   }
@@ -56,13 +60,16 @@ async function main(): Promise<number> {
   const { values, positionals } = parseArgs({ options: { long: { type: 'boolean' } }, allowPositionals: true })
   for (const path of positionals) statSync(path)
   const files = plan(positionals, values.long === true)
-  const talksToOthers = [...files.unit, ...files.system, ...files.long].some((file) => /^(lab|test|bench)\//.test(file))
+  const talksToOthers = [...files.unit, ...files.modules, ...files.system, ...files.long].some((file) =>
+    /^(lab|test|bench)\//.test(file),
+  )
   const absent = (talksToOthers ? ensurePackages(PEERS) : []).flatMap((state, i) =>
     typeof state === 'string' ? [] : [`${PEERS[i]!.command}: ${state.missing}`],
   )
   const isTidy = positionals.length > 0 || tidy()
   const results = new Results(ROOT, process.stdout)
   await runFiles(results, files.unit, UNIT_CONCURRENCY, FILE_TIMEOUT_MS)
+  await runFiles(results, files.modules, MODULE_CONCURRENCY, FILE_TIMEOUT_MS)
   await runFiles(results, files.system, 1, FILE_TIMEOUT_MS)
   await runFiles(results, files.long, 1, LONG_TIMEOUT_MS)
   const passed = await results.finish()
