@@ -3,9 +3,7 @@
 import { equal, ok } from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { FailoverBed } from '../../lab/failover/bed.ts'
-import { BACKUP, LEARNT, MAIN } from '../../lab/failover/site.ts'
 import { needs } from '../../lab/needs.ts'
-import { until } from './live-site.ts'
 
 /** How long takes whom is `bench control`'s. */
 suite('a connection with a backup', { skip: needs('ip', 'bird') }, () => {
@@ -27,15 +25,5 @@ suite('a connection with a backup', { skip: needs('ip', 'bird') }, () => {
       process.kill(control, 'SIGCONT')
     }
     equal(bed.gateway.hasEnded, false)
-  })
-
-  test('so they do by routes that both routers announce, of which one is preferred', async () => {
-    await using bed = await FailoverBed.build({ routes: 1, learnt: true, bfd: { interval_ms: 100, multiplier: 5 } })
-    const via = async () => (await bed.gateway.observer.routes('acme')).get(LEARNT)
-    const BOTH = `192.168.1.2 on ${MAIN}, 192.168.2.2 on ${BACKUP} as backup`
-    equal(await via(), BOTH)
-    await bed.carrierLoss()
-    await bed.silence()
-    await until('both ways are known again', async () => (await via()) === BOTH)
   })
 })
