@@ -3,7 +3,7 @@
  * carrier away it waits for whoever still sends there, milliseconds of which no switch can know.
  *
  *   parent --{ }--> thread      the carrier is about to go
- *   parent <-- at_ms -- thread  when it was gone, within a fifth of a millisecond, since 1970
+ *   parent <-- at_ms -- thread  when it was first seen to be gone, since 1970
  */
 
 import { parentPort, workerData } from 'node:worker_threads'

@@ -42,6 +42,15 @@ interface Origin {
 /** Tenants and the prefixes in them whose routes may have changed; one that changed twice may be there twice. */
 export type Touched = Map<string, PrefixKey[]>
 
+/** What is in `more` as well. Its lists may become those of `touched`. */
+export function addTouched(touched: Touched, more: Touched): void {
+  for (const [tenant, keys] of more) {
+    const known = touched.get(tenant)
+    if (known) for (const key of keys) known.push(key)
+    else touched.set(tenant, keys)
+  }
+}
+
 export class PublishedRoutes {
   readonly #origins = new Map<string, Origin>()
   /** By origin: parts of a batch that replaces, of which more are to come. */
@@ -106,11 +115,7 @@ export class PublishedRoutes {
     const count = parts.reduce((sum, { routes4, routes6 }) => sum + routes4.lengths.length + routes6.lengths.length, 0)
     if (this.#countWithout(parts[0]!.origin) + count > this.#routesMax) return this.#tooMany()
     for (const part of parts) {
-      for (const [tenant, keys] of this.#take(part)) {
-        const known = touched.get(tenant)
-        if (known) for (const key of keys) known.push(key)
-        else touched.set(tenant, keys)
-      }
+      addTouched(touched, this.#take(part))
     }
     return touched
   }

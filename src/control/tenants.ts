@@ -7,7 +7,7 @@ import type { Site } from '../config/site.ts'
 import type { Numbering } from './held-fib.ts'
 import { Ids } from './ids.ts'
 import { networkOf, type SiteIndex, type TenantNetwork } from './network.ts'
-import type { OriginRoutes, PublishedRoutes, Touched } from './published-routes.ts'
+import { addTouched, type OriginRoutes, type PublishedRoutes, type Touched } from './published-routes.ts'
 import { type TenantChanges, TenantFib } from './tenant-fib.ts'
 
 export class Tenants {
@@ -70,11 +70,7 @@ export class Tenants {
 
   /** Published routes may be others now. */
   touch(touched: Touched): void {
-    for (const [tenant, keys] of touched) {
-      const known = this.#touched.get(tenant)
-      if (known) for (const key of keys) known.push(key)
-      else this.#touched.set(tenant, keys)
-    }
+    addTouched(this.#touched, touched)
   }
 
   #routesOf(tenant: string): OriginRoutes[] {

@@ -25,7 +25,7 @@ export interface ForwardingMemory {
   readonly tenants: number
 }
 
-/** After 200 rounds of the corpus nothing on it is compiled or deoptimised any more; they take half a second. */
+/** After 200 rounds of the corpus nothing on it is compiled or deoptimised any more. */
 const WARM_UP_ROUNDS = 200
 const BATCH = 32
 
